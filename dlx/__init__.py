@@ -1,0 +1,1 @@
+"""How deep networks were first made to train: training phases as functions from parameters to parameters."""

@@ -1,0 +1,1 @@
+"""Losses and scores as pure functions of parameters, key and batch."""

@@ -1,0 +1,1 @@
+"""Networks as flax.linen modules, one family a file. No losses, no optimizers."""
