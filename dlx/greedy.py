@@ -18,7 +18,9 @@ Rate = float | Scalar
 def _fit_layer(loss: Loss, rate: Rate, epochs: int, batch_size: int, report: Report | None) -> Stage:
     """The whole budget of plain descent; the validation curve is the reconstruction error in nats."""
     algorithm = gradient(loss, sgd(rate))
-    return fit(algorithm, reconstruction.reconstruction(), epochs=epochs, batch_size=batch_size, report=report)
+    return fit(
+        algorithm, reconstruction.reconstruction(), epochs=epochs, batch_size=batch_size, report=report
+    )
 
 
 def autoassociate(

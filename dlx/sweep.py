@@ -26,9 +26,9 @@ def sweep(run: Run) -> Run:
         )
         runs, every = PartitionSpec("run"), PartitionSpec()
         batch = jax.vmap(run, in_axes=(0, 0, None))
-        return jax.shard_map(
-            batch, mesh=mesh, in_specs=(runs, runs, every), out_specs=runs, check_vma=False
-        )(keys, hypers, data)
+        return jax.shard_map(batch, mesh=mesh, in_specs=(runs, runs, every), out_specs=runs, check_vma=False)(
+            keys, hypers, data
+        )
 
     def swept(keys: Key, hypers: Any, data: Data):
         devices = max(n for n in range(1, jax.device_count() + 1) if len(keys) % n == 0)

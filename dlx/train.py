@@ -135,7 +135,9 @@ def fit(
                 best=jnp.where(better, epoch, curve.best),
                 diverged=~(jnp.isfinite(loss) & jnp.isfinite(valid)),
             )
-            keep = jax.tree.map(lambda new, old: jnp.where(better, new, old), state.params, progress.best_params)
+            keep = jax.tree.map(
+                lambda new, old: jnp.where(better, new, old), state.params, progress.best_params
+            )
             return _Progress(state, keep, jnp.where(better, valid, progress.best_score), curve)
 
         blank, zero = jnp.full(epochs, jnp.nan), jnp.zeros((), jnp.int32)

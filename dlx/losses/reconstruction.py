@@ -6,7 +6,6 @@ The parameters are a layer `{w, b, c}`; an untied auto-associator adds a matrix 
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float
 
 from dlx.nets.layer import decode_logits, encode
@@ -23,7 +22,7 @@ def cross_entropy(
     logits: Float[Array, "*n visible"], target: Float[Array, "*n visible"]
 ) -> Float[Array, "*n"]:
     """R of each example, in nats, summed over the visible units."""
-    return optax.sigmoid_binary_cross_entropy(logits, target).sum(-1)
+    return (jax.nn.softplus(logits) - target * logits).sum(-1)
 
 
 def autoassociator(masking: float | Scalar | None = None) -> Loss:

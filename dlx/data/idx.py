@@ -1,0 +1,146 @@
+"""Reader of IDX files, the format of MNIST: two zero bytes, type code, number of dimensions, sizes, values.
+
+A file is not trusted. Its unpacked bytes come in bounded chunks, and reading stops at the first one too many:
+neither a gzip bomb nor a header that claims billions of images costs memory or time.
+"""
+
+import hashlib
+import math
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
+
+import numpy as np
+from jaxtyping import Array, UInt8
+
+from dlx.types import Split
+
+FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+"""Names of the four files, without `.gz`: images and labels, of the training set and of the test set."""
+
+CLASSES = 10
+MAX_BYTES = 2**26
+"""Most bytes that an unpacked file may legally hold; MNIST's largest holds 47 040 016."""
+
+CHUNK_BYTES = 2**18
+UNSIGNED_BYTE = 0x08
+GZIP_WINDOW = 16 + zlib.MAX_WBITS
+
+
+class DataError(Exception):
+    """A data set that cannot be had, or a file that is not what it should be. Names both thing and fault."""
+
+
+class IdxFile(NamedTuple):
+    """The values of an IDX file, and the sha256 (hex) of its unpacked bytes."""
+
+    values: UInt8[np.ndarray, "*shape"]
+    sha256: str
+
+
+def as_split(x: np.ndarray, y: np.ndarray) -> Split:
+    """Inputs [n, ...] and labels [n] as a Split that stays in NumPy's memory; labels become int32."""
+    return Split(cast(Array, x), cast(Array, y.astype(np.int32)))
+
+
+def find_file(folder: Path, name: str) -> Path:
+    """Path of the IDX file `name` in `folder`, gzipped (`.gz`) or plain.
+
+    Raises:
+        DataError: there is neither.
+    """
+    for path in (folder / f"{name}.gz", folder / name):
+        if os.path.lexists(path):
+            return path
+    raise DataError(f"{folder / name}: file is missing, both with and without .gz")
+
+
+def read_split(images: Path, labels: Path) -> tuple[Split, tuple[str, str]]:
+    """Images uint8 [n, height, width] with labels int32 [n] in 0..9, and the sha256 of both unpacked files.
+
+    Raises:
+        DataError: a file is missing, unreadable or corrupt, or the two do not belong together.
+    """
+    x, images_sha256 = read_idx(images, ndim=3)
+    y, labels_sha256 = read_idx(labels, ndim=1)
+    if len(x) != len(y):
+        raise DataError(f"{labels}: holds {len(y)} labels, but {images} holds {len(x)} images")
+    if y.max() >= CLASSES:
+        raise DataError(f"{labels}: holds the label {y.max()}; labels are 0 to {CLASSES - 1}")
+    return as_split(x, y), (images_sha256, labels_sha256)
+
+
+def read_idx(path: Path, ndim: int) -> IdxFile:
+    """Values of one IDX file of unsigned bytes with `ndim` dimensions; gzipped if its name ends in `.gz`.
+
+    Raises:
+        DataError: the file is missing, unreadable, corrupt, or larger than `MAX_BYTES` when unpacked.
+    """
+    header_bytes = 4 + 4 * ndim
+    content, shape = bytearray(), None
+    try:
+        for chunk in _chunks(path):
+            content += chunk
+            if shape is None and len(content) >= header_bytes:
+                shape = _shape(content[:header_bytes], ndim)
+            if shape is not None and len(content) > header_bytes + math.prod(shape):
+                raise ValueError(f"holds more bytes than its header's shape {shape} has")
+        if shape is None:
+            raise ValueError(f"ends after {len(content)} bytes, within its header")
+        if len(content) < header_bytes + math.prod(shape):
+            raise ValueError(
+                f"ends after {len(content) - header_bytes} values; its header's shape is {shape}"
+            )
+    except (OSError, ValueError, zlib.error) as fault:
+        reason = (isinstance(fault, OSError) and fault.strerror) or fault
+        raise DataError(f"{path}: {reason}") from fault
+    values = np.frombuffer(content, np.uint8, offset=header_bytes).reshape(shape)
+    return IdxFile(values, hashlib.sha256(content).hexdigest())
+
+
+def _shape(header: bytearray, ndim: int) -> tuple[int, ...]:
+    """Sizes that a header claims. ValueError: not a header of `ndim` dimensions, or of no legal size."""
+    zeros, code, claimed_ndim, *shape = struct.unpack(f">HBB{ndim}I", header)
+    if zeros != 0:
+        raise ValueError(f"is not an IDX file: its magic number is 0x{header[:4].hex()}")
+    if code != UNSIGNED_BYTE:
+        raise ValueError(f"has the type code 0x{code:02x}; unsigned bytes have 0x{UNSIGNED_BYTE:02x}")
+    if claimed_ndim != ndim:
+        raise ValueError(f"has {claimed_ndim} dimensions instead of {ndim}")
+    if not 0 < math.prod(shape) <= MAX_BYTES - len(header):
+        raise ValueError(f"claims the shape {tuple(shape)}; legal are 1 to {MAX_BYTES} bytes in all")
+    return tuple(shape)
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    """Unpacked content, at most `CHUNK_BYTES` at a time. OSError, ValueError, zlib.error: not to be had."""
+    # A pipe or a device would block, or never end.
+    if path.exists() and not path.is_file():
+        raise ValueError("is not a regular file")
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"holds more than {MAX_BYTES} bytes")
+    with path.open("rb") as file:
+        if path.suffix == ".gz":
+            yield from _unpacked(file)
+        else:
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
+
+
+def _unpacked(file: BinaryIO) -> Iterator[bytes]:
+    stream = zlib.decompressobj(GZIP_WINDOW)
+    while not stream.eof:
+        packed = stream.unconsumed_tail or file.read(CHUNK_BYTES)
+        if not packed:
+            raise ValueError("is truncated: its gzip stream does not end")
+        yield stream.decompress(packed, CHUNK_BYTES)
+    if stream.unused_data or file.read(1):
+        raise ValueError("goes on after the end of its gzip stream")

@@ -1,0 +1,100 @@
+"""What error rates allow to be said: intervals over seeds, and tests between two methods.
+
+Errors are fractions (0.012 is 1.2 %), p-values are two-sided, and scipy is imported on first use.
+
+Sources: Student, Biometrika 6 (1908); McNemar, Psychometrika 12 (1947); for twice the median of p-values
+Rüger, Metrika 25 (1978), and Vovk & Wang, Biometrika 107 (2020), on merging them in general.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+class Interval(NamedTuple):
+    """A mean over `n` values and the bounds of its interval, in the unit of the values; None where n = 1."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+def interval(values: ArrayLike, level: float = 0.95) -> Interval:
+    """Student's interval of the mean, m ± t_{n-1, (1+level)/2} s / √n with s² = Σ(x - m)² / (n - 1).
+
+    `values` is [n], one independent run each. Raises ValueError if there is none, or one is not finite.
+    """
+    from scipy import stats
+
+    x = np.asarray(values, np.float64)
+    if x.ndim != 1 or x.size == 0:
+        raise ValueError(f"an interval needs a vector of at least one value; the shape is {x.shape}")
+    if not np.isfinite(x).all():
+        raise ValueError(
+            "non-finite values: count the diverged runs apart and pass only those that converged"
+        )
+    if not 0 < level < 1:
+        raise ValueError(f"level is a probability between 0 and 1, not {level}")
+    mean = float(x.mean())
+    if x.size == 1:
+        return Interval(mean, None, None, 1)
+    half = float(stats.t.ppf((1 + level) / 2, x.size - 1) * x.std(ddof=1) / math.sqrt(x.size))
+    return Interval(mean, mean - half, mean + half, x.size)
+
+
+def mcnemar(wrong_a: ArrayLike, wrong_b: ArrayLike) -> float:
+    """McNemar's exact p-value that classifiers a and b err equally often, from the same n test examples.
+
+    `wrong_a` and `wrong_b` are boolean [n]. With k examples wrong under a alone and l under b alone,
+    p = min(1, 2 P(X ≤ min(k, l))), X ~ Binomial(k + l, 1/2); without a discordant example p = 1.
+    Raises ValueError if the shapes differ or the entries are not booleans.
+    """
+    a, b = _paired(wrong_a, wrong_b, ndim=1)
+    return _mcnemar(a, b)
+
+
+def paired(wrong_a: ArrayLike, wrong_b: ArrayLike) -> float:
+    """P-value that the runs of a and b err equally often, seed s of a against seed s of b.
+
+    `wrong_a` and `wrong_b` are boolean [seeds, n], on the same test examples. As all pairs share these, the
+    McNemar p-values are merged by min(1, 2 median), valid under any dependence. (A single p-value is doubled
+    too: use `mcnemar`.) Raises ValueError as `mcnemar`, or if there is no seed.
+    """
+    a, b = _paired(wrong_a, wrong_b, ndim=2)
+    if len(a) == 0:
+        raise ValueError("a paired test needs at least one seed")
+    return min(1.0, 2 * float(np.median([_mcnemar(*pair) for pair in zip(a, b, strict=True)])))
+
+
+def unpaired(error_a: float, error_b: float, n: int) -> float:
+    """P-value that two error rates, each of n independent test examples, are equal: for published figures.
+
+    2 (1 - Φ(|z|)) with z = (a - b) / √(2 p (1 - p) / n), p = (a + b) / 2; 1 where both are 0 or both 1. On
+    shared examples it is, as a rule, too large. Raises ValueError if an error is no fraction or n < 1.
+    """
+    from scipy import stats
+
+    if not (0 <= error_a <= 1 and 0 <= error_b <= 1 and n >= 1):
+        raise ValueError(f"errors are fractions of n >= 1 examples, not {error_a} and {error_b} of {n}")
+    pooled = (error_a + error_b) / 2
+    deviation = math.sqrt(2 * pooled * (1 - pooled) / n)
+    return 2 * float(stats.norm.sf(abs(error_a - error_b) / deviation)) if deviation else 1.0
+
+
+def _paired(wrong_a: ArrayLike, wrong_b: ArrayLike, ndim: int) -> tuple[np.ndarray, np.ndarray]:
+    a, b = np.asarray(wrong_a), np.asarray(wrong_b)
+    if a.shape != b.shape or a.ndim != ndim:
+        raise ValueError(f"shapes {a.shape} and {b.shape}: give two equal ones of {ndim} dimension(s)")
+    if a.dtype != bool or b.dtype != bool:
+        raise ValueError(f"dtypes {a.dtype} and {b.dtype}: give booleans, prediction != label")
+    return a, b
+
+
+def _mcnemar(a: np.ndarray, b: np.ndarray) -> float:
+    from scipy import stats
+
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    return min(1.0, 2 * float(stats.binom.cdf(min(only_a, only_b), only_a + only_b, 0.5)))

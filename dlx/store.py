@@ -1,0 +1,255 @@
+"""Finished work on disk: each unit of an experiment is one record, written whole or not at all.
+
+A folder holds `identity.json` (what the work belongs to), `units/` (records, their arrays beside them) and
+what `Store.write` puts there. Content goes to a temporary file, is flushed, and is renamed: a kill at any
+moment leaves the old file or the new one, and two processes may share a folder. Arrays are named by their
+hash and written before the record, so none meets another's. Nothing reads a killed process's `.*.tmp`.
+"""
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import platform
+import re
+import subprocess
+import tempfile
+import unicodedata
+import uuid
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from dlx.types import Params
+
+
+class StoreError(Exception):
+    """The folder cannot be used; the message says which, why, and what to do."""
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """JSON text of nested mappings, sequences, scalars and arrays; arrays become lists, NamedTuples objects.
+
+    Finite floats survive bit for bit; others become the strings "nan", "inf" and "-inf", which `float` reads.
+    Raises TypeError for what has no such form.
+    """
+    return json.dumps(_plain(value), indent=indent, allow_nan=False)
+
+
+@dataclass(frozen=True)
+class Store:
+    """The output folder of one experiment, from `open_store`.
+
+    A unit's name is a relative path such as "search/exp2/dbn/0", in any Unicode form. A name that leaves the
+    folder or is the store's own raises ValueError; what the operating system refuses, StoreError.
+    """
+
+    folder: Path
+
+    def load(self, name: str) -> dict[str, Any] | None:
+        """The record of a unit; None if it, or its arrays, are missing or damaged: the unit is to be run."""
+        record, _ = self._read(name)
+        return record
+
+    def save(self, name: str, record: Mapping[str, Any], arrays: Params | None = None) -> None:
+        """Write the record of a finished unit (see `to_json`) and a pytree of arrays, over any older one."""
+        from flax.serialization import msgpack_serialize
+
+        path, unit = self._locate(name)
+        digest, text = None, _plain(record)
+        if arrays is not None:
+            packed = msgpack_serialize({key: np.asarray(leaf) for key, leaf in _leaves(arrays).items()})
+            digest = hashlib.sha256(packed).hexdigest()
+            _write(_beside(path, digest), packed)
+        _write(path, to_json({"unit": unit, "arrays": digest, "record": text}).encode())
+
+    def load_arrays(self, name: str, like: Params) -> Params:
+        """The pytree saved with a unit, as NumPy arrays bit for bit, in the structure of `like`.
+
+        The leaves of `like` are arrays or `jax.ShapeDtypeStruct`. Raises StoreError if there are no whole
+        arrays, or if their names, shapes or dtypes are not those of `like`.
+        """
+        import jax
+        from flax.serialization import msgpack_restore
+
+        _, packed = self._read(name)
+        if packed is None:
+            raise StoreError(f"{self.folder}: unit {name!r} has no whole arrays; run it again")
+        arrays = msgpack_restore(packed)
+        kept, wanted = (
+            {key: f"{leaf.dtype}{list(leaf.shape)}" for key, leaf in tree.items()}
+            for tree in (arrays, _leaves(like))
+        )
+        if kept != wanted:
+            raise StoreError(f"{self.folder}: unit {name!r} has other arrays: {_differences(kept, wanted)}")
+        return jax.tree.unflatten(jax.tree.structure(like), [arrays[key] for key in wanted])
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """Write a file of the folder, such as "results.json"; text as UTF-8."""
+        parts = _parts(name)
+        if parts[0].lower() in ("identity.json", "units"):
+            raise ValueError(f"{name!r} is the store's own")
+        _write(self.folder.joinpath(*parts), content.encode() if isinstance(content, str) else content)
+
+    def _locate(self, name: str) -> tuple[Path, str]:
+        parts = _parts(name)
+        *folders, last = [quote(part, safe="=,+") for part in parts]
+        return self.folder.joinpath("units", *folders, f"{last}.json"), "/".join(parts)
+
+    def _read(self, name: str) -> tuple[dict[str, Any] | None, bytes | None]:
+        path, unit = self._locate(name)
+        with _explained(path), contextlib.suppress(FileNotFoundError, ValueError, LookupError, TypeError):
+            kept = json.loads(path.read_bytes())
+            record, digest = kept["record"], kept["arrays"]
+            packed = None if digest is None else _beside(path, digest).read_bytes()
+            intact = packed is None or hashlib.sha256(packed).hexdigest() == digest
+            if intact and kept["unit"] == unit and isinstance(record, dict):
+                return record, packed
+        return None, None
+
+
+def open_store(folder: str | Path, identity: Mapping[str, Any]) -> Store:
+    """Create the folder of an experiment, or take up the work in it if it has the same identity.
+
+    `identity` is what all records share (experiment, preset, data, options), in any form `to_json` takes.
+    Raises StoreError if the folder holds anything else or cannot be written, and then changes nothing in it.
+    """
+    folder, wanted = Path(folder), _plain(identity)
+    path, remedy = folder / "identity.json", "choose another --out, or remove the folder"
+    with _explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder, suffix=".tmp").close()
+        # Looking for files first: whatever another process writes here, it writes after its identity.
+        occupied = any(not entry.name.endswith(".tmp") for entry in folder.iterdir())
+        if not path.exists():
+            if occupied:
+                raise StoreError(f"{folder} has files and no identity.json, so it is not dlx's: {remedy}")
+            _write(path, to_json(wanted, indent=2).encode(), commit=_claim)
+        try:
+            found = json.loads(path.read_bytes())
+        except ValueError as error:
+            raise StoreError(f"{path} is damaged ({error}): {remedy}") from error
+    if found != wanted:
+        raise StoreError(f"{folder} holds other work ({_differences(found, wanted)}): {remedy}")
+    return Store(folder)
+
+
+def provenance() -> dict[str, Any]:
+    """What a result owes to its surroundings: `versions`, `device` ("cpu x 2") and `revision`.
+
+    The revision is the commit of this code's own repository, with "+changes" if the files in its dlx/ or
+    experiments/ differ from it; None if there is none.
+    """
+    import jax
+
+    packages = ("jax", "jaxlib", "flax", "optax", "numpy")
+    devices = Counter(device.device_kind for device in jax.devices())
+    return {
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
+        "device": ", ".join(f"{kind} x {count}" for kind, count in devices.items()),
+        "revision": _revision(Path(__file__).resolve().parents[1]),
+    }
+
+
+def _revision(root: Path) -> str | None:
+    options = ["--no-optional-locks", "status", "--porcelain=v2", "--branch", "--", "dlx", "experiments"]
+    try:
+        status = subprocess.run(
+            ["git", *options], cwd=root, capture_output=True, text=True, check=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    commit = re.search(r"^# branch\.oid ([0-9a-f]+)$", status, re.MULTILINE)
+    if commit is None or not (root / ".git").exists():
+        return None
+    return commit[1] + ("+changes" if re.search("^[^#]", status, re.MULTILINE) else "")
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else str(float(value))
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return _plain(value._asdict()) if hasattr(value, "_asdict") else [_plain(item) for item in value]
+    if hasattr(value, "dtype") and np.asarray(value).dtype.kind in "biufVU":
+        return _plain(np.asarray(value).tolist())
+    raise TypeError(f"a record holds mappings with string keys, sequences, scalars and arrays, not {value!r}")
+
+
+def _parts(name: str) -> list[str]:
+    parts = unicodedata.normalize("NFC", name).split("/")
+    if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
+        raise ValueError(f"{name!r} is not a relative path with plain parts")
+    return parts
+
+
+def _leaves(tree: Params) -> dict[str, Any]:
+    import jax
+
+    return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
+
+
+def _beside(path: Path, digest: str) -> Path:
+    return path.with_suffix(f".{digest[:16]}.msgpack")
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict) or not value:
+        return {prefix: value}
+    return {k: v for key, item in value.items() for k, v in _flat(item, f"{prefix}.{key}".strip(".")).items()}
+
+
+def _differences(old: Any, new: Any) -> str:
+    old, new = _flat(old), _flat(new)
+    keys = [key for key in {**old, **new} if old.get(key, ...) != new.get(key, ...)]
+    return "; ".join(f"{key}: {old.get(key, 'absent')} there, {new.get(key, 'absent')} now" for key in keys)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{path} cannot be used: {error.strerror}; choose another --out") from error
+
+
+def _write(path: Path, content: bytes, commit: Callable[[Path, Path], None] = os.replace) -> None:
+    temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
+    with _explained(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            commit(temporary, path)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+    # Where a folder cannot be synced, a power cut may undo the rename; the old file is then whole.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _claim(temporary: Path, path: Path) -> None:
+    """Rename, but leave a file that another process has just put there."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without hard links
+        os.replace(temporary, path)

@@ -1,0 +1,225 @@
+"""Greedy layer-wise training of deep networks, on MNIST (Bengio, Lamblin, Popovici & Larochelle, NIPS 2006).
+
+Experiment 2 sets three hidden layers against one; Experiment 3 is the same with a top hidden layer of 20 units. A cell of
+the table is a row, that is a way to pre-train, in one experiment. For each cell the same number of configurations is
+tried; the one with the lowest validation error is trained again from fresh seeds, and those runs are reported.
+
+    python -m experiments.bengio2006 --preset quick     # embedded 8 x 8 digits, under a minute on two cores
+    python -m experiments.bengio2006 --preset paper     # MNIST; results/bengio2006/report.md gives hardware and time
+
+Lecture: CMU 10-601B 16, "Deep Learning (Part I)", Ideas #1 to #3; CS7015 lecture 9, "Unsupervised pre-training".
+"""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import jax
+
+from dlx import greedy
+from dlx.losses.supervised import misclassified
+from dlx.nets.layer import INITIALIZERS
+from dlx.nets.mlp import MLP, hidden, init, logits
+from dlx.progress import Progress
+from dlx.stage import chain, evaluate
+from dlx.store import Store, open_store
+from dlx.sweep import Run
+from dlx.types import Data, Stage
+from experiments.contract import Options, flat, main
+from experiments.protocol import Trial, Unit, Workshop, choose, search_units, seed_units
+
+Row = Literal["shallow", "deep", "supervised", "autoassociator", "denoising", "dbn"]
+
+TITLES: dict[Row, str] = {
+    "dbn": "DBN, RBM pre-training (CD-1)",
+    "autoassociator": "deep, auto-associator pre-training",
+    "denoising": "deep, denoising auto-associator",
+    "supervised": "deep, supervised pre-training",
+    "deep": "deep, no pre-training",
+    "shallow": "shallow, no pre-training",
+}
+
+# Train, valid and test error in percent; the test figures are consistent across sources (A), the others are not (B).
+PAPER: dict[tuple[int, Row], tuple[float, float, float]] = {
+    (2, "dbn"): (0, 1.2, 1.2),
+    (2, "autoassociator"): (0, 1.4, 1.4),
+    (2, "supervised"): (0, 1.7, 2.0),
+    (2, "deep"): (0.004, 2.1, 2.4),
+    (2, "shallow"): (0.004, 1.8, 1.9),
+    (3, "dbn"): (0, 1.5, 1.5),
+    (3, "autoassociator"): (0, 1.4, 1.6),
+    (3, "supervised"): (0, 1.8, 1.9),
+    (3, "deep"): (0.59, 2.1, 2.2),
+    (3, "shallow"): (3.6, 4.7, 5.0),
+}
+EXPERIMENTS = (2, 3)
+
+
+@dataclass(frozen=True)
+class Config:
+    """What shapes a run's program."""
+
+    row: Row
+    widths: tuple[int, ...]
+    """Units of each hidden layer, from the input up."""
+    pretrain_epochs: int
+    """Epochs of greedy training a layer."""
+    epochs: int
+    """Most epochs of fine-tuning, which ends earlier by `patience`."""
+    patience: int
+    batch_size: int = 20
+    initializer: Literal["fan", "glorot"] = "fan"
+    k: int = 1
+    """Gibbs steps of contrastive divergence."""
+    tied: bool = True
+    """Whether the auto-associators' decoders are the transposes of their encoders."""
+
+
+class Hypers(NamedTuple):
+    """What a search varies within one program."""
+
+    rate: float
+    """Learning rate of fine-tuning."""
+    pretrain_rate: float = 0.0
+    masking: float = 0.0
+    """Fraction of the inputs that the denoising auto-associator sets to 0."""
+
+
+def trials(preset: str, experiment: int, row: Row) -> list[tuple[Config, Hypers]]:
+    """The configurations tried for a cell: as many for every row."""
+    if preset == "quick":
+        top = 64 if experiment == 2 else 20
+        widths = (top,) if row == "shallow" else (64, 64, top)
+        config = Config(row, widths, 5, epochs=20, patience=5)
+        return [(config, Hypers(rate, 0.1, 0.25)) for rate in (0.5, 2.0)]
+    limits = dict(epochs=40, patience=4)
+    if row == "shallow":
+        space = [(500, 0.2), (500, 0.5), (1000, 0.2), (1000, 0.5)] if experiment == 2 else []
+        space = space or [(20, rate) for rate in (0.05, 0.1, 0.2, 0.5)]
+        return [(Config(row, (width,), 0, **limits), Hypers(rate)) for width, rate in space]
+    # Pre-training epochs a layer, pre-training rate, fine-tuning rate.
+    space = {
+        "deep": [(0, 0, 0.3), (0, 0, 0.5), (0, 0, 1.0), (0, 0, 2.0)],
+        "supervised": [(2, 0.1, 0.5), (2, 0.3, 1.0), (5, 0.1, 0.5), (5, 0.3, 0.5)],
+        "autoassociator": [(4, 0.05, 0.3), (4, 0.1, 0.6), (8, 0.03, 0.6), (8, 0.05, 0.3)],
+        "denoising": [(5, 0.05, 0.1), (5, 0.1, 0.3), (10, 0.03, 0.1), (10, 0.05, 0.3)],
+        "dbn": [(5, 0.1, 0.1), (5, 0.1, 0.3), (10, 0.05, 0.1), (10, 0.1, 0.1)],
+    }[row]
+    widths = (500, 500, 500 if experiment == 2 else 20)
+    return [(Config(row, widths, n, **limits), Hypers(rate, pre, 0.25)) for n, pre, rate in space]
+
+
+def pretrain(net: MLP, config: Config, hypers: Hypers, progress: Progress | None) -> Iterator[Stage]:
+    """The greedy stages of a row, from the bottom layer up: all that distinguishes the rows."""
+    for i in range(len(config.widths)):
+        layer = f"layer {i + 1} of {len(config.widths)}"
+        report = progress and progress.report(
+            layer, epochs=config.pretrain_epochs, percent=config.row == "supervised"
+        )
+        phase = dict(
+            rate=hypers.pretrain_rate,
+            epochs=config.pretrain_epochs,
+            batch_size=config.batch_size,
+            report=report,
+        )
+        match config.row:
+            case "supervised":
+                yield greedy.supervise(net, i, **phase)
+            case "autoassociator":
+                yield greedy.autoassociate(net, i, tied=config.tied, **phase)
+            case "denoising":
+                yield greedy.autoassociate(net, i, tied=config.tied, masking=hypers.masking, **phase)
+            case "dbn":
+                yield greedy.boltzmann(net, i, k=config.k, **phase)
+
+
+def procedure(config: Config, progress: Progress | None = None) -> Run:
+    """The run of a configuration: from a key, `Hypers` and data to the trained parameters and the log of each stage.
+
+    The last two logs are the fine-tuning's `Curve` and the `Errors` of the best epoch.
+    """
+
+    def run(key, hypers, data: Data):
+        net = MLP(config.widths, initializer=INITIALIZERS[config.initializer])
+        key_init, key_train = jax.random.split(key)
+        finetune = greedy.finetune(
+            net,
+            rate=hypers.rate,
+            epochs=config.epochs,
+            batch_size=config.batch_size,
+            patience=config.patience,
+            report=progress and progress.report("fine-tuning", epochs=config.epochs),
+        )
+        error = evaluate(misclassified(partial(logits, net)))
+        train = chain(*pretrain(net, config, hypers, progress), finetune, error)
+        return train(key_train, init(key_init, net, data.train.x.shape[-1]), data)
+
+    return run
+
+
+def cost(unit: Unit) -> float:
+    """About how long a unit takes, in an arbitrary measure that only compares units."""
+    sizes = (784, *unit.config.widths)
+    connections = sum(a * b for a, b in itertools.pairwise(sizes)) + 50_000
+    return len(unit.seeds) * connections * (2 * unit.config.pretrain_epochs + 20)
+
+
+def cells() -> list[tuple[str, int, Row]]:
+    """Name, experiment and row of every cell of the table."""
+    return [(f"exp{experiment}/{row}", experiment, row) for row in TITLES for experiment in EXPERIMENTS]
+
+
+class Outcome(NamedTuple):
+    """All that was done for one cell."""
+
+    searched: list[Unit]
+    search: list[dict[str, Any]]
+    """The records of the search, as `searched`."""
+    chosen: Trial
+    trained: list[Unit]
+    final: list[dict[str, Any]]
+    """The records of the chosen configuration, as `trained`."""
+
+
+def work(preset: str, seeds: int, data: Data, origin: dict, store: Store) -> dict[str, Outcome]:
+    """Search every cell, then train the chosen configurations from fresh seeds, whatever has no record yet."""
+    lanes = jax.device_count()
+    spaces = {cell: trials(preset, *where) for cell, *where in cells()}
+    searches = {cell: search_units(cell, space, lanes) for cell, space in spaces.items()}
+    guesses = [u for cell, space in spaces.items() for u in seed_units(cell, space[0], seeds, lanes)]
+    planned = {u.name: u for units in searches.values() for u in units} | {u.name: u for u in guesses}
+    missing = {name: cost(u) for name, u in planned.items() if store.load(name) is None}
+    with Progress(missing) as progress:
+        shop = Workshop(store, partial(procedure, progress=progress), data, origin, progress)
+        tried = {cell: [shop.do(unit) for unit in units] for cell, units in searches.items()}
+        chosen = {cell: choose(searches[cell], tried[cell]) for cell in searches}
+        finals = {cell: seed_units(cell, trial, seeds, lanes) for cell, trial in chosen.items()}
+        for batch in itertools.zip_longest(*finals.values()):
+            for unit in filter(None, batch):
+                shop.do(unit)
+        return {
+            cell: Outcome(
+                searches[cell], tried[cell], chosen[cell], finals[cell], [shop.do(u) for u in finals[cell]]
+            )
+            for cell in finals
+        }
+
+
+def run(options: Options, data: Data, origin: dict, folder: Path) -> None:
+    """Do the work that is missing in `folder`, write results and report there, print the table."""
+    space = {cell: [(asdict(c), h) for c, h in trials(options.preset, *where)] for cell, *where in cells()}
+    store = open_store(
+        folder, {"experiment": "bengio2006", "preset": options.preset, "data": origin, "space": space}
+    )
+    seeds = options.seeds or {"quick": 2, "paper": 4}[options.preset]
+    outcomes = work(options.preset, seeds, flat(data), origin, store)
+    from experiments.bengio2006_report import publish
+
+    publish(options.preset, origin, store, outcomes)
+
+
+if __name__ == "__main__":
+    main("bengio2006", __doc__.splitlines()[0], run)

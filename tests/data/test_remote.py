@@ -1,0 +1,179 @@
+"""Downloads from well and badly behaved servers on this machine: all end soon, in files or in a DataError."""
+
+import contextlib
+import hashlib
+import http.server
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from dlx.data import DataError, read
+from dlx.data.remote import Remote, download, probe
+
+SLACK_SECONDS = 8.0  # starting the downloading process, on a busy machine
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves `server.files`; `server.pause` seconds of silence come before every `server.block` bytes."""
+
+    def do_GET(self):
+        name = self.path.rpartition("/")[2]
+        self.server.requests.append(name)
+        if name not in self.server.files:
+            self.send_error(404)
+            return
+        content = self.server.files[name]
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            for start in range(0, len(content), self.server.block):
+                if self.server.stopped.wait(self.server.pause):
+                    return
+                self.wfile.write(content[start : start + self.server.block])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server(packed, nowhere):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.files, server.requests = dict(packed), []
+    server.status, server.block, server.pause, server.stopped = 200, 2**16, 0.0, threading.Event()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield server
+    server.stopped.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def remotes(server, **replaced) -> tuple[Remote, ...]:
+    return tuple(
+        Remote(
+            f"http://127.0.0.1:{server.server_port}/{name}", len(content), hashlib.sha256(content).hexdigest()
+        )._replace(**replaced)
+        for name, content in server.files.items()
+    )
+
+
+def fails(server, folder, match, limit_seconds=SLACK_SECONDS, **replaced):
+    """The download fails as it should, in time, and leaves nothing that a later one would take for a file."""
+    start = time.monotonic()
+    with pytest.raises(DataError, match=match) as caught:
+        download("tiny", remotes(server, **replaced), folder, stall_seconds=1.0)
+    assert time.monotonic() - start < limit_seconds
+    assert len(str(caught.value).splitlines()) == 1
+    assert [path for path in folder.rglob("*") if not path.is_dir() or path.name != "tiny"] == []
+
+
+def test_good_files_are_served_from_the_cache_afterwards(server, monkeypatch, nowhere, arrays):
+    known = remotes(server)
+    monkeypatch.setattr("dlx.data.remote.registered", lambda name: known)
+    data, provenance = read("kmnist")
+    assert provenance[:3] == ("kmnist", "tfds", "canonical")
+    np.testing.assert_array_equal(np.concatenate([data.train.x, data.valid.x]), next(iter(arrays.values())))
+    assert sorted(server.requests) == sorted(server.files)
+
+    server.shutdown()
+    server.server_close()
+    assert read("kmnist")[1] == provenance
+    assert len(server.requests) == len(server.files)
+
+
+def test_a_damaged_copy_is_fetched_again(server, tmp_path):
+    paths = download("tiny", remotes(server), tmp_path)
+    whole = paths[0].read_bytes()
+    paths[0].write_bytes(whole[:-1])
+    server.requests.clear()
+    assert download("tiny", remotes(server), tmp_path) == paths
+    assert paths[0].read_bytes() == whole
+    assert len(server.requests) == 1
+
+
+def test_cached_where_tfds_looks_for_it(server, tmp_path):
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.download.checksums import UrlInfo
+
+    paths = download("tiny", remotes(server), tmp_path)
+    server.requests.clear()
+    known = {url: UrlInfo(tfds.core.utils.Size(size), sha256, None) for url, size, sha256 in remotes(server)}
+    tfds.disable_progress_bar()
+    manager = tfds.download.DownloadManager(download_dir=tmp_path, dataset_name="tiny", url_infos=known)
+    assert [str(path) for path in manager.download(list(known))] == [str(path) for path in paths]
+    assert server.requests == []
+
+
+def test_wrong_checksum(server, tmp_path):
+    fails(server, tmp_path, "wrong checksum", sha256="0" * 64)
+
+
+def test_http_error(server, tmp_path):
+    fails(server, tmp_path, "HTTP code: 404", url=f"http://127.0.0.1:{server.server_port}/absent.gz")
+
+
+def test_a_server_that_is_overloaded(server, tmp_path):
+    server.status = 503
+    fails(server, tmp_path, "stalled: nothing arrived for 1 s")
+
+
+def test_a_server_that_never_answers(server, tmp_path):
+    server.pause = 60.0
+    fails(server, tmp_path, "stalled: nothing arrived for 1 s")
+
+
+def test_a_server_that_stops_within_a_file(server, tmp_path):
+    server.files = {"a.gz": bytes(2**17)}
+    server.block, server.pause = 2**16, 0.7
+    original = server.stopped.wait
+    waits = iter([0.0, 60.0])
+    server.stopped.wait = lambda _: original(next(waits))
+    fails(server, tmp_path, "stalled: nothing arrived for 1 s")
+
+
+def test_a_slow_server_is_waited_for(server, tmp_path):
+    server.files = {"a.gz": bytes(2**17)}
+    server.block, server.pause = 2**14, 0.25
+    (path,) = download("tiny", remotes(server), tmp_path, stall_seconds=1.0)
+    assert path.read_bytes() == server.files["a.gz"]
+
+
+def test_a_server_that_sends_too_much(server, tmp_path):
+    server.files = {"a.gz": bytes(2**20)}
+    server.block, server.pause = 2**14, 0.1
+    fails(server, tmp_path, "more than the registered 1000 bytes arrived", size=1000)
+
+
+def test_connection_refused(server, tmp_path):
+    server.shutdown()
+    server.server_close()
+    fails(server, tmp_path, f"127.0.0.1:{server.server_port}: Connection refused", limit_seconds=1)
+
+
+def test_a_host_that_answers_nothing():
+    start = time.monotonic()
+    with pytest.raises(DataError, match=r"example\.invalid"):
+        probe("http://example.invalid/", seconds=0.5)
+    assert time.monotonic() - start < 1
+
+
+def test_a_folder_that_cannot_be_written(server, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="file: cannot keep downloads here"):
+        download("tiny", remotes(server), tmp_path / "file")
+
+
+def test_registered_files_are_the_four_of_each_data_set():
+    from dlx.data.idx import FILES
+    from dlx.data.remote import registered
+    from dlx.data.sources import MNIST_LIKE
+
+    for name in MNIST_LIKE:
+        assert [remote.url.rpartition("/")[2] for remote in registered(name)] == [
+            f"{file}.gz" for file in FILES
+        ]
+    assert [remote.size for remote in registered("mnist")] == [9912422, 28881, 1648877, 4542]

@@ -1,0 +1,144 @@
+import math
+from itertools import product
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from dlx.stats import interval, mcnemar, paired, unpaired
+
+
+@pytest.mark.parametrize("n", [2, 5, 30])
+@pytest.mark.parametrize("level", [0.5, 0.95])
+def test_interval_agrees_with_scipy(n, level):
+    values = np.random.default_rng(n).normal(1.3, 0.1, n)
+    found = interval(values, level)
+    assert (found.low, found.high) == pytest.approx(
+        stats.t.interval(level, n - 1, values.mean(), stats.sem(values))
+    )
+    assert found.mean == pytest.approx(values.mean())
+    assert found.n == n
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_interval_covers_the_mean_as_often_as_it_says(level):
+    draws = np.random.default_rng(0).normal(3.0, 2.0, (2000, 4))
+    covered = np.mean([i.low <= 3.0 <= i.high for i in (interval(draw, level) for draw in draws)])
+    assert abs(covered - level) < 4 * math.sqrt(level * (1 - level) / len(draws))
+
+
+def test_interval_of_one_value_has_no_bounds():
+    assert interval([0.012]) == (0.012, None, None, 1)
+
+
+def test_interval_of_equal_values_is_a_point():
+    assert interval(jnp.ones(3)) == (1.0, 1.0, 1.0, 3)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([], "at least one"),
+        (np.ones((2, 2)), r"\(2, 2\)"),
+        ([1.0, math.nan], "diverged"),
+        ([math.inf], "diverged"),
+    ],
+)
+def test_interval_refuses_what_has_no_mean(values, said):
+    with pytest.raises(ValueError, match=said):
+        interval(values)
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 95, math.nan])
+def test_interval_refuses_a_level_that_is_no_probability(level):
+    with pytest.raises(ValueError, match="level"):
+        interval([1.0, 2.0], level)
+
+
+def discordant(only_a, only_b, both=3, neither=4):
+    a = [True] * only_a + [False] * only_b + [True] * both + [False] * neither
+    b = [False] * only_a + [True] * only_b + [True] * both + [False] * neither
+    return np.array(a), np.array(b)
+
+
+@pytest.mark.parametrize(("only_a", "only_b"), [(a, b) for a in range(6) for b in range(6)])
+def test_mcnemar_agrees_with_the_enumeration_of_all_sign_flips(only_a, only_b):
+    observed = abs(only_a - only_b)
+    as_extreme = [abs(sum(signs)) >= observed for signs in product((-1, 1), repeat=only_a + only_b)]
+    assert mcnemar(*discordant(only_a, only_b)) == pytest.approx(np.mean(as_extreme))
+
+
+def test_mcnemar_agrees_with_scipy_on_a_test_set_of_mnist_size():
+    assert mcnemar(*discordant(70, 110, 50, 9770)) == pytest.approx(stats.binomtest(70, 180).pvalue)
+
+
+def test_mcnemar_without_a_discordant_pair_is_one():
+    wrong = np.array([True, False, True])
+    assert mcnemar(wrong, wrong) == 1.0
+    assert mcnemar(np.zeros(0, bool), np.zeros(0, bool)) == 1.0
+
+
+def test_paired_is_symmetric_and_twice_the_median():
+    pairs = [discordant(1, 9, 0, 0), discordant(2, 8, 0, 0), discordant(0, 10, 0, 0)]
+    a, b = (np.stack(side) for side in zip(*pairs, strict=True))
+    assert paired(a, b) == paired(b, a) == 2 * sorted(mcnemar(*pair) for pair in pairs)[1]
+    assert paired(jnp.asarray(a), jnp.asarray(b)) == paired(a, b)
+    assert paired(a, a) == 1.0
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.6, 1.0])
+def test_paired_rejects_a_true_null_no_more_often_than_it_says(shared):
+    """Whatever share of the examples all seeds find equally hard, that is, however the pairs depend."""
+    random = np.random.default_rng(1)
+    p_values = []
+    for _ in range(300):
+        common, own = random.random((2, 1, 200)), random.random((2, 4, 200))
+        a, b = np.where(random.random(200) < shared, common, own) < 0.2
+        p_values.append(paired(a, b))
+    for level in (0.05, 0.2):
+        assert np.mean(np.array(p_values) <= level) < level + 3 * math.sqrt(level * (1 - level) / 300)
+
+
+def test_paired_finds_a_difference():
+    random = np.random.default_rng(2)
+    assert paired(random.random((5, 2000)) < 0.10, random.random((5, 2000)) < 0.15) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("test", "a", "b", "said"),
+    [
+        (mcnemar, np.ones(3, bool), np.ones(2, bool), "shapes"),
+        (mcnemar, np.ones((2, 3), bool), np.ones((2, 3), bool), "shapes"),
+        (mcnemar, [0, 1, 2], [0, 1, 1], "booleans"),
+        (paired, np.ones((2, 3), bool), np.ones((3, 3), bool), "shapes"),
+        (paired, np.ones(3, bool), np.ones(3, bool), "shapes"),
+        (paired, np.ones((0, 3), bool), np.ones((0, 3), bool), "seed"),
+    ],
+)
+def test_paired_tests_refuse_what_is_not_paired(test, a, b, said):
+    with pytest.raises(ValueError, match=said):
+        test(a, b)
+
+
+@pytest.mark.parametrize(("a", "b", "n"), [(120, 140, 10000), (12, 30, 500), (7, 7, 60)])
+def test_unpaired_squares_to_the_chi_squared_test_of_the_two_by_two_table(a, b, n):
+    table = [[a, n - a], [b, n - b]]
+    assert unpaired(a / n, b / n, n) == pytest.approx(stats.chi2_contingency(table, correction=False).pvalue)
+
+
+def test_unpaired_cannot_tell_1_2_from_1_4_percent_on_ten_thousand_digits():
+    assert stats.norm.isf(unpaired(0.012, 0.014, 10_000) / 2) == pytest.approx(1.25, abs=0.01)
+
+
+@pytest.mark.parametrize("error", [0.0, 1.0])
+def test_unpaired_of_two_certainties_is_one(error):
+    assert unpaired(error, error, 10) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "n"), [(1.2, 1.4, 10_000), (-0.1, 0.1, 10), (math.nan, 0.1, 10), (0.1, 0.2, 0)]
+)
+def test_unpaired_refuses_percentages_and_empty_test_sets(a, b, n):
+    with pytest.raises(ValueError, match="fractions"):
+        unpaired(a, b, n)
