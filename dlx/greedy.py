@@ -18,9 +18,7 @@ Rate = float | Scalar
 def _fit_layer(loss: Loss, rate: Rate, epochs: int, batch_size: int, report: Report | None) -> Stage:
     """The whole budget of plain descent; the validation curve is the reconstruction error in nats."""
     algorithm = gradient(loss, sgd(rate))
-    return fit(
-        algorithm, reconstruction.reconstruction(), epochs=epochs, batch_size=batch_size, report=report
-    )
+    return fit(algorithm, reconstruction.reconstruction(), epochs=epochs, batch_size=batch_size, report=report)
 
 
 def autoassociate(
@@ -45,16 +43,22 @@ def autoassociate(
 
 
 def boltzmann(
-    net: MLP, i: int, *, rate: Rate, epochs: int, batch_size: int, k: int = 1, report: Report | None = None
+    net: MLP,
+    i: int,
+    *,
+    rate: Rate,
+    epochs: int,
+    batch_size: int,
+    k: int = 1,
+    mean_field: bool = False,
+    report: Report | None = None,
 ) -> Stage:
     """Train hidden layer i as an RBM by CD-k; layers trained so from the bottom up form a deep belief network."""
-    loss = energy.contrastive_divergence(k)
+    loss = energy.contrastive_divergence(k, mean_field)
     return focus(net, i, _fit_layer(loss, rate, epochs, batch_size, report))
 
 
-def supervise(
-    net: MLP, i: int, *, rate: Rate, epochs: int, batch_size: int, report: Report | None = None
-) -> Stage:
+def supervise(net: MLP, i: int, *, rate: Rate, epochs: int, batch_size: int, report: Report | None = None) -> Stage:
     """Train hidden layer i as the hidden layer of a one-hidden-layer classifier whose output layer is thrown away."""
     head = Affine(net.classes, net.initializer)
 

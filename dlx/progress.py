@@ -3,6 +3,7 @@
 On a terminal this is a bar that redraws itself; anywhere else it is an occasional line on stderr.
 """
 
+import io
 import math
 import sys
 import threading
@@ -10,25 +11,30 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TextIO
+from typing import IO, Any, TextIO, cast
+
+import numpy as np
+
+Stream = io.TextIOBase | TextIO
 
 EVERY = 10.0
 """Seconds between two plain lines within a unit."""
 
 
 class _Steady:
-    """A text stream that falls silent when its reader is gone, so that a closed terminal never stops a run."""
+    """A text stream that falls silent when its reader is gone: a closed terminal never stops a run."""
 
-    def __init__(self, stream: TextIO):
+    def __init__(self, stream: Stream):
         self._stream, self._open = stream, True
         self.encoding = getattr(stream, "encoding", None) or "utf-8"
 
-    def _attempt(self, action: Callable[[], Any]) -> None:
+    def _attempt(self, action: Callable[[], Any]) -> Any:
         if self._open:
             try:
-                action()
-            except (OSError, ValueError):  # ValueError: the stream was closed in this process
+                return action()
+            except (OSError, ValueError):  # ValueError: this process closed the stream itself
                 self._open = False
+        return None
 
     def write(self, text: str) -> int:
         self._attempt(lambda: self._stream.write(text))
@@ -38,12 +44,12 @@ class _Steady:
         self._attempt(self._stream.flush)
 
     def isatty(self) -> bool:
-        return self._stream.isatty()
+        return bool(self._attempt(self._stream.isatty))
 
 
 @dataclass(frozen=True)
 class _Report:
-    """A report of one stage; equal ones compare equal, so that they can key a cache of compiled functions."""
+    """The report of one stage. Equal ones compare equal, so they can key a cache of compiled functions."""
 
     progress: "Progress"
     stage: str
@@ -57,19 +63,20 @@ class _Report:
     def describe(self, epoch: int, score: float) -> str:
         """The stage, the epoch counted from 1 and the validation score."""
         value = f"{100 * score:.2f} %" if self.percent else f"{score:.4g}"
-        return f"{self.stage}  epoch {epoch + 1}/{self.epochs}  valid {value}"
+        shown = value if math.isfinite(score) else "diverged"
+        return f"  {self.stage}  epoch {epoch + 1}/{self.epochs}  valid {shown}"
 
 
-def duration(seconds: float) -> str:
-    """Hours, minutes and seconds."""
+def _duration(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
 class Progress:
     """Follows an experiment through its units, given as names with relative costs; a context manager.
 
-    `unit` begins one, `done` ends it, and the functions that `report` makes tell of the epochs of the current unit.
-    Those may be called from any thread, and from compiled code that outlives the unit it was compiled in.
+    `unit` begins one, `done` ends it, and the functions that `report` makes tell of the epochs of the current
+    unit. Those may be called from any thread, and from compiled code that is used again in later units.
+    `clock` gives seconds; `stream` is stderr unless given.
     """
 
     def __init__(
@@ -77,29 +84,26 @@ class Progress:
         units: Mapping[str, float],
         *,
         clock: Callable[[], float] = time.monotonic,
-        stream: TextIO | None = None,
+        stream: Stream | None = None,
     ):
         self._units, self._clock = dict(units), clock
         self._stream = _Steady(sys.stderr if stream is None else stream)
         self._lock, self._live = threading.Lock(), None
         self._finished: dict[str, float] = {}
         self._name: str | None = None
-        self._stage, self._epoch, self._score = None, -1, math.nan
+        self._latest: tuple[_Report, int, float] | None = None
         self._start = self._unit_start = self._printed = clock()
 
     def __enter__(self) -> "Progress":
         from rich.console import Console
         from rich.live import Live
 
-        self._start = self._unit_start = self._printed = self._clock()
-        console = Console(file=self._stream)
+        console = Console(file=cast(IO[str], self._stream))
         if self._stream.isatty() and console.is_interactive:
-            # prints to a terminal go above the bar, but prints to a pipe must stay in the pipe
+            # prints to the same terminal go above the bar, but prints to a pipe must stay in the pipe
+            redirect = sys.stdout.isatty()
             self._live = Live(
-                get_renderable=self._draw,
-                console=console,
-                refresh_per_second=4,
-                redirect_stdout=sys.stdout.isatty(),
+                get_renderable=self._draw, console=console, refresh_per_second=4, redirect_stdout=redirect
             )
             self._live.start()
         return self
@@ -110,12 +114,11 @@ class Progress:
             self._live = None
 
     def unit(self, name: str) -> None:
-        """Begin a unit. Raises ValueError if it is not one of those announced."""
-        if name not in self._units:
-            raise ValueError(f"{name!r} is not among the units announced")
+        """Begin a unit; one that was not announced is taken to cost what the others do on average."""
         with self._lock:
-            self._name, self._unit_start = name, self._clock()
-            self._stage, self._epoch, self._score = None, -1, math.nan
+            self._units.setdefault(name, sum(self._units.values()) / max(len(self._units), 1) or 1.0)
+            self._finished.pop(name, None)
+            self._name, self._unit_start, self._latest = name, self._clock(), None
 
     def report(self, stage: str, *, epochs: int, percent: bool = True) -> Callable[[Any, Any, Any], None]:
         """What `fit` is to call after each epoch; `percent`: the score is an error rate between 0 and 1."""
@@ -126,58 +129,55 @@ class Progress:
         with self._lock:
             if self._name is None:
                 raise ValueError("no unit was begun")
-            seconds = self._clock() - self._unit_start
-            self._finished[self._name] = seconds
-            line = f"{self._detail()}  done in {duration(seconds)}"
-            self._name = None
-            self._print(f"[{len(self._finished)}/{len(self._units)}] {line}  {self._times()}")
+            name, seconds, said = self._name, self._clock() - self._unit_start, self._detail()
+            self._finished[name], self._name = seconds, None
+            self._print(len(self._finished), f"{said}  done in {_duration(seconds)}")
 
     def left(self) -> float | None:
-        """Seconds until all is done, None before there is anything to judge by.
+        """Seconds until all is done; None before a unit is.
 
-        Time is taken to be proportional to cost, at the rate of the units finished; a unit that takes longer than
-        that slows the rate.
+        Time is taken to be proportional to cost, at the rate of the units finished, or at the rate up to now
+        if the current unit takes longer than that.
         """
         finished = sum(self._finished.values())
         spent = sum(self._units[name] for name in self._finished)
         ahead = sum(cost for name, cost in self._units.items() if name not in self._finished)
-        if ahead == 0:
-            return 0.0
-        if spent == 0:
+        if not self._finished or spent <= 0:
             return None
-        rate, elapsed = finished / spent, 0.0
-        if self._name is not None:
-            elapsed = self._clock() - self._unit_start
-            rate = max(rate, (finished + elapsed) / (spent + self._units[self._name]))
-        return max(rate * ahead - elapsed, 0.0)
+        if self._name is None:
+            return finished / spent * ahead
+        cost, elapsed = self._units[self._name], self._clock() - self._unit_start
+        rate = max(finished / spent, (finished + elapsed) / (spent + cost))
+        return rate * (ahead - cost) + max(rate * cost - elapsed, 0.0)
 
     def _update(self, report: _Report, epoch: int, score: float) -> None:
         with self._lock:
             if self._name is None:
                 return
-            if report != self._stage or epoch > self._epoch or epoch == 0 < self._epoch:
-                self._stage, self._epoch, self._score = report, epoch, score
-            elif epoch == self._epoch and not score >= self._score:
-                self._score = self._score if math.isnan(score) else score
+            last, last_epoch, least = self._latest or (None, -1, math.nan)
+            if report != last or epoch > last_epoch or epoch == 0 < last_epoch:
+                self._latest = report, epoch, score
+            elif epoch == last_epoch:
+                self._latest = report, epoch, float(np.fmin(score, least))
             if self._clock() - self._printed >= EVERY:
-                self._print(
-                    f"[{len(self._finished) + 1}/{len(self._units)}] {self._detail()}  {self._times()}"
-                )
+                self._print(len(self._finished) + 1, self._detail())
 
-    def _print(self, line: str) -> None:
+    def _print(self, number: int, text: str) -> None:
         if self._live is None:
-            self._stream.write(line + "\n")
+            self._stream.write(f"[{number}/{len(self._units)}] {text}  {self._times()}\n")
             self._stream.flush()
             self._printed = self._clock()
 
     def _detail(self) -> str:
-        stage = "" if self._stage is None else "  " + self._stage.describe(self._epoch, self._score)
-        return f"{self._name}{stage}"
+        if self._latest is None:
+            return self._name or ""
+        report, epoch, score = self._latest
+        return f"{self._name}{report.describe(epoch, score)}"
 
     def _times(self) -> str:
         left = self.left()
-        remaining = "?" if left is None else duration(left)
-        return f"elapsed {duration(self._clock() - self._start)}  left {remaining}"
+        remaining = "?" if left is None else _duration(left)
+        return f"elapsed {_duration(self._clock() - self._start)}  left {remaining}"
 
     def _draw(self) -> Any:
         """Two lines for a terminal: the bar with the times, and what is at work."""
@@ -187,14 +187,11 @@ class Progress:
         from rich.text import Text
 
         with self._lock:
-            finished, total = len(self._finished), len(self._units)
             left, elapsed = self.left(), self._clock() - self._start
             share = 0.0 if left is None else elapsed / max(elapsed + left, 1e-9)
-            at = min(finished + (self._name is not None), total)
-            times, detail = (
-                f"unit {at} of {total}  {self._times()}",
-                "" if self._name is None else self._detail(),
-            )
+            at = len(self._finished) + (self._name is not None)
+            times = f"unit {at} of {len(self._units)}  {self._times()}"
+            detail = self._detail() if self._name else ""
         line = Table.grid(padding=(0, 2))
         line.add_row(ProgressBar(1.0, share, width=24), Text(times, no_wrap=True, overflow="ellipsis"))
         return Group(line, Text(detail, no_wrap=True, overflow="ellipsis"))

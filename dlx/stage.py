@@ -57,9 +57,7 @@ def scratch(name: str, init: Callable[[Key, Params], Params], stage: Stage) -> S
 
     def lent(key: Key, params: Params, data: Data):
         if name in params:
-            raise ValueError(
-                f"the parameters already have an entry {name!r}; give the scratch entry another name"
-            )
+            raise ValueError(f"the parameters already have an entry {name!r}; give the scratch entry another name")
         key_init, key_stage = jax.random.split(key)
         end, log = stage(key_stage, {**params, name: init(key_init, params)}, data)
         return {entry: end[entry] for entry in params}, log

@@ -33,9 +33,7 @@ def interval(values: ArrayLike, level: float = 0.95) -> Interval:
     if x.ndim != 1 or x.size == 0:
         raise ValueError(f"an interval needs a vector of at least one value; the shape is {x.shape}")
     if not np.isfinite(x).all():
-        raise ValueError(
-            "non-finite values: count the diverged runs apart and pass only those that converged"
-        )
+        raise ValueError("non-finite values: count the diverged runs apart and pass only those that converged")
     if not 0 < level < 1:
         raise ValueError(f"level is a probability between 0 and 1, not {level}")
     mean = float(x.mean())

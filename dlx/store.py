@@ -84,8 +84,7 @@ class Store:
             raise StoreError(f"{self.folder}: unit {name!r} has no whole arrays; run it again")
         arrays = msgpack_restore(packed)
         kept, wanted = (
-            {key: f"{leaf.dtype}{list(leaf.shape)}" for key, leaf in tree.items()}
-            for tree in (arrays, _leaves(like))
+            {key: f"{leaf.dtype}{list(leaf.shape)}" for key, leaf in tree.items()} for tree in (arrays, _leaves(like))
         )
         if kept != wanted:
             raise StoreError(f"{self.folder}: unit {name!r} has other arrays: {_differences(kept, wanted)}")
@@ -161,9 +160,7 @@ def provenance() -> dict[str, Any]:
 def _revision(root: Path) -> str | None:
     options = ["--no-optional-locks", "status", "--porcelain=v2", "--branch", "--", "dlx", "experiments"]
     try:
-        status = subprocess.run(
-            ["git", *options], cwd=root, capture_output=True, text=True, check=True
-        ).stdout
+        status = subprocess.run(["git", *options], cwd=root, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return None
     commit = re.search(r"^# branch\.oid ([0-9a-f]+)$", status, re.MULTILINE)

@@ -21,9 +21,7 @@ def sweep(run: Run) -> Run:
 
     @partial(jax.jit, static_argnums=0)
     def program(devices: int, keys: Key, hypers: Any, data: Data):
-        mesh = jax.make_mesh(
-            (devices,), ("run",), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices]
-        )
+        mesh = jax.make_mesh((devices,), ("run",), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices])
         runs, every = PartitionSpec("run"), PartitionSpec()
         batch = jax.vmap(run, in_axes=(0, 0, None))
         return jax.shard_map(batch, mesh=mesh, in_specs=(runs, runs, every), out_specs=runs, check_vma=False)(

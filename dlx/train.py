@@ -120,9 +120,7 @@ def fit(
 
         def one_epoch(progress: _Progress) -> _Progress:
             curve, epoch = progress.curve, progress.curve.epochs
-            state, losses = _epoch(
-                algorithm, batch_size, jax.random.fold_in(key, epoch), progress.state, data.train
-            )
+            state, losses = _epoch(algorithm, batch_size, jax.random.fold_in(key, epoch), progress.state, data.train)
             loss, valid = losses.mean(), each(score, state.params, data.valid).mean()
             if report is not None:
                 jax.debug.callback(report, epoch, valid, active(progress))
@@ -135,9 +133,7 @@ def fit(
                 best=jnp.where(better, epoch, curve.best),
                 diverged=~(jnp.isfinite(loss) & jnp.isfinite(valid)),
             )
-            keep = jax.tree.map(
-                lambda new, old: jnp.where(better, new, old), state.params, progress.best_params
-            )
+            keep = jax.tree.map(lambda new, old: jnp.where(better, new, old), state.params, progress.best_params)
             return _Progress(state, keep, jnp.where(better, valid, progress.best_score), curve)
 
         blank, zero = jnp.full(epochs, jnp.nan), jnp.zeros((), jnp.int32)

@@ -12,7 +12,7 @@ Lecture: CMU 10-601B 16, "Deep Learning (Part I)", Ideas #1 to #3; CS7015 lectur
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -22,7 +22,7 @@ import jax
 from dlx import greedy
 from dlx.losses.supervised import misclassified
 from dlx.nets.layer import INITIALIZERS
-from dlx.nets.mlp import MLP, hidden, init, logits
+from dlx.nets.mlp import MLP, init, logits
 from dlx.progress import Progress
 from dlx.stage import chain, evaluate
 from dlx.store import Store, open_store
@@ -56,6 +56,8 @@ PAPER: dict[tuple[int, Row], tuple[float, float, float]] = {
     (3, "shallow"): (3.6, 4.7, 5.0),
 }
 EXPERIMENTS = (2, 3)
+TOP = 20
+"""Units of the top hidden layer in Experiment 3."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class Config:
     initializer: Literal["fan", "glorot"] = "fan"
     k: int = 1
     """Gibbs steps of contrastive divergence."""
+    mean_field: bool = True
+    """Whether the RBM's reconstruction is P(v | h) and not a sample of it."""
     tied: bool = True
     """Whether the auto-associators' decoders are the transposes of their encoders."""
 
@@ -88,37 +92,40 @@ class Hypers(NamedTuple):
     """Fraction of the inputs that the denoising auto-associator sets to 0."""
 
 
-def trials(preset: str, experiment: int, row: Row) -> list[tuple[Config, Hypers]]:
-    """The configurations tried for a cell: as many for every row."""
+def trials(preset: str, experiment: int, row: Row) -> list[Trial]:
+    """The configurations tried for a cell: as many for every row; none where Experiment 2's choice is taken over."""
+    if experiment == 3 and row != "shallow":
+        return []
     if preset == "quick":
-        top = 64 if experiment == 2 else 20
-        widths = (top,) if row == "shallow" else (64, 64, top)
+        widths = (64, 64, 64) if row != "shallow" else (64 if experiment == 2 else TOP,)
         config = Config(row, widths, 5, epochs=20, patience=5)
         return [(config, Hypers(rate, 0.1, 0.25)) for rate in (0.5, 2.0)]
-    limits = dict(epochs=40, patience=4)
+    limits = dict(epochs=24, patience=3)
     if row == "shallow":
-        space = [(500, 0.2), (500, 0.5), (1000, 0.2), (1000, 0.5)] if experiment == 2 else []
-        space = space or [(20, rate) for rate in (0.05, 0.1, 0.2, 0.5)]
-        return [(Config(row, (width,), 0, **limits), Hypers(rate)) for width, rate in space]
+        widths, rates = ((500, 1000), (0.3, 0.6)) if experiment == 2 else ((TOP,), (0.05, 0.1, 0.2, 0.4))
+        return [(Config(row, (w,), 0, **limits), Hypers(rate)) for w in widths for rate in rates]
     # Pre-training epochs a layer, pre-training rate, fine-tuning rate.
     space = {
         "deep": [(0, 0, 0.3), (0, 0, 0.5), (0, 0, 1.0), (0, 0, 2.0)],
-        "supervised": [(2, 0.1, 0.5), (2, 0.3, 1.0), (5, 0.1, 0.5), (5, 0.3, 0.5)],
-        "autoassociator": [(4, 0.05, 0.3), (4, 0.1, 0.6), (8, 0.03, 0.6), (8, 0.05, 0.3)],
-        "denoising": [(5, 0.05, 0.1), (5, 0.1, 0.3), (10, 0.03, 0.1), (10, 0.05, 0.3)],
-        "dbn": [(5, 0.1, 0.1), (5, 0.1, 0.3), (10, 0.05, 0.1), (10, 0.1, 0.1)],
+        "supervised": [(2, 0.1, 0.5), (2, 0.3, 0.5), (4, 0.1, 0.5), (4, 0.1, 1.0)],
+        "autoassociator": [(3, 0.05, 0.3), (3, 0.1, 0.3), (6, 0.05, 0.3), (6, 0.05, 0.6)],
+        "denoising": [(3, 0.05, 0.3), (3, 0.1, 0.3), (6, 0.05, 0.3), (6, 0.1, 0.3)],
+        "dbn": [(3, 0.1, 0.3), (3, 0.2, 0.3), (6, 0.1, 0.3), (6, 0.2, 0.3)],
     }[row]
-    widths = (500, 500, 500 if experiment == 2 else 20)
-    return [(Config(row, widths, n, **limits), Hypers(rate, pre, 0.25)) for n, pre, rate in space]
+    return [(Config(row, (500, 500, 500), n, **limits), Hypers(rate, pre, 0.25)) for n, pre, rate in space]
+
+
+def narrow(trial: Trial) -> Trial:
+    """A choice of Experiment 2 as Experiment 3 takes it over: with the top hidden layer of 20 units."""
+    config, hypers = trial
+    return replace(config, widths=(*config.widths[:-1], TOP)), hypers
 
 
 def pretrain(net: MLP, config: Config, hypers: Hypers, progress: Progress | None) -> Iterator[Stage]:
     """The greedy stages of a row, from the bottom layer up: all that distinguishes the rows."""
     for i in range(len(config.widths)):
         layer = f"layer {i + 1} of {len(config.widths)}"
-        report = progress and progress.report(
-            layer, epochs=config.pretrain_epochs, percent=config.row == "supervised"
-        )
+        report = progress and progress.report(layer, epochs=config.pretrain_epochs, percent=config.row == "supervised")
         phase = dict(
             rate=hypers.pretrain_rate,
             epochs=config.pretrain_epochs,
@@ -133,7 +140,7 @@ def pretrain(net: MLP, config: Config, hypers: Hypers, progress: Progress | None
             case "denoising":
                 yield greedy.autoassociate(net, i, tied=config.tied, masking=hypers.masking, **phase)
             case "dbn":
-                yield greedy.boltzmann(net, i, k=config.k, **phase)
+                yield greedy.boltzmann(net, i, k=config.k, mean_field=config.mean_field, **phase)
 
 
 def procedure(config: Config, progress: Progress | None = None) -> Run:
@@ -169,7 +176,7 @@ def cost(unit: Unit) -> float:
 
 def cells() -> list[tuple[str, int, Row]]:
     """Name, experiment and row of every cell of the table."""
-    return [(f"exp{experiment}/{row}", experiment, row) for row in TITLES for experiment in EXPERIMENTS]
+    return [(f"exp{experiment}/{row}", experiment, row) for experiment in EXPERIMENTS for row in TITLES]
 
 
 class Outcome(NamedTuple):
@@ -185,40 +192,40 @@ class Outcome(NamedTuple):
 
 
 def work(preset: str, seeds: int, data: Data, origin: dict, store: Store) -> dict[str, Outcome]:
-    """Search every cell, then train the chosen configurations from fresh seeds, whatever has no record yet."""
+    """Search, then train the chosen configurations from fresh seeds, whatever has no record yet."""
     lanes = jax.device_count()
-    spaces = {cell: trials(preset, *where) for cell, *where in cells()}
-    searches = {cell: search_units(cell, space, lanes) for cell, space in spaces.items()}
-    guesses = [u for cell, space in spaces.items() for u in seed_units(cell, space[0], seeds, lanes)]
-    planned = {u.name: u for units in searches.values() for u in units} | {u.name: u for u in guesses}
-    missing = {name: cost(u) for name, u in planned.items() if store.load(name) is None}
-    with Progress(missing) as progress:
+    searches = {cell: search_units(cell, trials(preset, *where), lanes) for cell, *where in cells()}
+
+    def train(cell: str, trial: Trial) -> list[Unit]:
+        return seed_units(cell, trial, seeds, lanes)
+
+    def first(row: Row) -> Trial:
+        return trials(preset, 2, row)[0]
+
+    planned = [unit for units in searches.values() for unit in units]
+    planned += [unit for cell, _, row in cells() for unit in train(cell, first(row))]
+    with Progress({u.name: cost(u) for u in planned if store.load(u.name) is None}) as progress:
         shop = Workshop(store, partial(procedure, progress=progress), data, origin, progress)
         tried = {cell: [shop.do(unit) for unit in units] for cell, units in searches.items()}
-        chosen = {cell: choose(searches[cell], tried[cell]) for cell in searches}
-        finals = {cell: seed_units(cell, trial, seeds, lanes) for cell, trial in chosen.items()}
-        for batch in itertools.zip_longest(*finals.values()):
-            for unit in filter(None, batch):
-                shop.do(unit)
-        return {
-            cell: Outcome(
-                searches[cell], tried[cell], chosen[cell], finals[cell], [shop.do(u) for u in finals[cell]]
-            )
-            for cell in finals
-        }
+        outcomes = {}
+        for cell, experiment, row in cells():
+            own = bool(searches[cell])
+            chosen = choose(searches[cell], tried[cell]) if own else narrow(outcomes[f"exp2/{row}"].chosen)
+            units = train(cell, chosen)
+            records = [shop.do(unit) for unit in units]
+            outcomes[cell] = Outcome(searches[cell], tried[cell], chosen, units, records)
+        return outcomes
 
 
 def run(options: Options, data: Data, origin: dict, folder: Path) -> None:
     """Do the work that is missing in `folder`, write results and report there, print the table."""
     space = {cell: [(asdict(c), h) for c, h in trials(options.preset, *where)] for cell, *where in cells()}
-    store = open_store(
-        folder, {"experiment": "bengio2006", "preset": options.preset, "data": origin, "space": space}
-    )
-    seeds = options.seeds or {"quick": 2, "paper": 4}[options.preset]
+    store = open_store(folder, {"experiment": "bengio2006", "preset": options.preset, "data": origin, "space": space})
+    seeds = options.seeds or {"quick": 2, "paper": 3}[options.preset]
     outcomes = work(options.preset, seeds, flat(data), origin, store)
     from experiments.bengio2006_report import publish
 
-    publish(options.preset, origin, store, outcomes)
+    publish(options.preset, origin, store, outcomes, flat(data))
 
 
 if __name__ == "__main__":

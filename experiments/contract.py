@@ -25,7 +25,7 @@ class Options:
     data: str | None = None
     """Data set: mnist, fashion_mnist, kmnist, digits or tfds:NAME. Default: digits for quick, mnist for paper."""
     seeds: int | None = None
-    """Fresh seeds a cell. Default: 2 for quick, 4 for paper."""
+    """Fresh seeds a cell. Default: 2 for quick, 3 for paper."""
     out: Path = Path("runs")
     """Folder for records, results and report, in a folder of the experiment's name."""
 

@@ -54,8 +54,7 @@ def seed_units(cell: str, trial: Trial, seeds: int, lanes: int) -> list[Unit]:
     config, hypers = trial
     chunks = [tuple(range(s, min(s + lanes, seeds + 1))) for s in range(1, seeds + 1, lanes)]
     return [
-        Unit(f"final/{cell}/{'-'.join(map(str, chunk))}", config, (hypers,) * len(chunk), chunk)
-        for chunk in chunks
+        Unit(f"final/{cell}/{'-'.join(map(str, chunk))}", config, (hypers,) * len(chunk), chunk) for chunk in chunks
     ]
 
 
@@ -103,9 +102,7 @@ class Workshop:
         final = unit.name.startswith("final/")
         record = {
             "identity": unit.identity(),
-            "runs": [
-                summary(jax.tree.map(lambda leaf, i=i: leaf[i], logs), final) for i in range(len(unit.seeds))
-            ],
+            "runs": [summary(jax.tree.map(lambda leaf, i=i: leaf[i], logs), final) for i in range(len(unit.seeds))],
             "seconds": time.monotonic() - start,
             **self.origin,
         }
@@ -149,3 +146,19 @@ def load_finals(store: Store, units: Sequence[Unit], n_test: int, visible: int) 
         wrong.append(arrays["wrong"])
         filters.append(arrays["filters"])
     return {"wrong": np.concatenate(wrong), "filters": filters[0]}
+
+
+def verdict(mean: float | None, low: float | None, high: float | None, paper: float | None, n: int) -> str:
+    """What error figures in percent allow to be said beside the paper's one run on n examples.
+
+    The paper's own 95 % interval is binomial. Two intervals that overlap do not tell the figures apart.
+    """
+    if mean is None:
+        return "every run diverged"
+    if paper is None:
+        return "no figure in the paper"
+    half = 196 * (paper / 100 * (1 - paper / 100) / n) ** 0.5
+    low, high = (mean, mean) if low is None or high is None else (low, high)
+    if low <= paper + half and high >= paper - half:
+        return "not told apart from the paper's"
+    return f"{'lower' if mean < paper else 'higher'} than the paper's by {abs(mean - paper):.2f}"

@@ -96,9 +96,7 @@ def read_idx(path: Path, ndim: int) -> IdxFile:
         if shape is None:
             raise ValueError(f"ends after {len(content)} bytes, within its header")
         if len(content) < header_bytes + math.prod(shape):
-            raise ValueError(
-                f"ends after {len(content) - header_bytes} values; its header's shape is {shape}"
-            )
+            raise ValueError(f"ends after {len(content) - header_bytes} values; its header's shape is {shape}")
     except (OSError, ValueError, zlib.error) as fault:
         reason = (isinstance(fault, OSError) and fault.strerror) or fault
         raise DataError(f"{path}: {reason}") from fault

@@ -40,9 +40,7 @@ def find_prepared(name: str, folder: Path) -> Prepared | None:
     images = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
     labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
     if len(images) != 1 or len(labels) != 1 or features[images[0]].np_dtype != np.uint8:
-        raise DataError(
-            f"TFDS data set {name}: not one uint8 image and one class, but {', '.join(sorted(features))}"
-        )
+        raise DataError(f"TFDS data set {name}: not one uint8 image and one class, but {', '.join(sorted(features))}")
     return Prepared(name, splits, images[0], labels[0], features[labels[0]].num_classes)
 
 
@@ -58,15 +56,11 @@ def read_prepared(prepared: Prepared, split: str) -> Split:
         raise _unreadable(prepared.name, fault) from fault
     shapes = {image.shape for image, _ in examples}
     if len(shapes) != 1:
-        raise DataError(
-            f"TFDS data set {prepared.name}: images of {split} have {len(shapes)} sizes instead of one"
-        )
+        raise DataError(f"TFDS data set {prepared.name}: images of {split} have {len(shapes)} sizes instead of one")
     x = np.stack([image for image, _ in examples])
     y = np.array([label for _, label in examples])
     if y.min() < 0 or y.max() >= prepared.classes:
-        raise DataError(
-            f"TFDS data set {prepared.name}: {split} has labels outside 0..{prepared.classes - 1}"
-        )
+        raise DataError(f"TFDS data set {prepared.name}: {split} has labels outside 0..{prepared.classes - 1}")
     return as_split(x[..., 0] if x.shape[-1] == 1 else x, y)
 
 

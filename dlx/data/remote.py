@@ -42,9 +42,7 @@ def registered(name: str) -> tuple[Remote, ...]:
     return tuple(remotes[f"{file}.gz"] for file in FILES)
 
 
-def download(
-    name: str, remotes: Sequence[Remote], folder: Path, stall_seconds: float = STALL_SECONDS
-) -> list[Path]:
+def download(name: str, remotes: Sequence[Remote], folder: Path, stall_seconds: float = STALL_SECONDS) -> list[Path]:
     """Paths of verified copies of `remotes`, in `folder/name/` under TFDS's names. Fetches what is missing.
 
     A slow download is left to go on; one from which nothing arrives for `stall_seconds` is given up.

@@ -108,9 +108,7 @@ def _from_idx(paths: Sequence[Path]) -> tuple[Data, tuple[str, ...]]:
     train, train_hashes = idx.read_split(*paths[:2])
     test, test_hashes = idx.read_split(*paths[2:])
     if train.x.shape[1:] != test.x.shape[1:]:
-        raise DataError(
-            f"{paths[2]}: images are {test.x.shape[1:]}, but those of {paths[0]} are {train.x.shape[1:]}"
-        )
+        raise DataError(f"{paths[2]}: images are {test.x.shape[1:]}, but those of {paths[0]} are {train.x.shape[1:]}")
     return Data(*_hold_out(train, paths[0]), test), train_hashes + test_hashes
 
 
@@ -142,9 +140,7 @@ def _tfds(name: str) -> Data:
 def _from_prepared(found: prepared.Prepared) -> Data:
     for split in ("train", "test"):
         if split not in found.splits:
-            raise DataError(
-                f"TFDS data set {found.name}: has no split {split}; it has {', '.join(found.splits)}"
-            )
+            raise DataError(f"TFDS data set {found.name}: has no split {split}; it has {', '.join(found.splits)}")
     train, test = prepared.read_prepared(found, "train"), prepared.read_prepared(found, "test")
     if "validation" in found.splits:
         return Data(train, prepared.read_prepared(found, "validation"), test)
@@ -165,6 +161,4 @@ def _digits() -> Data:
     order = np.random.PCG64(0).random_raw(len(y)).argsort(kind="stable")
     x = np.round(x.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)[order]
     y = y[order]
-    return Data(
-        *(idx.as_split(x[part], y[part]) for part in (slice(1197), slice(1197, 1497), slice(1497, None)))
-    )
+    return Data(*(idx.as_split(x[part], y[part]) for part in (slice(1197), slice(1197, 1497), slice(1497, None))))

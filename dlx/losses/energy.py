@@ -17,26 +17,29 @@ def free_energy(layer: Params, v: Float[Array, "*n visible"]) -> Float[Array, "*
     return -(v @ layer["c"]) - jax.nn.softplus(v @ layer["w"] + layer["b"]).sum(-1)
 
 
-def gibbs(key: Key, layer: Params, v: Float[Array, "*n visible"]) -> Float[Array, "*n visible"]:
-    """One step of block Gibbs sampling: h ~ P(h | v), then a sample of P(v | h)."""
+def gibbs(
+    key: Key, layer: Params, v: Float[Array, "*n visible"], mean_field: bool = False
+) -> Float[Array, "*n visible"]:
+    """One step of block Gibbs sampling: h ~ P(h | v), then a sample of P(v | h), or P(v | h) itself if `mean_field`."""
     key_hidden, key_visible = jax.random.split(key)
     h = jax.random.bernoulli(key_hidden, encode(layer, v)).astype(v.dtype)
     p = jax.nn.sigmoid(decode_logits(layer, h))
-    return jax.random.bernoulli(key_visible, p).astype(v.dtype)
+    return p if mean_field else jax.random.bernoulli(key_visible, p).astype(v.dtype)
 
 
-def contrastive_divergence(k: int = 1) -> Loss:
+def contrastive_divergence(k: int = 1, mean_field: bool = False) -> Loss:
     """mean(F(v) - F(v_k)), v_k being k Gibbs steps from v and held constant; its gradient is the CD-k update.
 
-    That gradient is -(v'h - v_k'h_k) / n for w, with probabilities h = P(h = 1 | v) in both terms. The value itself is
-    no likelihood. The metric `reconstruction` is the mean squared difference of v and v_k.
+    That gradient is -(v'h - v_k'h_k) / n for w, with probabilities h = P(h = 1 | v) in both terms. `mean_field`: v_k is
+    P(v | h) instead of a sample of it, which makes the update less noisy (Hinton 2010, "A practical guide", section 3.2).
+    The value itself is no likelihood. The metric `reconstruction` is the mean squared difference of v and v_k.
     """
 
     def loss(layer, key, batch):
         fixed = jax.lax.stop_gradient(layer)
         v_k = batch.x
-        for key_step in jax.random.split(key, k):
-            v_k = gibbs(key_step, fixed, v_k)
+        for i, key_step in enumerate(jax.random.split(key, k)):
+            v_k = gibbs(key_step, fixed, v_k, mean_field and i == k - 1)
         value = (free_energy(layer, batch.x) - free_energy(layer, v_k)).mean()
         return value, {"reconstruction": jnp.square(batch.x - v_k).mean()}
 

@@ -18,9 +18,7 @@ def reconstruct_logits(layer: Params, x: Float[Array, "*n visible"]) -> Float[Ar
     return h @ layer["decoder"] + layer["c"] if "decoder" in layer else decode_logits(layer, h)
 
 
-def cross_entropy(
-    logits: Float[Array, "*n visible"], target: Float[Array, "*n visible"]
-) -> Float[Array, "*n"]:
+def cross_entropy(logits: Float[Array, "*n visible"], target: Float[Array, "*n visible"]) -> Float[Array, "*n"]:
     """R of each example, in nats, summed over the visible units."""
     return (jax.nn.softplus(logits) - target * logits).sum(-1)
 

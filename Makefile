@@ -1,0 +1,38 @@
+# Every target makes its own environment from requirements.lock: nothing needs to be prepared.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: quickstart test lint format table bench lock
+
+quickstart: $(READY)  ## the whole table on scikit-learn's embedded digits, in about a minute
+	$(BIN)/python -m experiments.bengio2006 --preset quick
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/ty check dlx experiments
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+table: $(READY)  ## the table of Bengio et al. 2006 on MNIST: resumable, see README for the hours
+	$(BIN)/python -m experiments.bengio2006 --preset paper
+
+bench: $(READY)
+	$(BIN)/python -m experiments.bench
+
+lock:
+	uv pip compile pyproject.toml --extra dev --universal --no-emit-index-url --no-header --no-annotate -o requirements.lock
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dlx needs Python 3.11 or later: make PYTHON=python3.x ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $(READY)

@@ -1,0 +1,41 @@
+"""Two devices, array annotations checked at run time, and a tiny data set."""
+
+import os
+
+import jax
+import jaxtyping
+
+# Before any module of dlx is imported and before any array is made.
+jaxtyping.install_import_hook("dlx", "beartype.beartype")
+jax.config.update("jax_platforms", os.environ.get("JAX_PLATFORMS") or "cpu")
+if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+    jax.config.update("jax_num_cpu_devices", 2)
+# Tests compile much and run little.
+jax.config.update("jax_disable_most_optimizations", True)
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+from dlx.types import Data, Split  # noqa: E402
+
+VISIBLE = 64
+
+
+def _split(rng: np.random.Generator, prototypes: np.ndarray, n: int) -> Split:
+    y = rng.integers(0, 10, n).astype(np.int32)
+    noisy = np.where(rng.random((n, VISIBLE)) < 0.8, prototypes[y], rng.integers(0, 256, (n, VISIBLE)))
+    return Split(noisy.astype(np.uint8), y)
+
+
+@pytest.fixture(scope="session")
+def data() -> Data:
+    """Noisy copies of ten random patterns of 64 uint8 pixels: 60 to train on, then 25 and 23."""
+    rng = np.random.default_rng(0)
+    prototypes = rng.integers(0, 256, (10, VISIBLE))
+    return Data(*(_split(rng, prototypes, n) for n in (60, 25, 23)))
+
+
+@pytest.fixture(scope="session")
+def float_data(data) -> Data:
+    """The same with intensities between 0 and 1, as float32."""
+    return Data(*(Split((x / 255).astype(np.float32), y) for x, y in data))

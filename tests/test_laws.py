@@ -1,0 +1,283 @@
+"""The laws of DESIGN: every stage under one family of tests, and the import directions from the syntax trees."""
+
+import ast
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dlx import greedy
+from dlx.losses.reconstruction import autoassociator, reconstruction
+from dlx.losses.supervised import cross_entropy, misclassified
+from dlx.nets.mlp import MLP, init, logits
+from dlx.optim import sgd
+from dlx.stage import chain, evaluate, focus, scratch
+from dlx.train import each, fit, gradient
+from dlx.types import Data, Split
+from experiments.bengio2006 import EXPERIMENTS, TITLES, Config, Hypers, procedure
+
+ROOT = Path(__file__).parents[1]
+VISIBLE = 64
+LANES = 3
+NET = MLP((8, 6))
+NET_LOGITS = partial(logits, NET)
+PHASE = {"epochs": 2, "batch_size": 7}
+
+
+def shifted_logits(params, x):
+    return logits(NET, params, x) + params["shift"]
+
+
+def pretrainer(stage, i, **more):
+    return lambda hypers: stage(NET, i, rate=hypers.pretrain_rate, **PHASE, **more)
+
+
+STAGES: dict[str, Callable[[Hypers], Any]] = {
+    "fit": lambda hypers: fit(
+        gradient(cross_entropy(NET_LOGITS), sgd(hypers.rate, 0.5)), misclassified(NET_LOGITS), **PHASE
+    ),
+    "chain": lambda hypers: chain(
+        pretrainer(greedy.supervise, 0)(hypers), evaluate(misclassified(NET_LOGITS))
+    ),
+    "focus": lambda hypers: focus(
+        NET,
+        1,
+        fit(
+            gradient(autoassociator(hypers.masking), sgd(hypers.rate)), reconstruction(), patience=1, **PHASE
+        ),
+    ),
+    "scratch": lambda hypers: scratch(
+        "shift",
+        lambda key, params: jax.random.normal(key, params["output"]["b"].shape),
+        fit(
+            gradient(cross_entropy(shifted_logits), sgd(hypers.rate)), misclassified(shifted_logits), **PHASE
+        ),
+    ),
+    "evaluate": lambda hypers: evaluate(misclassified(NET_LOGITS)),
+    "autoassociate, tied": pretrainer(greedy.autoassociate, 1),
+    "autoassociate, untied": pretrainer(greedy.autoassociate, 1, tied=False),
+    "autoassociate, denoising": lambda hypers: pretrainer(greedy.autoassociate, 0, masking=hypers.masking)(
+        hypers
+    ),
+    "boltzmann, k=1": pretrainer(greedy.boltzmann, 1),
+    "boltzmann, k=3": pretrainer(greedy.boltzmann, 0, k=3),
+    "supervise": pretrainer(greedy.supervise, 1),
+    "finetune": lambda hypers: greedy.finetune(NET, rate=hypers.rate, patience=1, **PHASE),
+}
+
+
+def whole(experiment, row):
+    """The procedure of a row, which makes its own initial parameters, as a stage."""
+    widths = (8, 6 if experiment == 2 else 3)[row == "shallow" :]
+    config = Config(row, widths, pretrain_epochs=1, epochs=3, patience=1, batch_size=7)
+    run = procedure(config)
+    return MLP(widths), lambda hypers: lambda key, params, data: run(key, hypers, data)
+
+
+MEMBERS = {name: (NET, build) for name, build in STAGES.items()} | {
+    f"experiment {experiment}, {row}": whole(experiment, row) for experiment in EXPERIMENTS for row in TITLES
+}
+
+KEYS = jax.vmap(jax.random.key)(jnp.arange(LANES))
+HYPERS = Hypers(*(jnp.array(values) for values in ([0.5, 0.1, 2.0], [0.1, 0.3, 0.05], [0.25, 0.1, 0.5])))
+
+
+def lane(i, tree):
+    return jax.tree.map(lambda leaf: leaf[i], tree)
+
+
+def specification(tree):
+    return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
+
+
+def identical(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+class Member(NamedTuple):
+    """A stage of `(key, hypers, params, data)`, compiled for one run and for a batch of runs."""
+
+    run: Callable
+    params: Any
+    alone: Any
+    batched: Any
+    traces: dict[str, int]
+
+
+@pytest.fixture(scope="module", params=MEMBERS)
+def member(request) -> Member:
+    net, build = MEMBERS[request.param]
+    traces = {"alone": 0, "batched": 0}
+
+    def run(key, hypers, params, data):
+        return build(hypers)(key, params, data)
+
+    def counted(name, *args):
+        traces[name] += 1
+        return run(*args)
+
+    return Member(
+        run,
+        init(jax.random.key(9), net, VISIBLE),
+        jax.jit(partial(counted, "alone")),
+        jax.jit(jax.vmap(partial(counted, "batched"), in_axes=(0, 0, None, None))),
+        traces,
+    )
+
+
+def test_structure_shapes_and_dtypes_come_back_and_nothing_leaks(member, data):
+    def unchanged(key, hypers, params, data):
+        before = specification(params)
+        end, log = member.run(key, hypers, params, data)
+        assert specification(params) == before, "the caller's tree is not written to"
+        return end, log
+
+    with jax.checking_leaks():
+        end, _ = jax.eval_shape(unchanged, KEYS[0], lane(0, HYPERS), member.params, data)
+    assert specification(end) == specification(member.params)
+
+
+def test_the_same_seed_twice_is_bit_identical_and_effects_there_are_none(member, data):
+    args = KEYS[0], lane(0, HYPERS), member.params, data
+    identical(member.alone(*args), member.alone(*args))
+    assert not member.alone.trace(*args).jaxpr.effects
+
+
+def test_a_run_in_a_batch_gives_what_it_gives_alone(member, data):
+    batch = member.batched(KEYS, HYPERS, member.params, data)
+    close = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
+    for i in range(LANES):
+        alone = member.alone(KEYS[i], lane(i, HYPERS), member.params, data)
+        jax.tree.map(close, lane(i, batch), alone)
+
+
+def test_other_seeds_hypers_and_parameters_do_not_trace_again(member, data):
+    other = jax.tree.map(lambda values: 0.9 * values, (HYPERS, member.params))
+    for keys, (hypers, params) in (KEYS, (HYPERS, member.params)), (KEYS[::-1], other):
+        member.batched(keys, hypers, params, data)
+        member.alone(keys[0], lane(0, hypers), params, data)
+    assert member.traces == {"alone": 1, "batched": 1}
+    assert (member.alone._cache_size(), member.batched._cache_size()) == (1, 1)
+
+
+def test_parameters_never_depend_on_the_test_split(member, data):
+    poisoned = data._replace(test=Split(255 - data.test.x, 9 - data.test.y))
+    params, _ = member.alone(KEYS[1], lane(1, HYPERS), member.params, data)
+    identical(member.alone(KEYS[1], lane(1, HYPERS), member.params, poisoned)[0], params)
+
+
+def longest_constant(program):
+    """Characters of the longest constant in the text of a lowered program."""
+    return max(map(len, re.findall(r"dense<[^>]*>", program.as_text())), default=0)
+
+
+def test_data_are_arguments(member, data):
+    assert longest_constant(member.alone.lower(KEYS[0], lane(0, HYPERS), member.params, data)) < 500
+
+
+def test_closed_over_data_would_be_found(data):
+    params = init(jax.random.key(9), NET, VISIBLE)
+    train = jax.tree.map(jnp.asarray, data.train)
+    closed = jax.jit(lambda params: each(misclassified(NET_LOGITS), params, train))
+    assert longest_constant(closed.lower(params)) > data.train.x.size
+
+
+def supervised_fit(**changes):
+    return fit(
+        gradient(cross_entropy(NET_LOGITS), sgd(0.1)), misclassified(NET_LOGITS), **{**PHASE, **changes}
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: supervised_fit(batch_size=61), r"batch of 61 .* 60 examples"),
+        (lambda: supervised_fit(batch_size=0), "batch_size must be at least 1, not 0"),
+        (lambda: supervised_fit(epochs=0), "epochs must be at least 1, not 0"),
+        (lambda: supervised_fit(patience=0), "patience must be at least 1, not 0"),
+        (lambda: supervised_fit(epochs=-3), "epochs must be at least 1, not -3"),
+        (
+            lambda: greedy.autoassociate(NET, 0, rate=0.1, epochs=0, batch_size=5),
+            "epochs must be at least 1, not 0",
+        ),
+        (
+            lambda: greedy.finetune(NET, rate=0.1, epochs=1, batch_size=61, patience=1),
+            r"batch of 61 .* 60 examples",
+        ),
+        (lambda: scratch("output", lambda key, params: 0, supervised_fit()), "already .* 'output'"),
+        (lambda: focus(NET, 0, scratch("w", lambda key, layer: 0, supervised_fit())), "already .* 'w'"),
+    ],
+)
+def test_bad_arguments_are_refused_in_words(data, make, said):
+    with pytest.raises(ValueError, match=said):
+        jax.eval_shape(make(), KEYS[0], init(jax.random.key(0), NET, VISIBLE), data)
+
+
+def test_a_configuration_is_hashable_and_says_all_that_shapes_the_program():
+    config = Config("dbn", (8, 6), 1, epochs=2, patience=1)
+    assert hash(config) == hash(replace(config))
+    assert len({config, replace(config, k=2), replace(config, row="deep")}) == 3
+
+
+def test_stages_run_on_numpy_arrays_without_compilation_too(data):
+    params = init(jax.random.key(0), NET, VISIBLE)
+    errors = evaluate(misclassified(NET_LOGITS))(KEYS[0], params, data)[1]
+    identical(errors, jax.jit(evaluate(misclassified(NET_LOGITS)))(KEYS[0], params, data)[1])
+
+
+# Each room may import the rooms to its left and itself.
+LINE = ({"types"}, {"data", "nets"}, {"losses"}, {"train"}, {"stage"}, {"greedy"}, {"sweep"}, {"experiments"})
+BESIDE = {"optim": {"types"}, "store": {"types"}, "stats": set(), "report": set(), "progress": set()}
+
+
+def allowed(room):
+    if room in BESIDE:
+        return {room} | BESIDE[room]
+    (place,) = (i for i, rooms in enumerate(LINE) if room in rooms)
+    left = set().union(*LINE[:place])
+    if room == "experiments":
+        return left | set(BESIDE) | {room}
+    return left | {room} | ({"optim"} if "losses" in left else set())
+
+
+def modules():
+    """Room and path of every module."""
+    for path in sorted((ROOT / "dlx").rglob("*.py")):
+        room = path.relative_to(ROOT / "dlx").parts[0].removesuffix(".py")
+        yield ("types" if room == "__init__" else room), path
+    for path in sorted((ROOT / "experiments").rglob("*.py")):
+        yield "experiments", path
+
+
+def imported_rooms(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: import by the full name"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            package, _, rest = name.partition(".")
+            if package in {"experiments", "tests"}:
+                yield package
+            elif package == "dlx":
+                yield rest.split(".")[0]
+
+
+@pytest.mark.parametrize(
+    ("room", "path"), [pytest.param(*found, id=str(found[1].relative_to(ROOT))) for found in modules()]
+)
+def test_imports_go_one_way(room, path):
+    assert set(imported_rooms(path)) <= allowed(room)
+
+
+def test_every_room_is_found():
+    assert {room for room, _ in modules()} == set(BESIDE).union(*LINE)

@@ -1,0 +1,94 @@
+"""Networks against a forward pass in NumPy, and their initial values against the stated distributions."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import expit
+from scipy.stats import kstest, uniform
+
+from dlx.nets.layer import INITIALIZERS, apply, as_float, decode_logits, encode
+from dlx.nets.mlp import MLP, hidden, init, logits, parameter_count
+
+NET = MLP((8, 6), classes=5)
+VISIBLE = 7
+
+
+@pytest.fixture(scope="module")
+def params():
+    zeros = init(jax.random.key(0), NET, VISIBLE)
+    rng = np.random.default_rng(0)
+    return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), zeros)
+
+
+def numpy_codes(params, x, depth):
+    for i in range(depth):
+        layer = params[hidden(i)]
+        x = expit(x @ layer["w"] + layer["b"])
+    return x
+
+
+@pytest.mark.parametrize("shape", [(VISIBLE,), (4, VISIBLE), (2, 3, VISIBLE)])
+def test_logits_agree_with_numpy(params, shape):
+    x = np.random.default_rng(1).random(shape).astype(np.float32)
+    expected = numpy_codes(params, x, 2) @ params["output"]["w"] + params["output"]["b"]
+    np.testing.assert_allclose(logits(NET, params, jnp.asarray(x)), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_codes_agree_with_numpy_at_every_depth(params, depth):
+    x = np.random.default_rng(2).random((4, VISIBLE)).astype(np.float32)
+    found = apply(NET, params, jnp.asarray(x), depth, method="codes")
+    np.testing.assert_allclose(found, numpy_codes(params, x, depth), rtol=1e-5)
+
+
+def test_a_layer_reads_in_both_directions(params):
+    layer, rng = params[hidden(0)], np.random.default_rng(3)
+    x, h = rng.random((4, VISIBLE)).astype(np.float32), rng.random((4, 8)).astype(np.float32)
+    up, down = encode(layer, jnp.asarray(x)), decode_logits(layer, jnp.asarray(h))
+    np.testing.assert_allclose(up, expit(x @ layer["w"] + layer["b"]), rtol=1e-5)
+    np.testing.assert_allclose(down, h @ layer["w"].T + layer["c"], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "bound"),
+    [("fan", lambda i, o: max(i, o) ** -0.5), ("glorot", lambda i, o: (6 / (i + o)) ** 0.5)],
+)
+@pytest.mark.parametrize("widths", [(200, 90), (60, 120)])
+def test_weights_start_uniform_within_the_stated_bound_and_biases_at_zero(name, bound, widths):
+    params = init(jax.random.key(4), MLP(widths, classes=100, initializer=INITIALIZERS[name]), 100)
+    for layer in params.values():
+        w = np.asarray(layer["w"])
+        limit = bound(*w.shape)
+        assert 0.99 * limit < np.abs(w).max() <= limit * (1 + 1e-6)
+        assert kstest(w.ravel(), uniform(-limit, 2 * limit).cdf).pvalue > 1e-3
+        assert not any(np.any(layer[bias]) for bias in set(layer) - {"w"})
+
+
+def test_layers_start_from_different_numbers():
+    params = init(jax.random.key(5), MLP((9, 9, 9), classes=9), 9)
+    weights = [np.asarray(layer["w"]) for layer in params.values()]
+    assert len({w.tobytes() for w in weights}) == 4
+
+
+def test_parameters_have_the_stated_names_and_shapes():
+    shapes = jax.tree.map(
+        np.shape, init(jax.random.key(6), NET, VISIBLE), is_leaf=lambda x: hasattr(x, "shape")
+    )
+    assert shapes == {
+        "hidden_0": {"w": (VISIBLE, 8), "b": (8,), "c": (VISIBLE,)},
+        "hidden_1": {"w": (8, 6), "b": (6,), "c": (8,)},
+        "output": {"w": (6, 5), "b": (5,)},
+    }
+
+
+def test_parameter_count_is_the_sum_over_all_arrays(params):
+    assert parameter_count(params) == (7 * 8 + 8 + 7) + (8 * 6 + 6 + 8) + (6 * 5 + 5)
+
+
+def test_as_float_scales_intensities_and_leaves_floats():
+    x = as_float(jnp.arange(256, dtype=jnp.uint8))
+    assert x.dtype == jnp.float32
+    np.testing.assert_array_max_ulp(np.asarray(x), np.arange(256, dtype=np.float32) / np.float32(255), 1)
+    same = jnp.array([-2.0, 0.5, 300.0])
+    np.testing.assert_array_equal(as_float(same), same)

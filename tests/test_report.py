@@ -1,0 +1,208 @@
+import io
+import math
+import re
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+from dlx import report
+from dlx.report import Bar
+
+
+def parse(source: str) -> list[list[str]]:
+    """The cells of a GitHub table, rule left out, by walking over its characters."""
+    rows = []
+    for line in source.splitlines():
+        cells, cell, characters = [], "", iter(line)
+        for character in characters:
+            if character == "\\":
+                cell += next(characters)
+            elif character == "|":
+                cells, cell = [*cells, cell], ""
+            else:
+                cell += character
+        assert cell == ""
+        rows.append([cell.strip().replace("<br>", "\n") for cell in cells[1:]])
+    assert all(re.fullmatch(r"-{2,}[-:]", cell) for cell in rows[1])
+    return rows[:1] + rows[2:]
+
+
+def size(data: bytes) -> tuple[int, int]:
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        return image.size
+
+
+def falling(seeds=4, epochs=30, end=1.4):
+    noise = np.random.default_rng(seeds).normal(0, 0.03, (seeds, epochs))
+    return end + 6 * np.exp(-np.arange(epochs) / 4) + noise
+
+
+def test_markdown_is_read_back_as_it_was_written():
+    header = ["row", "a|b", "error %"]
+    rows = [
+        ["x|y", "back\\slash", "1.31 ± 0.04"],
+        ["\\|", "two\nlines", ""],
+        ["||", "\\\\|\\", "12.0"],
+        ["**bold**", "[link](a_b)", "–"],  # noqa: RUF001
+    ]
+    assert parse(report.markdown(header, rows)) == [header, *rows]
+
+
+def test_markdown_lines_up_and_puts_numbers_to_the_right():
+    lines = report.markdown(["row", "error"], [["dbn", "1.2"], ["shallow", "10.25"]]).splitlines()
+    assert lines == [
+        "| row     | error |",
+        "| ------- | ----: |",
+        "| dbn     |   1.2 |",
+        "| shallow | 10.25 |",
+    ]
+
+
+@pytest.mark.parametrize("show", [report.markdown, lambda *table: report.terminal("", *table)])
+def test_tables_refuse_a_row_of_another_length(show):
+    with pytest.raises(ValueError, match="argument"):
+        show(["a", "b"], [["1"]])
+
+
+def test_terminal_shows_every_character_away_from_a_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    verdict = "as the paper says [bold]" * 20
+    report.terminal("A [title]", ["row", "verdict"], [["dbn", verdict], ["deep", "short"]])
+    out = capsys.readouterr().out
+    assert verdict in out
+    assert "A [title]" in out
+    assert len({len(line) for line in out.splitlines()[1:]}) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ((1.312, 1.27, 1.35), "1.31 ± 0.04"),
+        ((1.3, None, None), "1.30"),
+        ((None, None, None), "–"),  # noqa: RUF001
+        ((math.nan, None, None), "–"),  # noqa: RUF001
+    ],
+)
+def test_percent(values, text):
+    assert report.percent(*values) == text
+
+
+def test_curves_have_a_panel_an_experiment_and_a_line_a_row():
+    rows = {"shallow": falling(end=4.7), "dbn": jnp.asarray(falling())}
+    figure = report.curves({"exp2": rows, "exp3": rows}, ylabel="error (%)", title="t")
+    assert [axes.get_title() for axes in figure.axes] == ["exp2", "exp3"]
+    colours = [[line.get_color() for line in axes.lines] for axes in figure.axes]
+    assert colours[0] == colours[1]
+    assert len(set(colours[0])) == 2
+    assert [len(axes.collections) for axes in figure.axes] == [2, 2]
+    assert [text.get_text() for text in figure.legends[0].texts] == ["shallow", "dbn"]
+    mean = np.asarray(figure.axes[0].lines[0].get_ydata())
+    np.testing.assert_allclose(mean, rows["shallow"].mean(0))
+    low, high = figure.axes[0].get_ylim()
+    assert low < 1.4 < 4.7 < high < 10
+    assert len(report.png(figure)) <= 200_000
+
+
+def test_a_line_is_the_mean_of_the_runs_still_going_and_ends_with_half_of_them():
+    runs = np.array(
+        [[4.0, 4.0, 4.0, 4.0], [2.0, 2.0, 2.0, np.nan], [3.0, 3.0, np.nan, np.nan], [3.0, 3, 3, np.nan]]
+    )
+    (line,) = report.curves({"e": {"r": runs}}, ylabel="y").axes[0].lines
+    np.testing.assert_allclose(np.asarray(line.get_ydata()), [3, 3, 3, np.nan])
+    assert np.asarray(line.get_xdata()).tolist() == [1, 2, 3, 4]
+
+
+def test_rows_that_diverged_are_named():
+    lost, fine = np.full((2, 5), np.nan), falling(2, 5)
+    panels = {"exp2": {"all": lost, "some": lost, "none": fine}, "exp3": {"all": lost, "some": fine}}
+    figure = report.curves(panels, ylabel="y")
+    names = [text.get_text() for text in figure.legends[0].texts]
+    assert names == ["all (diverged)", "some (diverged: exp2)", "none"]
+    assert report.png(report.curves({"exp2": {"all": lost}}, ylabel="y"))
+    assert report.png(figure)
+
+
+@pytest.mark.parametrize(
+    "values", [np.zeros((2, 3)), np.full((1, 1), 88.6), np.array([[90.0, 1e-9], [1.0, 0.0]])]
+)
+def test_curves_of_odd_values_are_drawn(values):
+    figure = report.curves({"e": {"r": values}}, ylabel="y")
+    assert report.png(figure)
+    low, high = figure.axes[0].get_ylim()
+    assert 0 < low < high
+
+
+def test_more_rows_than_colours_still_differ():
+    rows = {str(i): falling(2, 3) for i in range(15)}
+    lines = report.curves({"e": rows}, ylabel="y").axes[0].lines
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 15
+
+
+def test_filters_show_the_units_of_largest_norm_on_a_symmetric_scale():
+    weights = np.ones((6, 5)) * [1.0, -4.0, 2.0, 3.0, 0.5]
+    figure = report.filters({"dbn": weights, "few": weights[:, :2]}, (2, 3), count=4)
+    first, second = (axes.images[0] for axes in figure.axes)
+    shown = np.ma.filled(np.ma.asarray(first.get_array()), np.nan)
+    assert shown.shape == (2 * 2 + 2, 2 * 3 + 2)
+    assert [shown[0, 0], shown[0, -1], shown[-1, 0], shown[-1, -1]] == [-4, 3, 2, 1]
+    assert np.isnan(shown[2:4]).all()
+    assert first.get_clim() == (-4, 4)
+    assert np.asarray(second.get_array()).shape == (2, 2 * 3 + 2)
+    assert "dbn" in figure.axes[0].get_title()
+
+
+def test_filters_of_the_real_size_fit_into_a_file():
+    rng = np.random.default_rng(0)
+    groups = {name: rng.normal(size=(784, 100)) for name in "abc"}
+    data = report.png(report.filters(groups, (28, 28), title="Noise, which compresses worst"))
+    assert len(data) <= 200_000
+    assert min(size(data)) > 600
+
+
+def test_filters_that_diverged_or_are_zero_are_drawn():
+    figure = report.filters({"lost": np.full((4, 3), np.nan), "zero": np.zeros((4, 3))}, (2, 2))
+    assert "diverged" in figure.axes[0].get_title()
+    assert report.png(figure)
+
+
+def test_filters_refuse_another_image_shape():
+    with pytest.raises(ValueError, match="dbn: 6 weights"):
+        report.filters({"dbn": np.ones((6, 2))}, (2, 2))
+
+
+def test_bars_stand_beside_those_of_the_paper():
+    panel = [
+        Bar("shallow", 1.9, 1.8, 2.0, 1.9),
+        Bar("denoising", 1.4, None, None, None),
+        Bar("deep", math.nan, None, None, 2.0),
+        Bar("dbn", None, None, None, None),
+    ]
+    figure = report.bars({"exp2": panel, "exp3": panel[:1]}, ylabel="test error (%)", title="t")
+    drawn = [[patch for patch in axes.patches if isinstance(patch, Rectangle)] for axes in figure.axes]
+    lengths = [sorted(round(patch.get_width(), 6) for patch in patches) for patches in drawn]
+    assert lengths == [[1.4, 1.9, 1.9, 2.0], [1.9, 1.9]]
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts == ["1.90 ± 0.10", "1.9", "1.40", "diverged", "2.0", "diverged"]
+    assert [axes.get_xlabel() for axes in figure.axes] == ["test error (%)"] * 2
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
+        "shallow",
+        "denoising",
+        "deep",
+        "dbn",
+    ]
+    assert len(report.png(figure)) <= 200_000
+
+
+def test_png_gives_up_sharpness_for_size_and_then_gives_up():
+    figure = report.bars({"exp2": [Bar("dbn", 1.3, 1.2, 1.4, 1.2)]}, ylabel="%")
+    large = report.png(figure)
+    assert report.png(figure) == large
+    small = report.png(figure, len(large) - 1)
+    assert len(small) < len(large)
+    assert size(small) < size(large)
+    with pytest.raises(ValueError, match="at most 100 are allowed"):
+        report.png(figure, 100)
