@@ -11,8 +11,8 @@ from jaxtyping import Array, Bool, Float, Int
 from dlx.nets.layer import as_float
 from dlx.types import Algorithm, Data, Key, Loss, Params, Scalar, Score, Split, Stage
 
-Report = Callable[[Int[Array, ""], Float[Array, ""], Bool[Array, ""]], None]
-"""Called on the host after each epoch with (epoch, validation score, whether this run is still training)."""
+Report = Callable[[Any, Any, Any], None]
+"""Called on the host after each epoch with scalars: epoch (from 0), validation score, is the run still training?"""
 
 
 class GradientState(NamedTuple):
@@ -97,8 +97,8 @@ def fit(
 ) -> Stage:
     """Train until `epochs` have passed or the validation score has not improved for `patience` epochs.
 
-    With patience the parameters of the best epoch by validation score are returned, without it (None) the last ones. The
-    log is a `Curve`. A fit whose loss or score is not finite stops there and says so in the log.
+    With patience the parameters of the best epoch by validation score are returned, without it (None) the last ones.
+    The log is a `Curve`. A fit whose loss or score is not finite stops there and says so in the log.
 
     Raises ValueError, when called, if a number is not positive or the training split is smaller than a batch.
     """

@@ -6,7 +6,6 @@ A `Loss` is differentiated by an `Algorithm`, whose steps a `Stage` repeats; sta
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
 Key = PRNGKeyArray
@@ -21,8 +20,8 @@ Metrics = Mapping[str, Scalar]
 class Split(NamedTuple):
     """Examples: inputs `x`, as uint8 intensities or float32, and class labels `y`."""
 
-    x: Shaped[Array | np.ndarray, "n *shape"]
-    y: Int[Array | np.ndarray, " n"]
+    x: Shaped[Array, "n *shape"]
+    y: Int[Array, " n"]
 
 
 class Data(NamedTuple):

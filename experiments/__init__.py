@@ -1,0 +1,1 @@
+"""One module a published result; `python -m experiments` lists them."""

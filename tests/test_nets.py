@@ -72,9 +72,7 @@ def test_layers_start_from_different_numbers():
 
 
 def test_parameters_have_the_stated_names_and_shapes():
-    shapes = jax.tree.map(
-        np.shape, init(jax.random.key(6), NET, VISIBLE), is_leaf=lambda x: hasattr(x, "shape")
-    )
+    shapes = jax.tree.map(np.shape, init(jax.random.key(6), NET, VISIBLE), is_leaf=lambda x: hasattr(x, "shape"))
     assert shapes == {
         "hidden_0": {"w": (VISIBLE, 8), "b": (8,), "c": (VISIBLE,)},
         "hidden_1": {"w": (8, 6), "b": (6,), "c": (8,)},

@@ -47,7 +47,7 @@ def test_markdown_is_read_back_as_it_was_written():
         ["x|y", "back\\slash", "1.31 ± 0.04"],
         ["\\|", "two\nlines", ""],
         ["||", "\\\\|\\", "12.0"],
-        ["**bold**", "[link](a_b)", "–"],  # noqa: RUF001
+        ["**bold**", "[link](a_b)", "–"],
     ]
     assert parse(report.markdown(header, rows)) == [header, *rows]
 
@@ -83,8 +83,8 @@ def test_terminal_shows_every_character_away_from_a_terminal(capsys, monkeypatch
     [
         ((1.312, 1.27, 1.35), "1.31 ± 0.04"),
         ((1.3, None, None), "1.30"),
-        ((None, None, None), "–"),  # noqa: RUF001
-        ((math.nan, None, None), "–"),  # noqa: RUF001
+        ((None, None, None), "–"),
+        ((math.nan, None, None), "–"),
     ],
 )
 def test_percent(values, text):
@@ -108,9 +108,7 @@ def test_curves_have_a_panel_an_experiment_and_a_line_a_row():
 
 
 def test_a_line_is_the_mean_of_the_runs_still_going_and_ends_with_half_of_them():
-    runs = np.array(
-        [[4.0, 4.0, 4.0, 4.0], [2.0, 2.0, 2.0, np.nan], [3.0, 3.0, np.nan, np.nan], [3.0, 3, 3, np.nan]]
-    )
+    runs = np.array([[4.0, 4.0, 4.0, 4.0], [2.0, 2.0, 2.0, np.nan], [3.0, 3.0, np.nan, np.nan], [3.0, 3, 3, np.nan]])
     (line,) = report.curves({"e": {"r": runs}}, ylabel="y").axes[0].lines
     np.testing.assert_allclose(np.asarray(line.get_ydata()), [3, 3, 3, np.nan])
     assert np.asarray(line.get_xdata()).tolist() == [1, 2, 3, 4]
@@ -126,9 +124,7 @@ def test_rows_that_diverged_are_named():
     assert report.png(figure)
 
 
-@pytest.mark.parametrize(
-    "values", [np.zeros((2, 3)), np.full((1, 1), 88.6), np.array([[90.0, 1e-9], [1.0, 0.0]])]
-)
+@pytest.mark.parametrize("values", [np.zeros((2, 3)), np.full((1, 1), 88.6), np.array([[90.0, 1e-9], [1.0, 0.0]])])
 def test_curves_of_odd_values_are_drawn(values):
     figure = report.curves({"e": {"r": values}}, ylabel="y")
     assert report.png(figure)

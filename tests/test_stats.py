@@ -14,9 +14,7 @@ from dlx.stats import interval, mcnemar, paired, unpaired
 def test_interval_agrees_with_scipy(n, level):
     values = np.random.default_rng(n).normal(1.3, 0.1, n)
     found = interval(values, level)
-    assert (found.low, found.high) == pytest.approx(
-        stats.t.interval(level, n - 1, values.mean(), stats.sem(values))
-    )
+    assert (found.low, found.high) == pytest.approx(stats.t.interval(level, n - 1, values.mean(), stats.sem(values)))
     assert found.mean == pytest.approx(values.mean())
     assert found.n == n
 
@@ -136,9 +134,7 @@ def test_unpaired_of_two_certainties_is_one(error):
     assert unpaired(error, error, 10) == 1.0
 
 
-@pytest.mark.parametrize(
-    ("a", "b", "n"), [(1.2, 1.4, 10_000), (-0.1, 0.1, 10), (math.nan, 0.1, 10), (0.1, 0.2, 0)]
-)
+@pytest.mark.parametrize(("a", "b", "n"), [(1.2, 1.4, 10_000), (-0.1, 0.1, 10), (math.nan, 0.1, 10), (0.1, 0.2, 0)])
 def test_unpaired_refuses_percentages_and_empty_test_sets(a, b, n):
     with pytest.raises(ValueError, match="fractions"):
         unpaired(a, b, n)

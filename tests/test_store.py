@@ -37,9 +37,7 @@ def store(tmp_path):
 
 
 def files(folder):
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
-    }
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 # Records
@@ -65,9 +63,7 @@ def test_names_that_look_alike_are_alike(store):
     assert store.load("\N{LATIN SMALL LETTER E WITH ACUTE}tude/1") == {"n": 1}
 
 
-@pytest.mark.parametrize(
-    "name", ["", "..", "../a", "a/../b", "/a", "a/", "a//b", ".", "a/./b", "..\\a", "a\0b"]
-)
+@pytest.mark.parametrize("name", ["", "..", "../a", "a/../b", "/a", "a/", "a//b", ".", "a/./b", "..\\a", "a\0b"])
 def test_names_that_leave_the_folder_are_refused(store, name):
     before = files(store.folder.parent.parent)
     for act in (
@@ -83,11 +79,7 @@ def test_names_that_leave_the_folder_are_refused(store, name):
 
 @given(
     st.recursive(
-        st.none()
-        | st.booleans()
-        | st.integers()
-        | st.floats(allow_nan=False, allow_infinity=False)
-        | st.text(),
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
         lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
         max_leaves=12,
     )
@@ -112,9 +104,7 @@ def test_arrays_scalars_and_tuples_become_plain(store):
         "ok": np.bool_(True),
         "half": jnp.bfloat16(0.5),
     }
-    store.save(
-        "log", {**log, "rates": Rates(np.float32(0.1), 0.0), "pair": (1, "a"), "four": jnp.ones(2, jnp.int4)}
-    )
+    store.save("log", {**log, "rates": Rates(np.float32(0.1), 0.0), "pair": (1, "a"), "four": jnp.ones(2, jnp.int4)})
     found = store.load("log")
     assert found["curve"] == [[0.0, 1.0], [2.0, 3.0]]
     assert (found["best"], found["ok"], found["half"], found["pair"]) == (3, True, 0.5, [1, "a"])
@@ -145,9 +135,7 @@ DTYPES = [
     "complex64",
     "float64",
 ]
-arrays = st.tuples(
-    st.sampled_from(DTYPES), st.lists(st.integers(0, 3), max_size=3), st.integers(0, 2**32 - 1)
-)
+arrays = st.tuples(st.sampled_from(DTYPES), st.lists(st.integers(0, 3), max_size=3), st.integers(0, 2**32 - 1))
 
 
 def tree_of(drawn):
@@ -168,9 +156,7 @@ def tree_of(drawn):
 def test_arrays_come_back_bit_for_bit(tmp_path_factory, drawn):
     store, tree = open_store(tmp_path_factory.mktemp("store"), IDENTITY), tree_of(drawn)
     store.save("a/b", {}, tree)
-    like = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype) if x.dtype != np.float64 else x, tree
-    )
+    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype) if x.dtype != np.float64 else x, tree)
     found = store.load_arrays("a/b", like)
     assert jax.tree.structure(found) == jax.tree.structure(tree)
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(tree), strict=True):
@@ -290,9 +276,7 @@ for i in range(rounds):
 
 def start(folder, worker, rounds):
     command = [sys.executable, "-c", WORKER, str(folder), str(worker), str(rounds)]
-    return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, env=os.environ | {"JAX_PLATFORMS": "cpu"}
-    )
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, env=os.environ | {"JAX_PLATFORMS": "cpu"})
 
 
 def check_whole(folder, quiet):

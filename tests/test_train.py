@@ -118,9 +118,7 @@ def test_report_is_told_of_active_runs_only():
     )
     jax.effects_barrier()
     expected = [
-        (epoch, float(valid))
-        for run in range(7)
-        for epoch, valid in enumerate(curve.valid[run, : curve.epochs[run]])
+        (epoch, float(valid)) for run in range(7) for epoch, valid in enumerate(curve.valid[run, : curve.epochs[run]])
     ]
     assert Counter((epoch, valid) for epoch, valid, active in told if active) == Counter(expected)
     assert curve.epochs.min() < curve.epochs.max()
@@ -208,9 +206,9 @@ def test_first_loss_is_the_loss_before_any_update_and_loss_the_mean_over_minibat
 
     still, moving = (jax.jit(first)(rate, data) for rate in (0.0, 5.0))
     whole = loss(params, jax.random.key(0), jax.tree.map(jnp.asarray, float_data.train))[0]
-    assert still.loss[0] == pytest.approx(whole, rel=1e-5), "three batches of 20 without an update"
+    assert still.loss[0] == pytest.approx(float(whole), rel=1e-5), "three batches of 20 without an update"
     assert moving.first_loss == still.first_loss
-    assert moving.loss[0] != pytest.approx(whole, rel=1e-3)
+    assert moving.loss[0] != pytest.approx(float(whole), rel=1e-3)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 23, 1000])

@@ -1,7 +1,7 @@
 """Restricted Boltzmann machines: energies, Gibbs sampling, contrastive divergence.
 
-E(v, h) = -v w h - b h - c v over binary units, with a layer `{w, b, c}` (Hinton, Osindero & Teh 2006; Bengio et al. 2006,
-section 2). Visible units in (0, 1) are read as probabilities, as in the greedy training of a deep belief network.
+E(v, h) = -v w h - b h - c v over binary units, with a layer `{w, b, c}` (Hinton, Osindero & Teh 2006; Bengio et al.
+2006, section 2). Visible units in (0, 1) are read as probabilities, as in the greedy training of a deep belief network.
 """
 
 import jax
@@ -30,9 +30,10 @@ def gibbs(
 def contrastive_divergence(k: int = 1, mean_field: bool = False) -> Loss:
     """mean(F(v) - F(v_k)), v_k being k Gibbs steps from v and held constant; its gradient is the CD-k update.
 
-    That gradient is -(v'h - v_k'h_k) / n for w, with probabilities h = P(h = 1 | v) in both terms. `mean_field`: v_k is
-    P(v | h) instead of a sample of it, which makes the update less noisy (Hinton 2010, "A practical guide", section 3.2).
-    The value itself is no likelihood. The metric `reconstruction` is the mean squared difference of v and v_k.
+    That gradient is -(v'h - v_k'h_k) / n for w, with probabilities h = P(h = 1 | v) in both terms. With
+    `mean_field`, v_k is P(v | h) instead of a sample of it, which makes the update less noisy (Hinton 2010, "A
+    practical guide to training restricted Boltzmann machines", section 3). The value itself is no likelihood. The
+    metric `reconstruction` is the mean squared difference of v and v_k.
     """
 
     def loss(layer, key, batch):

@@ -1,7 +1,7 @@
 """Auto-associators: how well a code tells the input it came from.
 
-R = -sum_i x_i log p_i + (1 - x_i) log(1 - p_i) with p = sigm(c + h w'), h = sigm(b + x w) (Bengio et al. 2006, section 3).
-The parameters are a layer `{w, b, c}`; an untied auto-associator adds a matrix `decoder` [hidden, visible].
+R = -sum_i x_i log p_i + (1 - x_i) log(1 - p_i) with p = sigm(c + h w'), h = sigm(b + x w) (Bengio et al. 2006,
+section 3). The parameters are a layer `{w, b, c}`; an untied auto-associator adds a matrix `decoder` [hidden, visible].
 """
 
 import jax
@@ -26,7 +26,7 @@ def cross_entropy(logits: Float[Array, "*n visible"], target: Float[Array, "*n v
 def autoassociator(masking: float | Scalar | None = None) -> Loss:
     """Mean R of the input given its code or, denoising, given the code of a corrupted copy.
 
-    Corruption sets each visible unit to 0 with probability `masking` (Vincent et al. 2008); None leaves the input whole.
+    Corruption sets each visible unit to 0 with probability `masking` (Vincent et al. 2008); None: no corruption.
     """
 
     def loss(layer, key, batch):

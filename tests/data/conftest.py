@@ -23,13 +23,9 @@ def arrays() -> dict[str, np.ndarray]:
 def packed(arrays) -> dict[str, bytes]:
     """The gzipped IDX files of `arrays`, by file name with `.gz`."""
     headers = {
-        name: bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
-        for name, values in arrays.items()
+        name: bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes() for name, values in arrays.items()
     }
-    return {
-        f"{name}.gz": gzip.compress(headers[name] + values.tobytes(), mtime=0)
-        for name, values in arrays.items()
-    }
+    return {f"{name}.gz": gzip.compress(headers[name] + values.tobytes(), mtime=0) for name, values in arrays.items()}
 
 
 @pytest.fixture

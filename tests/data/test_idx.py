@@ -141,9 +141,7 @@ def test_a_gzip_bomb_costs_little(bomb):
     assert time.monotonic() - start < 1
 
 
-@pytest.mark.parametrize(
-    "shape", [(2**32 - 1, 28, 28), (2**32 - 1,) * 3, (MAX_BYTES, 1, 1), (80_000, 28, 28)]
-)
+@pytest.mark.parametrize("shape", [(2**32 - 1, 28, 28), (2**32 - 1,) * 3, (MAX_BYTES, 1, 1), (80_000, 28, 28)])
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_a_header_that_claims_much_allocates_little(tmp_path, shape, suffix):
     content = struct.pack(">HBB3I", 0, 8, 3, *shape) + bytes(100)
@@ -173,9 +171,7 @@ def mutations(content: bytes) -> st.SearchStrategy[bytes]:
     return st.one_of(
         flips.map(flip),
         place.map(lambda cut: content[:cut]),
-        st.builds(
-            lambda at, new: content[:at] + new + content[at:], place, st.binary(min_size=1, max_size=9)
-        ),
+        st.builds(lambda at, new: content[:at] + new + content[at:], place, st.binary(min_size=1, max_size=9)),
         headers.map(lambda header: header + content[16:]),
         st.binary(max_size=64),
     )

@@ -173,7 +173,5 @@ def test_registered_files_are_the_four_of_each_data_set():
     from dlx.data.sources import MNIST_LIKE
 
     for name in MNIST_LIKE:
-        assert [remote.url.rpartition("/")[2] for remote in registered(name)] == [
-            f"{file}.gz" for file in FILES
-        ]
+        assert [remote.url.rpartition("/")[2] for remote in registered(name)] == [f"{file}.gz" for file in FILES]
     assert [remote.size for remote in registered("mnist")] == [9912422, 28881, 1648877, 4542]

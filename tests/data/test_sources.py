@@ -29,9 +29,7 @@ def test_digits_are_scikit_learns():
     known = sorted(
         (*np.round(row * 255 / 16).astype(int).tolist(), int(label)) for row, label in zip(x, y, strict=True)
     )
-    got = sorted(
-        (*image.ravel().tolist(), int(label)) for split in data for image, label in zip(*split, strict=True)
-    )
+    got = sorted((*image.ravel().tolist(), int(label)) for split in data for image, label in zip(*split, strict=True))
     assert got == known  # as multisets: complete, and no example in two splits
     assert provenance[:3] == ("digits", "embedded", "embedded")
     assert read("digits")[1] == provenance
@@ -52,9 +50,7 @@ def test_fingerprint_sees_every_array_its_shape_and_dtype():
 
 @pytest.mark.parametrize("name", ["cifar", "", "../mnist", "MNIST"])
 def test_an_unknown_name_lists_the_known(name):
-    with pytest.raises(
-        DataError, match=r"unknown data set .*mnist, fashion_mnist, kmnist, digits, tfds:<name>"
-    ):
+    with pytest.raises(DataError, match=r"unknown data set .*mnist, fashion_mnist, kmnist, digits, tfds:<name>"):
         load(name)
 
 
