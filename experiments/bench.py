@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dlx import greedy, report
@@ -85,7 +86,8 @@ def measure(examples: int) -> tuple[float, list[Measure]]:
     rng = np.random.default_rng(0)
 
     def split(n: int) -> Split:
-        return Split(rng.integers(0, 256, (n, WIDTHS[0])).astype(np.uint8), rng.integers(0, 10, n).astype(np.int32))
+        x, y = rng.integers(0, 256, (n, WIDTHS[0]), np.uint8), rng.integers(0, 10, n, np.int32)
+        return Split(jnp.asarray(x), jnp.asarray(y))
 
     data = jax.device_put(Data(split(examples), split(100), split(100)))
     params = init(jax.random.key(0), MLP(WIDTHS[1:-1]), WIDTHS[0])

@@ -1,9 +1,9 @@
 """Greedy layer-wise training of deep networks, on MNIST (Bengio, Lamblin, Popovici & Larochelle, NIPS 2006).
 
 Experiment 2 sets three hidden layers against one; Experiment 3 is the same with a top hidden layer of 20 units. For
-each row, that is a way to pre-train, the same number of configurations is tried; the one with the lowest validation error is
-trained again from fresh seeds, in both experiments, and those runs are reported. (With 20 units the shallow net is
-another net, so it has a search of its own.)
+each row, that is a way to pre-train, the same number of configurations is tried; the one with the lowest validation
+error is trained again from fresh seeds, in both experiments, and those runs are reported. (With 20 units the shallow
+net is another one, so it has a search of its own.)
 
     python -m experiments.bengio2006 --preset quick     # embedded 8 x 8 digits, under a minute on two cores
     python -m experiments.bengio2006 --preset paper     # MNIST; results/bengio2006/report.md gives hardware and time
@@ -29,7 +29,7 @@ from dlx.stage import chain, evaluate
 from dlx.store import Store, open_store
 from dlx.sweep import Run
 from dlx.types import Data, Stage
-from experiments.contract import Options, flat, main
+from experiments import contract
 from experiments.protocol import Trial, Unit, Workshop, choose, search_units, seed_units
 
 Row = Literal["shallow", "deep", "supervised", "autoassociator", "denoising", "dbn"]
@@ -93,10 +93,30 @@ class Hypers(NamedTuple):
     """Fraction of the inputs that the denoising auto-associator sets to 0."""
 
 
-def trials(preset: str, experiment: int, row: Row) -> list[Trial]:
+@dataclass(frozen=True)
+class Options(contract.Options):
+    """What this experiment can be asked for beside the common options."""
+
+    initializer: Literal["fan", "glorot"] = "fan"
+    """fan: the paper's U[-1/√d, 1/√d], d = max(fan-in, fan-out). glorot: U[-√6/√s, √6/√s], s = fan-in + fan-out."""
+    tied: bool = True
+    """Auto-associators decode by the transpose of their encoder, or else by a matrix of their own."""
+    k: int = 1
+    """Gibbs steps of contrastive divergence."""
+    batch_size: int = 20
+
+
+def trials(options: Options, experiment: int, row: Row) -> list[Trial]:
     """The configurations tried for a cell: as many for every row; none where Experiment 2's choice is taken over."""
     if experiment == 3 and row != "shallow":
         return []
+    names = ("initializer", "tied", "k", "batch_size")
+    asked = {name: getattr(options, name) for name in names}
+    return [(replace(config, **asked), hypers) for config, hypers in space(options.preset, experiment, row)]
+
+
+def space(preset: str, experiment: int, row: Row) -> list[Trial]:
+    """What is searched in each preset: the same number of configurations for every row."""
     if preset == "quick":
         widths = (64, 64, 64) if row != "shallow" else (64 if experiment == 2 else TOP,)
         config = Config(row, widths, 5, epochs=20, patience=5)
@@ -106,14 +126,14 @@ def trials(preset: str, experiment: int, row: Row) -> list[Trial]:
         widths, rates = ((500, 1000), (0.3, 0.6)) if experiment == 2 else ((TOP,), (0.05, 0.1, 0.2, 0.4))
         return [(Config(row, (w,), 0, **limits), Hypers(rate)) for w in widths for rate in rates]
     # Pre-training epochs a layer, pre-training rate, fine-tuning rate.
-    space = {
+    rates = {
         "deep": [(0, 0, 0.3), (0, 0, 0.5), (0, 0, 1.0), (0, 0, 2.0)],
         "supervised": [(2, 0.1, 0.5), (2, 0.3, 0.5), (4, 0.1, 0.5), (4, 0.1, 1.0)],
         "autoassociator": [(3, 0.05, 0.3), (3, 0.1, 0.3), (6, 0.05, 0.3), (6, 0.05, 0.6)],
         "denoising": [(3, 0.05, 0.3), (3, 0.1, 0.3), (6, 0.05, 0.3), (6, 0.1, 0.3)],
         "dbn": [(3, 0.1, 0.3), (3, 0.2, 0.3), (6, 0.1, 0.3), (6, 0.2, 0.3)],
     }[row]
-    return [(Config(row, (500, 500, 500), n, **limits), Hypers(rate, pre, 0.25)) for n, pre, rate in space]
+    return [(Config(row, (500, 500, 500), n, **limits), Hypers(rate, pre, 0.25)) for n, pre, rate in rates]
 
 
 def narrow(trial: Trial) -> Trial:
@@ -193,16 +213,16 @@ class Outcome(NamedTuple):
     """The records of the chosen configuration, as `trained`."""
 
 
-def work(preset: str, seeds: int, data: Data, origin: dict, store: Store) -> dict[str, Outcome]:
+def work(options: Options, data: Data, origin: dict, store: Store) -> dict[str, Outcome]:
     """Search, then train the chosen configurations from fresh seeds, whatever has no record yet."""
     lanes = jax.device_count()
-    searches = {cell: search_units(cell, trials(preset, e, row), lanes) for cell, e, row in cells()}
+    searches = {cell: search_units(cell, trials(options, e, row), lanes) for cell, e, row in cells()}
 
     def train(cell: str, trial: Trial) -> list[Unit]:
-        return seed_units(cell, trial, seeds, lanes)
+        return seed_units(cell, trial, options.fresh_seeds(), lanes)
 
     def first(row: Row) -> Trial:
-        return trials(preset, 2, row)[0]
+        return trials(options, 2, row)[0]
 
     planned = [unit for units in searches.values() for unit in units]
     planned += [unit for cell, _, row in cells() for unit in train(cell, first(row))]
@@ -221,14 +241,13 @@ def work(preset: str, seeds: int, data: Data, origin: dict, store: Store) -> dic
 
 def run(options: Options, data: Data, origin: dict, folder: Path) -> None:
     """Do the work that is missing in `folder`, write results and report there, print the table."""
-    space = {cell: [(asdict(c), h) for c, h in trials(options.preset, e, row)] for cell, e, row in cells()}
-    store = open_store(folder, {"experiment": "bengio2006", "preset": options.preset, "data": origin, "space": space})
-    seeds = options.seeds or {"quick": 2, "paper": 3}[options.preset]
-    outcomes = work(options.preset, seeds, flat(data), origin, store)
     from experiments.bengio2006_report import publish
 
-    publish(options.preset, origin, store, outcomes, flat(data))
+    searched = {cell: [(asdict(c), h) for c, h in trials(options, e, row)] for cell, e, row in cells()}
+    identity = {"experiment": "bengio2006", "preset": options.preset, "data": origin, "space": searched}
+    store, flat = open_store(folder, identity), contract.flat(data)
+    publish(options, origin, store, work(options, flat, origin, store), flat)
 
 
 if __name__ == "__main__":
-    main("bengio2006", __doc__.splitlines()[0], run)
+    contract.main("bengio2006", Options, __doc__.splitlines()[0], run)

@@ -6,38 +6,36 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dlx import figures as plots
 from dlx import report
 from dlx.stats import interval, paired
-from dlx.store import Store
-from experiments.bengio2006 import EXPERIMENTS, PAPER, TITLES, Outcome
-from experiments.contract import command, results
+from dlx.store import Store, to_json
+from dlx.types import Data
+from experiments import contract
+from experiments.bengio2006 import EXPERIMENTS, PAPER, TITLES, Options, Outcome
 from experiments.protocol import load_finals, verdict
 
 SPLITS = ("train", "valid", "test")
 UNSUPERVISED = ("dbn", "autoassociator", "denoising")
 
-PROTOCOL = [
-    (
-        "data",
-        "MNIST, 50 000 / 10 000 / 10 000",
-        "the same; the last 10 000 training digits are the validation set",
-    ),
-    ("hidden layers", "three; widths 500 to 1000 by validation", "three of 500; the shallow net 500 or 1000"),
-    ("Experiment 3", "top hidden layer of 20 units", "the same"),
-    ("initial weights", "U[-1/√d, 1/√d], d = max(fan-in, fan-out)", "the same"),
-    ("gradient descent", "plain, one example at a time", "plain, minibatches of 20 (departure)"),
-    (
-        "learning rate",
-        "chosen by validation; later code decays it",
-        "chosen by validation, constant (departure)",
-    ),
-    ("auto-associator", "sigmoid, cross-entropy, tied weights", "the same"),
-    ("RBM", "CD-1, sampled hidden states in the statistics", "CD-1, their probabilities instead (departure)"),
-    ("supervised greedy", "output layers thrown away, a fresh one at the end", "the same"),
-    ("fine-tuning", "early stopping by validation", "the same: patience 4 epochs, at most 40"),
-    ("search", "on validation; extent not given", "4 configurations a row on validation, one seed each"),
-    ("reported", "one run a cell", "fresh seeds of the chosen configuration"),
-]
+
+def protocol(options: Options) -> list[tuple[str, str, str]]:
+    """What the paper did and what is done here."""
+    weights = {"fan": "the same", "glorot": "Glorot's, U[-√6/√s, √6/√s], s = fan-in + fan-out (departure)"}
+    return [
+        ("data", "MNIST, 50 000 / 10 000 / 10 000", "the same; the last 10 000 training digits are for validation"),
+        ("hidden layers", "three; widths 500 to 1000 by validation", "three of 500 (departure); shallow: 500 or 1000"),
+        ("Experiment 3", "top hidden layer of 20 units", "the same, with the choices of Experiment 2 (departure)"),
+        ("initial weights", "U[-1/√d, 1/√d], d = max(fan-in, fan-out)", weights[options.initializer]),
+        ("gradient descent", "plain, one example at a time", f"plain, minibatches of {options.batch_size} (departure)"),
+        ("learning rate", "chosen by validation; later code decays it", "chosen by validation, constant (departure)"),
+        ("auto-associator", "sigmoid, cross-entropy, tied", "the same" if options.tied else "untied (departure)"),
+        ("RBM", "CD-1 on samples", f"CD-{options.k}; P(v | h) and P(h | v) in the statistics (departure)"),
+        ("supervised greedy", "output layers thrown away, a fresh one at the end", "the same"),
+        ("fine-tuning", "early stopping by validation", "the same: patience 3 epochs, at most 24"),
+        ("search", "on validation; extent not given", "on validation: 4 configurations a row, one run each"),
+        ("reported", "one run a cell", "fresh seeds of the chosen configuration"),
+    ]
 
 
 class Cell(NamedTuple):
@@ -142,31 +140,43 @@ HEADER = [
 ]
 
 
-def search_table(outcomes: Mapping[str, Outcome]) -> list[list[str]]:
-    """Every configuration tried."""
-    lines = []
-    for name, outcome in outcomes.items():
-        for unit, record in zip(outcome.searched, outcome.search, strict=True):
-            for hypers, run in zip(unit.hypers, record["runs"], strict=True):
-                chosen = "chosen" if (unit.config, hypers) == outcome.chosen else ""
-                valid = "diverged" if run["diverged"] else f"{100 * run['valid']:.2f}"
-                pretrained = unit.config.row not in ("deep", "shallow")
-                lines.append(
-                    [
-                        name,
-                        "-".join(map(str, unit.config.widths)),
-                        *(
-                            [str(unit.config.pretrain_epochs), f"{hypers.pretrain_rate:g}"]
-                            if pretrained
-                            else ["–", "–"]
-                        ),
-                        f"{hypers.masking:g}" if unit.config.row == "denoising" else "–",
-                        f"{hypers.rate:g}",
-                        valid,
-                        chosen,
-                    ]
-                )
-    return lines
+def searched(outcomes: Mapping[str, Outcome]) -> list[dict[str, Any]]:
+    """Every configuration tried, for results.json and the report."""
+    return [
+        {
+            "cell": name,
+            "widths": "-".join(map(str, unit.config.widths)),
+            "pretrain_epochs": unit.config.pretrain_epochs,
+            **hypers._asdict(),
+            "valid error %": None if run["diverged"] else 100 * run["valid"],
+            "chosen": (unit.config, hypers) == outcome.chosen,
+        }
+        for name, outcome in outcomes.items()
+        for unit, record in zip(outcome.searched, outcome.search, strict=True)
+        for hypers, run in zip(unit.hypers, record["runs"], strict=True)
+    ]
+
+
+def search_table(entries: list[dict[str, Any]]) -> str:
+    """The search as Markdown; a dash where a row has no such number."""
+    header = ["cell", "widths", "pre-training epochs", "pre-training rate", "masking", "rate", "valid %", ""]
+    body = []
+    for entry in entries:
+        row = entry["cell"].split("/")[1]
+        pre = row not in ("deep", "shallow")
+        body.append(
+            [
+                entry["cell"],
+                entry["widths"],
+                f"{entry['pretrain_epochs']}" if pre else "–",
+                f"{entry['pretrain_rate']:g}" if pre else "–",
+                f"{entry['masking']:g}" if row == "denoising" else "–",
+                f"{entry['rate']:g}",
+                "diverged" if entry["valid error %"] is None else f"{entry['valid error %']:.2f}",
+                "chosen" if entry["chosen"] else "",
+            ]
+        )
+    return report.markdown(header, body)
 
 
 def matrix(tests: list[dict[str, Any]], experiment: int) -> tuple[list[str], list[list[str]]]:
@@ -181,78 +191,46 @@ def matrix(tests: list[dict[str, Any]], experiment: int) -> tuple[list[str], lis
     return ["p", *short[:-1]], body[1:]
 
 
-def markdown(
-    preset: str,
-    origin: dict,
-    outcomes: Mapping[str, Outcome],
-    rows: list[dict],
-    tests: list[dict],
-    seconds: float,
-    where: str,
-) -> str:
-    """The text of report.md."""
-    search_header = [
-        "cell",
-        "widths",
-        "pre-training epochs",
-        "pre-training rate",
-        "masking",
-        "rate",
-        "valid %",
-        "",
-    ]
+def markdown(options: Options, results: Mapping[str, Any]) -> str:
+    """The text of report.md, from the content of results.json."""
+    data, rows = results["data"], results["rows"]
+    note = "" if data["name"] == "mnist" else " The paper's figures are for MNIST and are not shown."
     parts = [
         "# Greedy layer-wise training of deep networks (Bengio et al. 2006)",
-        f"`{command('bengio2006')}` took {seconds / 60:.0f} minutes of training on {where}. "
-        f"Data: {origin['name']}, source {origin['source']}, variant {origin['variant']}, "
-        f"fingerprint {origin['fingerprint'][:16]}. Errors in percent, ± is half the 95 % interval of the mean over "
-        "n seeds; the paper's test figures are consistent across sources, its train and valid figures come from one "
-        "secondary source."
-        + ("" if origin["name"] == "mnist" else " The paper's figures are for MNIST and are not shown."),
+        f"`{results['command']}`, {results['seconds'] / 60:.0f} minutes of training on {results['device']}. "
+        f"Data: {data['name']}, source {data['source']}, variant {data['variant']}, "
+        f"fingerprint {data['fingerprint'][:16]}. Errors in percent; ± is half the 95 % interval of the mean over "
+        "n seeds. The paper's test figures are consistent across sources; its train and valid figures come from one "
+        f"secondary source.{note}",
         *(f"## Experiment {e}\n\n{report.markdown(HEADER, row_table(rows, e))}" for e in EXPERIMENTS),
         "\n".join(f"- {line}" for line in claims(rows)),
         "![The table as bars](bars.png)",
         "## Paired tests\n\nExact McNemar tests on the test digits, seed s of one row against seed s of the other; "
         "the p-values of the seeds are merged by twice their median.",
-        *(f"Experiment {e}:\n\n{report.markdown(*matrix(tests, e))}" for e in EXPERIMENTS),
+        *(f"Experiment {e}:\n\n{report.markdown(*matrix(results['tests'], e))}" for e in EXPERIMENTS),
         "![Validation error of every row](curves.png)",
         "![First-layer filters of every row](filters.png)",
         "First-layer filters after fine-tuning, Experiment 2: of each row's first run the 36 units of largest norm.",
-        "## Search\n\nEvery configuration tried, one run each from seed 0, which no reported run uses; lowest "
-        f"validation error wins.\n\n{report.markdown(search_header, search_table(outcomes))}",
+        "## Search\n\nEvery configuration tried, one run each from seed 0, which no reported run uses; the lowest "
+        f"validation error wins.\n\n{search_table(results['search'])}",
     ]
-    if preset == "paper":
-        parts.append(f"## Protocol\n\n{report.markdown(['', 'paper', 'here'], PROTOCOL)}")
-    return "\n\n".join(parts) + "\n"
+    if options.preset == "paper":
+        parts.append(f"## Protocol\n\n{report.markdown(['', 'paper', 'here'], protocol(options))}")
+    return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def publish(preset: str, origin: dict, store: Store, outcomes: Mapping[str, Outcome], data: Any) -> None:
+def publish(options: Options, origin: dict, store: Store, outcomes: Mapping[str, Outcome], data: Data) -> None:
     """Write results.json, report.md and the figures into the store's folder, and print the table."""
     n_test, visible = data.test.x.shape
     cells = {name: gather(store, outcome, n_test, visible) for name, outcome in outcomes.items()}
     rows = table_rows(cells, origin["name"] == "mnist", n_test)
-    tests = paired_tests(cells)
     records = [record for outcome in outcomes.values() for record in (*outcome.search, *outcome.final)]
-    seconds = sum(record["seconds"] for record in records)
-    where = ", ".join(dict.fromkeys(record["device"] for record in records))
-    search = [
-        dict(
-            zip(
-                ("cell", "widths", "pretrain_epochs", "pretrain_rate", "masking", "rate", "valid", "chosen"),
-                line,
-                strict=True,
-            )
-        )
-        for line in search_table(outcomes)
-    ]
-    revisions = [record["revision"] for record in records]
-    store.write(
-        "results.json",
-        results("bengio2006", preset, origin, seconds, revisions, rows, tests=tests, search=search),
-    )
-    store.write("report.md", markdown(preset, origin, outcomes, rows, tests, seconds, where))
+    more = {"tests": paired_tests(cells), "search": searched(outcomes)}
+    content = contract.results("bengio2006", options.preset, origin, records, rows, **more)
+    store.write("results.json", to_json(content, indent=1) + "\n")
+    store.write("report.md", markdown(options, content))
     for name, figure in figures(cells, rows, visible).items():
-        store.write(name, report.png(figure))
+        store.write(name, plots.png(figure))
     for experiment in EXPERIMENTS:
         report.terminal(f"Experiment {experiment} on {origin['name']}", HEADER, row_table(rows, experiment))
     print(f"report: {store.folder / 'report.md'}")
@@ -268,19 +246,19 @@ def figures(cells: Mapping[str, Cell], rows: list[dict], visible: int) -> dict[s
 
     def bar(name):
         r = test[name]
-        return report.Bar(
+        return plots.Bar(
             TITLES[name.split("/")[1]],
             *(r[key] if r[key] is not None else None for key in ("mean", "low", "high", "paper")),
         )
 
     return {
-        "curves.png": report.curves(
+        "curves.png": plots.curves(
             {f"Experiment {e}": panel(e, lambda name: cells[name].curves) for e in EXPERIMENTS},
             ylabel="validation error %",
             xlabel="epoch of fine-tuning",
         ),
-        "bars.png": report.bars(
+        "bars.png": plots.bars(
             {f"Experiment {e}": list(panel(e, bar).values()) for e in EXPERIMENTS}, ylabel="test error %"
         ),
-        "filters.png": report.filters(panel(2, lambda name: cells[name].filters), (side, side)),
+        "filters.png": plots.filters(panel(2, lambda name: cells[name].filters), (side, side)),
     }

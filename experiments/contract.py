@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
-import numpy as np
 
 from dlx.data import DataError, read
-from dlx.store import StoreError, provenance, to_json
+from dlx.store import StoreError
 from dlx.types import Data, Split
 
 
@@ -29,12 +28,16 @@ class Options:
     out: Path = Path("runs")
     """Folder for records, results and report, in a folder of the experiment's name."""
 
+    def fresh_seeds(self) -> int:
+        """How many seeds a cell is trained from."""
+        return self.seeds or {"quick": 2, "paper": 3}[self.preset]
 
-def main(name: str, description: str, experiment: Callable[[Options, Data, dict, Path], None]) -> None:
+
+def main(name: str, kind: type[Options], description: str, experiment: Callable[[Any, Data, dict, Path], None]) -> None:
     """Run an experiment from the command line. Errors that a user can mend end with one message and status 2."""
     import tyro
 
-    options = tyro.cli(Options, prog=f"python -m experiments.{name}", description=description)
+    options = tyro.cli(kind, prog=f"python -m experiments.{name}", description=description)
     try:
         if options.seeds is not None and options.seeds < 1:
             raise ValueError(f"--seeds must be at least 1, not {options.seeds}")
@@ -62,30 +65,31 @@ def command(name: str) -> str:
 
 def flat(data: Data) -> Data:
     """The data with each image as one row of pixels [n, height * width * channels]."""
-    return Data(*(Split(np.reshape(x, (len(x), -1)), y) for x, y in data))
+    return Data(*(Split(x.reshape(len(x), -1), y) for x, y in data))
 
 
 def results(
     name: str,
     preset: str,
     origin: Mapping[str, Any],
-    seconds: float,
-    revisions: Sequence[str | None],
+    records: Sequence[Mapping[str, Any]],
     rows: Sequence[Mapping[str, Any]],
     **more: Any,
-) -> str:
-    """The text of results.json. `seconds` is the work's, `revisions` those of the code that did the units."""
-    here = provenance()
-    content = {
+) -> dict[str, Any]:
+    """The content of results.json. Time, device, versions and revision are those of the units' records."""
+
+    def of_records(key: str) -> str | None:
+        return ", ".join(dict.fromkeys(record[key] for record in records if record[key])) or None
+
+    return {
         "experiment": name,
         "preset": preset,
         "command": command(name),
-        "revision": ", ".join(dict.fromkeys(filter(None, revisions))) or None,
-        "seconds": round(seconds, 1),
-        "device": here["device"],
-        "versions": here["versions"],
+        "revision": of_records("revision"),
+        "seconds": round(sum(record["seconds"] for record in records), 1),
+        "device": of_records("device"),
+        "versions": records[-1]["versions"],
         "data": origin,
         "rows": rows,
         **more,
     }
-    return to_json(content, indent=1) + "\n"

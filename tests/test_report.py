@@ -8,8 +8,8 @@ import pytest
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from dlx import report
-from dlx.report import Bar
+from dlx import figures, report
+from dlx.figures import Bar
 
 
 def parse(source: str) -> list[list[str]]:
@@ -93,7 +93,7 @@ def test_percent(values, text):
 
 def test_curves_have_a_panel_an_experiment_and_a_line_a_row():
     rows = {"shallow": falling(end=4.7), "dbn": jnp.asarray(falling())}
-    figure = report.curves({"exp2": rows, "exp3": rows}, ylabel="error (%)", title="t")
+    figure = figures.curves({"exp2": rows, "exp3": rows}, ylabel="error (%)", title="t")
     assert [axes.get_title() for axes in figure.axes] == ["exp2", "exp3"]
     colours = [[line.get_color() for line in axes.lines] for axes in figure.axes]
     assert colours[0] == colours[1]
@@ -104,12 +104,12 @@ def test_curves_have_a_panel_an_experiment_and_a_line_a_row():
     np.testing.assert_allclose(mean, rows["shallow"].mean(0))
     low, high = figure.axes[0].get_ylim()
     assert low < 1.4 < 4.7 < high < 10
-    assert len(report.png(figure)) <= 200_000
+    assert len(figures.png(figure)) <= 200_000
 
 
 def test_a_line_is_the_mean_of_the_runs_still_going_and_ends_with_half_of_them():
     runs = np.array([[4.0, 4.0, 4.0, 4.0], [2.0, 2.0, 2.0, np.nan], [3.0, 3.0, np.nan, np.nan], [3.0, 3, 3, np.nan]])
-    (line,) = report.curves({"e": {"r": runs}}, ylabel="y").axes[0].lines
+    (line,) = figures.curves({"e": {"r": runs}}, ylabel="y").axes[0].lines
     np.testing.assert_allclose(np.asarray(line.get_ydata()), [3, 3, 3, np.nan])
     assert np.asarray(line.get_xdata()).tolist() == [1, 2, 3, 4]
 
@@ -117,30 +117,30 @@ def test_a_line_is_the_mean_of_the_runs_still_going_and_ends_with_half_of_them()
 def test_rows_that_diverged_are_named():
     lost, fine = np.full((2, 5), np.nan), falling(2, 5)
     panels = {"exp2": {"all": lost, "some": lost, "none": fine}, "exp3": {"all": lost, "some": fine}}
-    figure = report.curves(panels, ylabel="y")
+    figure = figures.curves(panels, ylabel="y")
     names = [text.get_text() for text in figure.legends[0].texts]
     assert names == ["all (diverged)", "some (diverged: exp2)", "none"]
-    assert report.png(report.curves({"exp2": {"all": lost}}, ylabel="y"))
-    assert report.png(figure)
+    assert figures.png(figures.curves({"exp2": {"all": lost}}, ylabel="y"))
+    assert figures.png(figure)
 
 
 @pytest.mark.parametrize("values", [np.zeros((2, 3)), np.full((1, 1), 88.6), np.array([[90.0, 1e-9], [1.0, 0.0]])])
 def test_curves_of_odd_values_are_drawn(values):
-    figure = report.curves({"e": {"r": values}}, ylabel="y")
-    assert report.png(figure)
+    figure = figures.curves({"e": {"r": values}}, ylabel="y")
+    assert figures.png(figure)
     low, high = figure.axes[0].get_ylim()
     assert 0 < low < high
 
 
 def test_more_rows_than_colours_still_differ():
     rows = {str(i): falling(2, 3) for i in range(15)}
-    lines = report.curves({"e": rows}, ylabel="y").axes[0].lines
+    lines = figures.curves({"e": rows}, ylabel="y").axes[0].lines
     assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 15
 
 
 def test_filters_show_the_units_of_largest_norm_on_a_symmetric_scale():
     weights = np.ones((6, 5)) * [1.0, -4.0, 2.0, 3.0, 0.5]
-    figure = report.filters({"dbn": weights, "few": weights[:, :2]}, (2, 3), count=4)
+    figure = figures.filters({"dbn": weights, "few": weights[:, :2]}, (2, 3), count=4)
     first, second = (axes.images[0] for axes in figure.axes)
     shown = np.ma.filled(np.ma.asarray(first.get_array()), np.nan)
     assert shown.shape == (2 * 2 + 2, 2 * 3 + 2)
@@ -154,20 +154,20 @@ def test_filters_show_the_units_of_largest_norm_on_a_symmetric_scale():
 def test_filters_of_the_real_size_fit_into_a_file():
     rng = np.random.default_rng(0)
     groups = {name: rng.normal(size=(784, 100)) for name in "abc"}
-    data = report.png(report.filters(groups, (28, 28), title="Noise, which compresses worst"))
+    data = figures.png(figures.filters(groups, (28, 28), title="Noise, which compresses worst"))
     assert len(data) <= 200_000
     assert min(size(data)) > 600
 
 
 def test_filters_that_diverged_or_are_zero_are_drawn():
-    figure = report.filters({"lost": np.full((4, 3), np.nan), "zero": np.zeros((4, 3))}, (2, 2))
+    figure = figures.filters({"lost": np.full((4, 3), np.nan), "zero": np.zeros((4, 3))}, (2, 2))
     assert "diverged" in figure.axes[0].get_title()
-    assert report.png(figure)
+    assert figures.png(figure)
 
 
 def test_filters_refuse_another_image_shape():
     with pytest.raises(ValueError, match="dbn: 6 weights"):
-        report.filters({"dbn": np.ones((6, 2))}, (2, 2))
+        figures.filters({"dbn": np.ones((6, 2))}, (2, 2))
 
 
 def test_bars_stand_beside_those_of_the_paper():
@@ -177,7 +177,7 @@ def test_bars_stand_beside_those_of_the_paper():
         Bar("deep", math.nan, None, None, 2.0),
         Bar("dbn", None, None, None, None),
     ]
-    figure = report.bars({"exp2": panel, "exp3": panel[:1]}, ylabel="test error (%)", title="t")
+    figure = figures.bars({"exp2": panel, "exp3": panel[:1]}, ylabel="test error (%)", title="t")
     drawn = [[patch for patch in axes.patches if isinstance(patch, Rectangle)] for axes in figure.axes]
     lengths = [sorted(round(patch.get_width(), 6) for patch in patches) for patches in drawn]
     assert lengths == [[1.4, 1.9, 1.9, 2.0], [1.9, 1.9]]
@@ -190,15 +190,15 @@ def test_bars_stand_beside_those_of_the_paper():
         "deep",
         "dbn",
     ]
-    assert len(report.png(figure)) <= 200_000
+    assert len(figures.png(figure)) <= 200_000
 
 
 def test_png_gives_up_sharpness_for_size_and_then_gives_up():
-    figure = report.bars({"exp2": [Bar("dbn", 1.3, 1.2, 1.4, 1.2)]}, ylabel="%")
-    large = report.png(figure)
-    assert report.png(figure) == large
-    small = report.png(figure, len(large) - 1)
+    figure = figures.bars({"exp2": [Bar("dbn", 1.3, 1.2, 1.4, 1.2)]}, ylabel="%")
+    large = figures.png(figure)
+    assert figures.png(figure) == large
+    small = figures.png(figure, len(large) - 1)
     assert len(small) < len(large)
     assert size(small) < size(large)
     with pytest.raises(ValueError, match="at most 100 are allowed"):
-        report.png(figure, 100)
+        figures.png(figure, 100)

@@ -36,6 +36,9 @@ def contrastive_divergence(k: int = 1, mean_field: bool = False) -> Loss:
     metric `reconstruction` is the mean squared difference of v and v_k.
     """
 
+    if k < 1:
+        raise ValueError(f"contrastive divergence needs at least one Gibbs step, not {k}")
+
     def loss(layer, key, batch):
         fixed = jax.lax.stop_gradient(layer)
         v_k = batch.x

@@ -1,0 +1,226 @@
+"""Figures of curves, filters and error bars.
+
+matplotlib is used through its objects, never through global state, and is imported only when a figure is asked for.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from dlx.report import percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Runs = Float[np.ndarray | jax.Array, "_seeds _epochs"]
+Weights = Float[np.ndarray | jax.Array, "_visible _hidden"]
+
+_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")  # Okabe and Ito
+_OURS, _PAPER = "#0072B2", "#C9C9C9"
+
+
+class Bar(NamedTuple):
+    """Our mean (None or NaN: diverged), its interval (None: no bounds), the paper's figure (None: none)."""
+
+    label: str
+    mean: float | None
+    low: float | None
+    high: float | None
+    paper: float | None
+
+
+def _panels(
+    names: Iterable[str], down: int, across: int, size: tuple[float, float], title: str, share: str = ""
+) -> tuple[Figure, list[Axes]]:
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(wspace=0.05, hspace=0.05))
+    if title:
+        figure.suptitle(title, fontsize=14)
+    grid = figure.subplots(down, across, squeeze=False, sharex=share == "x", sharey=share == "y").ravel()
+    for axes, name in zip(grid, names, strict=False):
+        axes.set_title(name, fontsize=13)
+        axes.tick_params(labelsize=11)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_axisbelow(True)
+    return figure, list(grid)
+
+
+def _summary(runs: Runs) -> Float[np.ndarray, "3 _epochs"]:
+    """Mean, smallest and largest over the runs still going; NaN where fewer than half of them are."""
+    values = np.asarray(runs, np.float64)
+    going = np.isfinite(values)
+    count = going.sum(0)
+    mean = values.sum(0, where=going) / np.maximum(count, 1)
+    least, most = values.min(0, initial=np.inf, where=going), values.max(0, initial=-np.inf, where=going)
+    return np.where((count > 0) & (2 * count >= len(values)), np.stack([mean, least, most]), np.nan)
+
+
+def _log_axis(axes: Axes, summaries: Sequence[Float[np.ndarray, "3 _epochs"]]) -> None:
+    """A logarithmic axis with plain numbers that shows where the lines end rather than where they start."""
+    drawn = [summary[:, np.isfinite(summary[0])] for summary in summaries]
+    values = np.concatenate([np.ravel(lines) for lines in drawn])
+    end = max((lines[2, -1] for lines in drawn if lines.size), default=0.0)
+    top = min(1.5 * end, 1.05 * values.max()) if end > 0 else 10.0
+    low = max(0.93 * values[values > 0].min(initial=top / 2), top / 300)
+    tens = 10.0 ** np.arange(math.floor(math.log10(low)), math.ceil(math.log10(top)) + 1)
+    ticks = np.empty(0)
+    for steps in ((1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8), (1, 1.5, 2, 3, 5, 7), (1, 3)):
+        ticks = np.outer(tens, steps).ravel()
+        ticks = ticks[(low <= ticks) & (ticks <= top)]
+        if len(ticks) <= 12:
+            break
+    axes.set_ylim(low, top)  # before the scale, which would look for limits of its own
+    axes.set_yscale("log", nonpositive="clip")
+    axes.set_yticks(ticks)
+    axes.yaxis.set_major_formatter(lambda value, position: f"{value:.6g}")
+    axes.minorticks_off()
+
+
+def _named(row: str, panels: Mapping[str, Mapping[str, Runs]]) -> str:
+    """The row's name, and the experiments in which none of its runs gave a finite value."""
+    shown = [name for name, rows in panels.items() if row in rows]
+    lost = [name for name in shown if not np.isfinite(np.asarray(panels[name][row])).any()]
+    return f"{row} (diverged{'' if lost == shown else ': ' + ', '.join(lost)})" if lost else row
+
+
+def curves(panels: Mapping[str, Mapping[str, Runs]], *, ylabel: str, xlabel: str = "epoch", title: str = "") -> Figure:
+    """A panel per experiment; in it a line per row, the mean over seeds, in a band from best to worst seed.
+
+    `panels` maps experiment and row to values [seeds, epochs] in the unit that `ylabel` names, NaN once a run
+    has stopped. The mean is over the runs still going; a line ends where fewer than half of them are.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure, grid = _panels(panels, 1, len(panels), (1.5 + 4.6 * len(panels), 5.2), title, share="y")
+    names = list(dict.fromkeys(row for rows in panels.values() for row in rows))
+    summaries, handles = [], {}
+    for axes, rows in zip(grid, panels.values(), strict=True):
+        for row, runs in rows.items():
+            turn, index = divmod(names.index(row), len(_COLOURS))
+            mean, least, most = summary = _summary(runs)
+            epochs, colour = np.arange(1, len(mean) + 1), _COLOURS[index]
+            (line,) = axes.plot(epochs, mean, ("-", "--", ":")[turn % 3], color=colour, linewidth=2)
+            line.set(marker="os^Dv*P"[index], markevery=(index % 4, 4), markersize=6)
+            handles[row] = line
+            axes.fill_between(epochs, least, most, color=colour, alpha=0.2, linewidth=0)
+            summaries.append(summary)
+        axes.set_xlabel(xlabel, fontsize=12)
+        axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10], integer=True))
+        axes.grid(alpha=0.3)
+    _log_axis(grid[0], summaries)
+    grid[0].set_ylabel(ylabel, fontsize=12)
+    lines = math.ceil(len(names) / (2 * len(panels) + 1)) or 1
+    figure.legend(
+        [handles[row] for row in names],
+        [_named(row, panels) for row in names],
+        loc="outside lower center",
+        ncols=math.ceil(len(names) / lines) or 1,
+        fontsize=12,
+        frameon=False,
+    )
+    return figure
+
+
+def _tiles(weights: np.ndarray, image_shape: tuple[int, int], count: int) -> tuple[np.ndarray, float]:
+    """The `count` units of largest norm in one picture, NaN in the gaps, and the scale that covers 99.5 %."""
+    height, width = image_shape
+    shown = weights[:, np.argsort(-np.linalg.norm(weights, axis=0), kind="stable")[:count]]
+    across = math.ceil(math.sqrt(shown.shape[1]))
+    picture = np.full((math.ceil(shown.shape[1] / across) * (height + 2) - 2, across * (width + 2) - 2), np.nan)
+    for unit, column in enumerate(shown.T):
+        y, x = unit // across * (height + 2), unit % across * (width + 2)
+        picture[y : y + height, x : x + width] = column.reshape(height, width)
+    return picture, float(np.quantile(np.abs(shown), 0.995)) or 1.0
+
+
+def filters(groups: Mapping[str, Weights], image_shape: tuple[int, int], *, count: int = 36, title: str = "") -> Figure:
+    """A block per row: the incoming weights of its `count` units of largest norm, each as an image.
+
+    Every block has its own gray scale, symmetric about zero and stated under its name. Raises ValueError if
+    the weights [visible, hidden] do not fill an image of shape (height, width).
+    """
+    import matplotlib
+
+    across = 2 if len(groups) == 4 else min(len(groups), 3)
+    down = math.ceil(len(groups) / max(across, 1))
+    figure, grid = _panels(groups, down, across, (3.6 * across, 3.9 * down + 0.4), title)
+    gray = matplotlib.colormaps["gray"].with_extremes(bad="white")
+    for axes in grid:
+        axes.set_axis_off()
+    for axes, (name, group) in zip(grid, groups.items(), strict=False):
+        weights = np.asarray(group, np.float64)
+        if len(weights) != math.prod(image_shape):
+            raise ValueError(f"{name}: {len(weights)} weights a unit do not fill {image_shape}")
+        if not np.isfinite(weights).all():
+            axes.set_title(f"{name}\n(diverged)", fontsize=13)
+            continue
+        picture, scale = _tiles(weights, image_shape, count)
+        axes.imshow(picture, gray, vmin=-scale, vmax=scale, interpolation="nearest")
+        axes.set_title(f"{name}\nblack to white: ±{scale:.2g}", fontsize=12)
+    return figure
+
+
+def bars(panels: Mapping[str, Sequence[Bar]], *, ylabel: str, title: str = "") -> Figure:
+    """A panel per experiment: each row's bar and interval above the paper's; `ylabel` names the values."""
+    from matplotlib.patches import Patch
+
+    size = 1.5 + 4.6 * len(panels), 1.8 + 0.72 * max(map(len, panels.values()), default=1)
+    figure, grid = _panels(panels, 1, len(panels), size, title, share="x")
+    compared = any(bar.paper is not None for panel in panels.values() for bar in panel)
+    for axes, panel in zip(grid, panels.values(), strict=True):
+        for y, bar in enumerate(panel):
+            _bar(axes, y, bar)
+        axes.set_yticks(range(len(panel)), [bar.label for bar in panel], fontsize=12)
+        axes.set_ylim(len(panel) - 0.4, -0.6)
+        axes.set_xlabel(ylabel, fontsize=12)
+        axes.grid(axis="x", alpha=0.3)
+    values = [v for panel in panels.values() for bar in panel for v in (bar.mean, bar.high, bar.paper) if v]
+    grid[0].set_xlim(0, 1.5 * max(filter(math.isfinite, values), default=1))
+    keys = [Patch(color=_OURS, label="ours, with 95 % interval of the mean")]
+    keys += [Patch(color=_PAPER, label="paper")] * compared
+    figure.legend(handles=keys, loc="outside lower center", ncols=2, fontsize=12, frameon=False)
+    return figure
+
+
+def _bar(axes: Axes, y: int, bar: Bar) -> None:
+    ours = y if bar.paper is None else y - 0.19
+    text: dict[str, Any] = {"va": "center", "fontsize": 11, "xytext": (4, 0), "textcoords": "offset points"}
+    if bar.mean is None or not math.isfinite(bar.mean):
+        axes.annotate("diverged", (0, ours), style="italic", **text)
+    else:
+        axes.barh(ours, bar.mean, 0.36, color=_OURS)
+        if bar.low is not None and bar.high is not None:
+            sides = [[bar.mean - bar.low], [bar.high - bar.mean]]
+            axes.errorbar(bar.mean, ours, xerr=sides, color="black", capsize=4, linewidth=1.5)
+        axes.annotate(percent(bar.mean, bar.low, bar.high), (max(bar.mean, bar.high or 0), ours), **text)
+    if bar.paper is not None:
+        axes.barh(y + 0.19, bar.paper, 0.36, color=_PAPER)
+        plain = f"{bar.paper:.1f}"
+        axes.annotate(plain if float(plain) == bar.paper else f"{bar.paper:g}", (bar.paper, y + 0.19), **text)
+
+
+def png(figure: Figure, limit: int = 200_000) -> bytes:
+    """The figure as a PNG of at most `limit` bytes, as sharp as that allows.
+
+    Raises ValueError if even a coarse one is larger.
+    """
+    from PIL import Image
+
+    for dpi, colours in ((200, 256), (160, 256), (130, 256), (110, 256), (110, 32), (90, 32), (72, 16)):
+        drawn, packed = io.BytesIO(), io.BytesIO()
+        figure.savefig(drawn, format="png", dpi=dpi)
+        with Image.open(drawn) as image:
+            image.convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
+        if packed.tell() <= limit:
+            return packed.getvalue()
+    raise ValueError(f"the figure takes {packed.tell()} bytes as a PNG at {dpi} dpi; at most {limit} are allowed")
