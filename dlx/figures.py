@@ -43,10 +43,10 @@ def _panels(
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(wspace=0.05, hspace=0.05))
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(wspace=0.09, hspace=0.05))
     if title:
         figure.suptitle(title, fontsize=14)
-    grid = figure.subplots(down, across, squeeze=False, sharex=share == "x", sharey=share == "y").ravel()
+    grid = figure.subplots(down, across, squeeze=False, sharex="x" in share, sharey="y" in share).ravel()
     for axes, name in zip(grid, names, strict=False):
         axes.set_title(name, fontsize=13)
         axes.tick_params(labelsize=11)
@@ -174,8 +174,9 @@ def bars(panels: Mapping[str, Sequence[Bar]], *, ylabel: str, title: str = "") -
     """A panel per experiment: each row's bar and interval above the paper's; `ylabel` names the values."""
     from matplotlib.patches import Patch
 
+    labels = {tuple(bar.label for bar in panel) for panel in panels.values()}
     size = 1.5 + 4.6 * len(panels), 1.8 + 0.72 * max(map(len, panels.values()), default=1)
-    figure, grid = _panels(panels, 1, len(panels), size, title, share="x")
+    figure, grid = _panels(panels, 1, len(panels), size, title, share="xy" if len(labels) == 1 else "x")
     compared = any(bar.paper is not None for panel in panels.values() for bar in panel)
     for axes, panel in zip(grid, panels.values(), strict=True):
         for y, bar in enumerate(panel):
