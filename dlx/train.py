@@ -62,7 +62,8 @@ class _Progress(NamedTuple):
 
 def take(split: Split, rows: Int[Array, " n"]) -> Split:
     """The given rows, with intensities as floats: pixels stay uint8 until a batch needs them."""
-    return Split(as_float(split.x[rows]), split.y[rows])
+    x, y = map(jnp.asarray, split)
+    return Split(as_float(x[rows]), y[rows])
 
 
 def each(score: Score, params: Params, split: Split, batch_size: int = 1000) -> Float[Array, " n"]:

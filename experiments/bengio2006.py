@@ -21,6 +21,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 
 from dlx import greedy
+from dlx.data import flat
 from dlx.losses.supervised import misclassified
 from dlx.nets.layer import INITIALIZERS
 from dlx.nets.mlp import MLP, init, logits
@@ -245,8 +246,8 @@ def run(options: Options, data: Data, origin: dict, folder: Path) -> None:
 
     searched = {cell: [(asdict(c), h) for c, h in trials(options, e, row)] for cell, e, row in cells()}
     identity = {"experiment": "bengio2006", "preset": options.preset, "data": origin, "space": searched}
-    store, flat = open_store(folder, identity), contract.flat(data)
-    publish(options, origin, store, work(options, flat, origin, store), flat)
+    store, rows = open_store(folder, identity), flat(data)
+    publish(options, origin, store, work(options, rows, origin, store), rows)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import jax
 
 from dlx.data import DataError, read
 from dlx.store import StoreError
-from dlx.types import Data, Split
+from dlx.types import Data
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,6 @@ def use_every_core() -> None:
 def command(name: str) -> str:
     """The command line that this process was started with."""
     return shlex.join(["python", "-m", f"experiments.{name}", *sys.argv[1:]])
-
-
-def flat(data: Data) -> Data:
-    """The data with each image as one row of pixels [n, height * width * channels]."""
-    return Data(*(Split(x.reshape(len(x), -1), y) for x, y in data))
 
 
 def results(

@@ -161,3 +161,9 @@ def test_intensities_may_be_integers_or_floats(params, data, float_data):
     train = fit(gradient(cross_entropy(NET_LOGITS), sgd(0.5)), misclassified(NET_LOGITS), epochs=2, batch_size=7)
     ends = [jax.jit(train)(KEY, params, given) for given in (data, float_data)]
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), *ends)
+
+
+def test_a_stage_takes_numpy_data_outside_jit(data, params):
+    stage = focus(NET, 0, fit(gradient(autoassociator(), sgd(0.1)), reconstruction(), epochs=1, batch_size=20))
+    inside, outside = jax.jit(stage)(KEY, params, data)[1], stage(KEY, params, data)[1]
+    np.testing.assert_allclose(outside.valid, inside.valid, rtol=1e-5)

@@ -67,6 +67,11 @@ def read(name: str) -> tuple[Data, Provenance]:
     raise DataError(f"unknown data set {name!r}; known are {', '.join(NAMES)}")
 
 
+def flat(data: Data) -> Data:
+    """The data with each image as one row of pixels: x [n, height * width * channels]."""
+    return Data(*(Split(x.reshape(len(x), -1), y) for x, y in data))
+
+
 def fingerprint(data: Data) -> str:
     """sha256 (hex) over dtype, shape and values of all arrays: train x and y, then valid, then test."""
     digest = hashlib.sha256()
