@@ -6,13 +6,17 @@ from typing import Any
 
 import jax
 from jax.sharding import AxisType, PartitionSpec
+from jaxtyping import Array, Key
 
-from dlx.types import Data, Key
+from dlx import types
+from dlx.types import Data
 
-Run = Callable[[Key, Any, Data], Any]
+Run = Callable[[types.Key, Any, Data], Any]
+"""One run: key, `Hypers` and data to anything made of arrays."""
+Keys = Key[Array, " runs"]
 
 
-def sweep(run: Run) -> Run:
+def sweep(run: Run) -> Callable[[Keys, Any, Data], Any]:
     """Compile `run(key, hypers, data)` to take many keys [runs], hypers [runs, ...] of each, and one data set.
 
     The runs are spread over as many of the devices as divide their number. Each device goes on by itself until the
@@ -20,7 +24,7 @@ def sweep(run: Run) -> Run:
     """
 
     @partial(jax.jit, static_argnums=0)
-    def program(devices: int, keys: Key, hypers: Any, data: Data):
+    def program(devices: int, keys: Keys, hypers: Any, data: Data):
         mesh = jax.make_mesh((devices,), ("run",), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices])
         runs, every = PartitionSpec("run"), PartitionSpec()
         batch = jax.vmap(run, in_axes=(0, 0, None))
@@ -28,7 +32,7 @@ def sweep(run: Run) -> Run:
             keys, hypers, data
         )
 
-    def swept(keys: Key, hypers: Any, data: Data):
+    def swept(keys: Keys, hypers: Any, data: Data):
         devices = max(n for n in range(1, jax.device_count() + 1) if len(keys) % n == 0)
         return program(devices, keys, hypers, data)
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlx.progress import Progress
-from dlx.store import Store, provenance
+from dlx.store import Store, StoreError, provenance
 from dlx.sweep import Run, sweep
 from dlx.types import Data
 
@@ -80,7 +80,7 @@ class Workshop:
         progress: Progress,
     ):
         self.store, self.data, self.progress = store, jax.device_put(data), progress
-        self.origin = {**provenance(), "data": origin}
+        self.surroundings = {**provenance(), "data": origin}
         self.program = cache(lambda config: sweep(procedure(config)))
 
     def finished(self, unit: Unit) -> dict[str, Any] | None:
@@ -90,9 +90,14 @@ class Workshop:
 
     def do(self, unit: Unit) -> dict[str, Any]:
         """The record of the unit, made now if it is missing."""
-        return self.finished(unit) or self._work(unit)
+        if self.finished(unit) is None:
+            self._work(unit)
+        record = self.finished(unit)
+        if record is None:
+            raise StoreError(f"{self.store.folder}: the record of {unit.name} was lost as soon as it was written")
+        return record
 
-    def _work(self, unit: Unit) -> dict[str, Any]:
+    def _work(self, unit: Unit) -> None:
         self.progress.unit(unit.name)
         start = time.monotonic()
         keys = jax.vmap(jax.random.key)(jnp.array(unit.seeds))
@@ -104,12 +109,11 @@ class Workshop:
             "identity": unit.identity(),
             "runs": [summary(jax.tree.map(lambda leaf, i=i: leaf[i], logs), final) for i in range(len(unit.seeds))],
             "seconds": time.monotonic() - start,
-            **self.origin,
+            **self.surroundings,
         }
         arrays = {"wrong": logs[-1].test_each > 0, "filters": params["hidden_0"]["w"][0]} if final else None
         self.store.save(unit.name, record, arrays)
         self.progress.done()
-        return record
 
 
 def summary(logs: tuple, final: bool) -> dict[str, Any]:

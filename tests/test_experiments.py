@@ -1,5 +1,6 @@
 """The contract of an experiment, on the quick preset: records, results, resuming, errors."""
 
+import itertools
 import json
 import os
 import random
@@ -13,7 +14,7 @@ import pytest
 from scipy import stats
 
 from experiments import __main__ as listing
-from experiments import bengio2006, contract
+from experiments import bench, bengio2006, contract
 from experiments.bengio2006 import Config, Hypers
 from experiments.protocol import Unit, choose, search_units, seed_units, verdict
 
@@ -213,3 +214,18 @@ def test_the_choice_has_the_lowest_validation_error_of_the_converged():
 )
 def test_verdicts(mean, low, high, paper, words):
     assert words in verdict(mean, low, high, paper, 10_000)
+
+
+def test_the_benchmark_prints_what_it_promises(monkeypatch, capsys):
+    monkeypatch.setattr(bench, "use_every_core", lambda: None)
+    monkeypatch.setattr(bench, "WIDTHS", (784, 8, 8, 10))
+    monkeypatch.setattr(bench, "cases", lambda every=bench.cases: itertools.islice(every(), 1))
+    monkeypatch.setattr(sys, "argv", ["bench", "--json", "--examples", "400"])
+    bench.main()
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["sgemm_gflops"] > 0
+    (row,) = printed["rows"]
+    assert row["case"] == "finetune b20"
+    np.testing.assert_allclose(row["fraction_of_peak"] * printed["sgemm_gflops"], row["gflops"])
+    connections = 784 * 8 + 8 * 8 + 8 * 10
+    np.testing.assert_allclose(row["gflops"] * row["epoch_seconds"] * 1e9, 6 * connections * 400)
