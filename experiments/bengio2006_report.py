@@ -96,13 +96,24 @@ def paired_tests(cells: Mapping[str, Cell]) -> list[dict[str, Any]]:
     return sorted(tests, key=lambda test: test["a"][:4])
 
 
-def claims(rows: list[dict[str, Any]]) -> list[str]:
+def edge(row: str, search: list[dict[str, Any]]) -> str:
+    """Whether a row's choice lies where its search ended, as a clause."""
+    tried = [entry for entry in search if entry["cell"] == f"exp2/{row}"]
+    lengths = {entry["pretrain_epochs"] for entry in tried}
+    longest = len(lengths) > 1 and any(e["chosen"] and e["pretrain_epochs"] == max(lengths) for e in tried)
+    return "; the choice is the longest pre-training tried, so longer may be better" if longest else ""
+
+
+def claims(rows: list[dict[str, Any]], search: list[dict[str, Any]]) -> list[str]:
     """Sentences that the test errors allow, hits and misses alike."""
     test = {row["row"]: row for row in rows if row["metric"].startswith("test") and row["mean"] is not None}
     lines = []
     for row in test.values():
         if row["paper"] is not None and row["mean"] > row["paper"] + 0.3:
-            lines.append(f"**Miss**: {row['row']} is {row['mean'] - row['paper']:.2f} points above the paper's figure.")
+            lines.append(
+                f"**Miss**: {row['row']} is {row['mean'] - row['paper']:.2f} points above the paper's figure. What was "
+                f"tried is listed under Search{edge(row['row'].split('/')[1], search)}."
+            )
     if not lines and any(row["paper"] is not None for row in test.values()):
         lines.append("No cell's mean test error is above the paper's by more than 0.3 points.")
     for experiment in EXPERIMENTS:
@@ -203,7 +214,7 @@ def markdown(options: Options, results: Mapping[str, Any]) -> str:
         "n seeds. The paper's test figures are consistent across sources; its train and valid figures come from one "
         f"secondary source.{note}",
         *(f"## Experiment {e}\n\n{report.markdown(HEADER, row_table(rows, e))}" for e in EXPERIMENTS),
-        "\n".join(f"- {line}" for line in claims(rows)),
+        "\n".join(f"- {line}" for line in claims(rows, results["search"])),
         "![The table as bars](bars.png)",
         "## Paired tests\n\nExact McNemar tests on the test digits, seed s of one row against seed s of the other; "
         "the p-values of the seeds are merged by twice their median.",
