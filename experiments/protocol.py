@@ -4,6 +4,7 @@ A unit is a batch of runs of one program. Each finished unit is a record in the 
 command again does only what is missing. A search unit's record holds no test error: nothing could be chosen by it.
 """
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlx.progress import Progress
-from dlx.store import Store, StoreError, provenance
+from dlx.store import Store, StoreError, provenance, to_json
 from dlx.sweep import Run, sweep
 from dlx.types import Data
 
@@ -32,12 +33,9 @@ class Unit(NamedTuple):
     seeds: tuple[int, ...]
 
     def identity(self) -> dict[str, Any]:
-        """What a record must agree with to be this unit's."""
-        return {
-            "config": asdict(self.config),
-            "hypers": [hypers._asdict() for hypers in self.hypers],
-            "seeds": list(self.seeds),
-        }
+        """What a record must agree with to be this unit's, as it reads in a record."""
+        identity = {"config": asdict(self.config), "hypers": self.hypers, "seeds": self.seeds}
+        return json.loads(to_json(identity))
 
 
 def search_units(cell: str, trials: Sequence[Trial], lanes: int) -> list[Unit]:

@@ -124,6 +124,18 @@ def test_killed_at_any_moment_it_resumes_to_the_same_results(finished, cache, tm
     assert results(tmp_path / "out" / "bengio2006") == results(finished[0])
 
 
+def test_the_same_command_again_does_nothing_twice(finished, monkeypatch):
+    folder, _, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in (folder / "units").rglob("*")}
+    results = (folder / "results.json").read_bytes()
+    monkeypatch.chdir(folder.parents[1])
+    monkeypatch.setattr(contract, "use_every_core", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["bengio2006", *COMMAND[3:]])
+    contract.main("bengio2006", bengio2006.Options, "", bengio2006.run)
+    assert before == {path: path.stat().st_mtime_ns for path in (folder / "units").rglob("*")}
+    assert (folder / "results.json").read_bytes() == results
+
+
 @pytest.fixture
 def call(monkeypatch, capsys):
     """Run the command in this process; its exit status and what it said on stderr."""

@@ -69,24 +69,41 @@ def test_gradient_agrees_with_central_differences(name):
         assert np.abs(found).max() > 1e-2
 
 
+@pytest.mark.parametrize("mean_field", [False, True])
 @pytest.mark.parametrize("k", [1, 3])
-def test_contrastive_divergence_gradient_is_the_difference_of_correlations(k):
+def test_contrastive_divergence_gradient_is_the_difference_of_correlations(k, mean_field):
     layer, v = random_layer(), random_batch(binary=True).x
     with jax.enable_x64(True):
         key = jax.random.key(1)
         v_k = jnp.asarray(v)
-        for key_step in jax.random.split(key, k):
-            v_k = energy.gibbs(key_step, layer, v_k)
+        for i, key_step in enumerate(jax.random.split(key, k)):
+            assert set(np.unique(v_k)) <= {0, 1}
+            v_k = energy.gibbs(key_step, layer, v_k, mean_field and i == k - 1)
         batch = Split(jnp.asarray(v), jnp.zeros(EXAMPLES, int))
-        grads, metrics = jax.grad(energy.contrastive_divergence(k), has_aux=True)(layer, key, batch)
+        grads, metrics = jax.grad(energy.contrastive_divergence(k, mean_field), has_aux=True)(layer, key, batch)
     v_k = np.asarray(v_k)
-    assert set(np.unique(v_k)) <= {0, 1}
+    assert mean_field != (set(np.unique(v_k)) <= {0, 1})
     assert (v_k != v).any()
     h, h_k = (expit(u @ layer["w"] + layer["b"]) for u in (v, v_k))
     np.testing.assert_allclose(grads["w"], -(v.T @ h - v_k.T @ h_k) / EXAMPLES, rtol=1e-10)
     np.testing.assert_allclose(grads["b"], -(h - h_k).mean(0), rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(grads["c"], -(v - v_k).mean(0), rtol=1e-10, atol=1e-12)
     assert metrics["reconstruction"] == pytest.approx(np.square(v - v_k).mean())
+
+
+def test_mean_field_is_the_mean_of_the_samples():
+    """Given the same hidden sample, which the same key draws."""
+    layer = {name: value.astype(np.float32) for name, value in random_layer(3, 1, scale=2).items()}
+    v = jnp.ones((20_000, 3))
+    sampled, mean = (energy.gibbs(jax.random.key(2), layer, v, mean_field) for mean_field in (False, True))
+    for p in np.unique(mean, axis=0):
+        rows = np.isclose(mean, p).all(1)
+        np.testing.assert_allclose(np.asarray(sampled)[rows].mean(0), p, atol=4 * 0.5 / rows.sum() ** 0.5)
+
+
+def test_contrastive_divergence_needs_a_step():
+    with pytest.raises(ValueError, match="at least one Gibbs step, not 0"):
+        energy.contrastive_divergence(0)
 
 
 def states(n):
