@@ -1,4 +1,4 @@
-"""The laws of DESIGN: every stage under one family of tests, import directions from the syntax trees."""
+"""The laws that all stages keep: every stage under one family of tests, import directions from the syntax trees."""
 
 import ast
 import re

@@ -28,30 +28,29 @@ class State(NamedTuple):
 
 
 def scripted_step(key, state, batch):
-    """The parameters hold each epoch's loss and validation score, and how many updates were made."""
-    del key, batch
-    updates = state.params["updates"]
-    return State({**state.params, "updates": updates + 1}), {"loss": state.params["loss"][updates]}
+    """The training inputs are each epoch's loss, the validation inputs its score; parameters count the updates."""
+    del key
+    return State(state.params + 1), {"loss": batch.x[0, state.params]}
 
 
-def scripted_score(params, split):
-    return jnp.full(split.y.shape, params["valid"][params["updates"] - 1])
+def scripted_score(updates, split):
+    return split.x[:, updates - 1]
 
 
 SCRIPTED = Algorithm(State, scripted_step)
-PAIR = Split(np.zeros((2, 1), np.float32), np.zeros(2, np.int32))
 
 
-def script(valid, loss=None):
-    loss = np.ones_like(valid) if loss is None else loss
-    return {"loss": loss, "valid": valid, "updates": np.zeros(len(valid), np.int32)}
+class Script(NamedTuple):
+    loss: np.ndarray
+    valid: np.ndarray
 
 
-def run_script(scripts, patience, report=None):
-    """Every run of a batch of scripts [runs, EPOCHS]."""
+def run_script(script, patience, report=None):
+    """Number of updates in the parameters returned, and curve, of every run of a script [runs, EPOCHS]."""
     stage = fit(SCRIPTED, scripted_score, epochs=EPOCHS, batch_size=2, patience=patience, report=report)
-    key, data = jax.random.key(0), Data(PAIR, PAIR, PAIR)
-    return jax.device_get(jax.jit(jax.vmap(stage, in_axes=(None, 0, None)))(key, scripts, data))
+    train, valid = (Split(np.stack([x, x], 1), np.zeros((len(x), 2), np.int32)) for x in script)
+    run = jax.jit(jax.vmap(partial(stage, jax.random.key(0), np.int32(0))))
+    return jax.device_get(run(Data(train, valid, valid)))
 
 
 def stop_early(loss, valid, patience):
@@ -67,29 +66,27 @@ def stop_early(loss, valid, patience):
     return EPOCHS, best, False
 
 
-def random_scripts(diverging):
+def random_script(diverging, runs=200):
     """Scores with many ties; where `diverging`, a loss or score that is not finite after the first epoch."""
     rng = np.random.default_rng(0)
-    scripts = script(rng.integers(0, 6, (200, EPOCHS)).astype(np.float32))
-    scripts["loss"] = rng.random((200, EPOCHS)).astype(np.float32)
+    loss = rng.random((runs, EPOCHS)).astype(np.float32)
+    valid = rng.integers(0, 6, (runs, EPOCHS)).astype(np.float32)
     if diverging:
-        rows, epochs = np.arange(200), rng.integers(1, EPOCHS, 200)
-        bad = rng.choice(np.array([np.nan, np.inf], np.float32), 200)
-        scripts["loss"][rows[:100], epochs[:100]] = bad[:100]
-        scripts["valid"][rows, epochs] = np.where(rows < 100, 99, bad)
-    return scripts
+        for run, epoch in enumerate(rng.integers(1, EPOCHS, runs)):
+            bad = rng.choice([np.nan, np.inf])
+            loss[run, epoch], valid[run, epoch] = (bad, 99) if run % 2 else (0.5, bad)
+    return Script(loss, valid)
 
 
 @pytest.mark.parametrize("diverging", [False, True])
 @pytest.mark.parametrize("patience", [None, 1, 3])
 def test_early_stopping_agrees_with_the_rule_in_plain_python(patience, diverging):
-    scripts = random_scripts(diverging)
-    params, curve = run_script(scripts, patience)
-    for run in range(200):
-        loss, valid = scripts["loss"][run], scripts["valid"][run]
+    script = random_script(diverging)
+    updates, curve = run_script(script, patience)
+    for run, (loss, valid) in enumerate(zip(*script, strict=True)):
         epochs, best, diverged = stop_early(loss, valid, patience)
         assert (curve.epochs[run], curve.best[run], curve.diverged[run]) == (epochs, best, diverged)
-        assert params["updates"][run] == best + 1, "the parameters returned are those of the epoch `best`"
+        assert updates[run] == best + 1, "the parameters returned are those of the epoch `best`"
         for found, expected in ((curve.loss[run], loss), (curve.valid[run], valid)):
             np.testing.assert_array_equal(found[:epochs], expected[:epochs])
             assert np.isnan(found[epochs:]).all()
@@ -99,22 +96,18 @@ def test_early_stopping_agrees_with_the_rule_in_plain_python(patience, diverging
 
 
 def test_a_diverged_epoch_is_never_the_best():
-    valid, loss = (
-        np.array([[5, 4, 3] + [9] * 6], np.float32),
-        np.array([[1, 1, np.nan] + [1] * 6], np.float32),
-    )
-    params, curve = run_script(script(valid, loss), patience=5)
+    loss, valid = [1, 1, np.nan] + [1] * 6, [5, 4, 3] + [9] * 6
+    updates, curve = run_script(Script(*np.array([[loss], [valid]], np.float32)), patience=5)
     assert curve.diverged.all()
     assert curve.best.tolist() == [1]
-    assert params["updates"].tolist() == [2]
+    assert updates.tolist() == [2]
 
 
 def test_report_is_told_of_active_runs_only():
     told = []
-    scripts = random_scripts(diverging=False)
-    scripts = {name: values[:7] for name, values in scripts.items()}
+    script = random_script(diverging=False, runs=7)
     _, curve = run_script(
-        scripts, 2, report=lambda epoch, valid, active: told.append((int(epoch), float(valid), bool(active)))
+        script, 2, report=lambda epoch, valid, active: told.append((int(epoch), float(valid), bool(active)))
     )
     jax.effects_barrier()
     expected = [
@@ -125,8 +118,8 @@ def test_report_is_told_of_active_runs_only():
 
 
 def test_results_do_not_depend_on_the_report():
-    scripts = {name: values[:7] for name, values in random_scripts(diverging=True).items()}
-    silent, reported = (run_script(scripts, 2, report) for report in (None, lambda *_: None))
+    script = random_script(diverging=True, runs=7)
+    silent, reported = (run_script(script, 2, report) for report in (None, lambda *_: None))
     jax.effects_barrier()
     jax.tree.map(np.testing.assert_array_equal, silent, reported)
 
