@@ -50,7 +50,7 @@ class Curve(NamedTuple):
     best: Int[Array, ""]
     """The epoch, from 0, whose parameters were returned."""
     diverged: Bool[Array, ""]
-    """Whether the loss or the score became infinite or NaN, which ends the fit."""
+    """Whether the loss, the score or a parameter became infinite or NaN, which ends the fit."""
 
 
 class _Progress(NamedTuple):
@@ -99,7 +99,7 @@ def fit(
     """Train until `epochs` have passed or the validation score has not improved for `patience` epochs.
 
     With patience the parameters of the best epoch by validation score are returned, without it (None) the last ones.
-    The log is a `Curve`. A fit whose loss or score is not finite stops there and says so in the log.
+    The log is a `Curve`. A fit whose loss, score or parameters are not finite stops there and says so.
 
     Raises ValueError, when called, if a number is not positive or the training split is smaller than a batch.
     """
@@ -125,14 +125,16 @@ def fit(
             loss, valid = losses.mean(), each(score, state.params, data.valid).mean()
             if report is not None:
                 jax.debug.callback(report, epoch, valid, active(progress))
-            better = (valid < progress.best_score) | (patience is None)
+            leaves = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params)]
+            finite = jnp.isfinite(loss) & jnp.isfinite(valid) & jnp.stack(leaves).all()
+            better = (valid < progress.best_score) & finite if patience is not None else jnp.asarray(True)
             curve = Curve(
                 loss=curve.loss.at[epoch].set(loss),
                 valid=curve.valid.at[epoch].set(valid),
                 first_loss=jnp.where(epoch == 0, losses[0], curve.first_loss),
                 epochs=epoch + 1,
                 best=jnp.where(better, epoch, curve.best),
-                diverged=~(jnp.isfinite(loss) & jnp.isfinite(valid)),
+                diverged=~finite,
             )
             keep = jax.tree.map(lambda new, old: jnp.where(better, new, old), state.params, progress.best_params)
             return _Progress(state, keep, jnp.where(better, valid, progress.best_score), curve)

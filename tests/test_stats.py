@@ -48,7 +48,7 @@ def test_interval_refuses_what_has_no_mean(values, said):
         interval(values)
 
 
-@pytest.mark.parametrize("level", [0.0, 1.0, 95, math.nan])
+@pytest.mark.parametrize("level", [0.0, 1.0, 95.0, math.nan])
 def test_interval_refuses_a_level_that_is_no_probability(level):
     with pytest.raises(ValueError, match="level"):
         interval([1.0, 2.0], level)

@@ -31,10 +31,10 @@ SWEPT, ALONE = sweep(run), jax.jit(run)
 
 
 def batch(seeds):
-    return jax.vmap(jax.random.key)(seeds), Rate(jnp.linspace(0.1, 2.0, len(seeds)))
+    return jax.vmap(jax.random.key)(seeds), Rate(0.1 + 0.6 * seeds)
 
 
-@pytest.mark.parametrize("runs", [1, 3, 4])
+@pytest.mark.parametrize("runs", [3, 4])
 def test_every_run_gives_what_it_gives_alone(data, runs):
     keys, hypers = batch(jnp.arange(runs))
     found = SWEPT(keys, hypers, data)
@@ -48,17 +48,14 @@ def test_every_run_gives_what_it_gives_alone(data, runs):
 
 
 def test_one_and_two_devices_give_the_same(data):
-    """Two and three runs that begin alike: the two are shared out over devices, the three are not."""
+    """Three and four runs that begin alike: the four are shared out over two devices, the three are not."""
     if jax.device_count() != 2:
         pytest.skip("needs two devices")
-    keys, hypers = batch(jnp.arange(3))
-    three = SWEPT(keys, hypers, data)
-    two = SWEPT(keys[:2], Rate(hypers.rate[:2]), data)
-    assert [len(curve.loss.sharding.device_set) for _, curve in (three, two)] == [1, 2]
-    first_two = jax.tree.map(lambda leaf: leaf[:2], three)
-    close = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)
-    jax.tree.map(close, jax.device_get(first_two), jax.device_get(two))
-    assert len(set(np.asarray(three[1].epochs))) > 1, "runs that stop at different epochs"
+    three, four = (SWEPT(*batch(jnp.arange(runs)), data) for runs in (3, 4))
+    assert [len(curve.loss.sharding.device_set) for _, curve in (three, four)] == [1, 2]
+    four = jax.tree.map(lambda leaf: leaf[:3], jax.device_get(four))
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), jax.device_get(three), four)
+    assert len(set(four[1].epochs.tolist())) > 1, "runs that stop at different epochs"
 
 
 def test_a_second_call_does_not_trace_again(data):
