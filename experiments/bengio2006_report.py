@@ -222,10 +222,15 @@ def markdown(options: Options, results: Mapping[str, Any]) -> str:
         "![Validation error of every row](curves.png)",
         "![First-layer filters of every row](filters.png)",
         "First-layer filters after fine-tuning, Experiment 2: of each row's first run the 36 units of largest norm.",
-        "## Search\n\nEvery configuration tried, one run each from seed 0, which no reported run uses; the lowest "
+        "## Search\n\nEvery configuration of the search, one run each from seed 0, which no reported run uses; the lowest "
         f"validation error wins.\n\n{search_table(results['search'])}",
     ]
     if options.preset == "paper":
+        parts.append(
+            "Its ranges were set after a few unrecorded trials, judged by validation error too, mostly of the DBN and "
+            "auto-associator rows: these rows had that much more of a search than the others. The same trials decided "
+            "for P(v | h) instead of samples as the RBM's reconstruction."
+        )
         parts.append(f"## Protocol\n\n{report.markdown(['', 'paper', 'here'], protocol(options))}")
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
