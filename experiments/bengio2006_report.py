@@ -222,8 +222,8 @@ def markdown(options: Options, results: Mapping[str, Any]) -> str:
         "![Validation error of every row](curves.png)",
         "![First-layer filters of every row](filters.png)",
         "First-layer filters after fine-tuning, Experiment 2: of each row's first run the 36 units of largest norm.",
-        "## Search\n\nEvery configuration of the search, one run each from seed 0, which no reported run uses; the lowest "
-        f"validation error wins.\n\n{search_table(results['search'])}",
+        "## Search\n\nEvery configuration of the search, one run each from seed 0, which no reported run uses; the "
+        f"lowest validation error wins.\n\n{search_table(results['search'])}",
     ]
     if options.preset == "paper":
         parts.append(
