@@ -90,7 +90,7 @@ class Progress:
         self._stream = _Steady(sys.stderr if stream is None else stream)
         self._lock, self._live = threading.Lock(), None
         self._finished: dict[str, float] = {}
-        self._name: str | None = None
+        self._names: tuple[str, ...] = ()
         self._latest: tuple[_Report, int, float] | None = None
         self._start = self._unit_start = self._printed = clock()
 
@@ -113,24 +113,31 @@ class Progress:
             self._live.stop()
             self._live = None
 
-    def unit(self, name: str) -> None:
-        """Begin a unit; one that was not announced is taken to cost what the others do on average."""
+    def plan(self, units: Mapping[str, float]) -> None:
+        """Announce more units with their costs."""
         with self._lock:
-            self._units.setdefault(name, sum(self._units.values()) / max(len(self._units), 1) or 1.0)
-            self._finished.pop(name, None)
-            self._name, self._unit_start, self._latest = name, self._clock(), None
+            self._units.update(units)
+
+    def unit(self, *names: str) -> None:
+        """Begin units that are done at once; one not announced is taken to cost what the others do on average."""
+        with self._lock:
+            for name in names:
+                self._units.setdefault(name, sum(self._units.values()) / max(len(self._units), 1) or 1.0)
+                self._finished.pop(name, None)
+            self._names, self._unit_start, self._latest = names, self._clock(), None
 
     def report(self, stage: str, *, epochs: int, percent: bool = True) -> Callable[[Any, Any, Any], None]:
         """What `fit` is to call after each epoch; `percent`: the score is an error rate between 0 and 1."""
         return _Report(self, stage, epochs, percent)
 
     def done(self) -> None:
-        """End the unit. Raises ValueError if none was begun."""
+        """End the units that were begun. Raises ValueError if none was."""
         with self._lock:
-            if self._name is None:
+            if not self._names:
                 raise ValueError("no unit was begun")
-            name, seconds, said = self._name, self._clock() - self._unit_start, self._detail()
-            self._finished[name], self._name = seconds, None
+            seconds, said = self._clock() - self._unit_start, self._detail()
+            self._finished |= dict.fromkeys(self._names, seconds / len(self._names))
+            self._names = ()
             self._print(len(self._finished), f"{said}  done in {_duration(seconds)}")
 
     def left(self) -> float | None:
@@ -144,15 +151,15 @@ class Progress:
         ahead = sum(cost for name, cost in self._units.items() if name not in self._finished)
         if not self._finished or spent <= 0:
             return None
-        if self._name is None:
+        if not self._names:
             return finished / spent * ahead
-        cost, elapsed = self._units[self._name], self._clock() - self._unit_start
+        cost, elapsed = sum(self._units[name] for name in self._names), self._clock() - self._unit_start
         rate = max(finished / spent, (finished + elapsed) / (spent + cost))
         return rate * (ahead - cost) + max(rate * cost - elapsed, 0.0)
 
     def _update(self, report: _Report, epoch: int, score: float) -> None:
         with self._lock:
-            if self._name is None:
+            if not self._names:
                 return
             last, last_epoch, least = self._latest or (None, -1, math.nan)
             if report != last or epoch > last_epoch or epoch == 0 < last_epoch:
@@ -169,10 +176,12 @@ class Progress:
             self._printed = self._clock()
 
     def _detail(self) -> str:
+        more = f" and {len(self._names) - 1} more" if len(self._names) > 1 else ""
+        units = f"{self._names[0]}{more}" if self._names else ""
         if self._latest is None:
-            return self._name or ""
+            return units
         report, epoch, score = self._latest
-        return f"{self._name}{report.describe(epoch, score)}"
+        return f"{units}{report.describe(epoch, score)}"
 
     def _times(self) -> str:
         left = self.left()
@@ -189,9 +198,9 @@ class Progress:
         with self._lock:
             left, elapsed = self.left(), self._clock() - self._start
             share = 0.0 if left is None else elapsed / max(elapsed + left, 1e-9)
-            at = len(self._finished) + (self._name is not None)
+            at = len(self._finished) + bool(self._names)
             times = f"unit {at} of {len(self._units)}  {self._times()}"
-            detail = self._detail() if self._name else ""
+            detail = self._detail() if self._names else ""
         line = Table.grid(padding=(0, 2))
         line.add_row(ProgressBar(1.0, share, width=24), Text(times, no_wrap=True, overflow="ellipsis"))
         return Group(line, Text(detail, no_wrap=True, overflow="ellipsis"))

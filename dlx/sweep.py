@@ -1,39 +1,125 @@
-"""Many runs as one program: vmapped on each device, and shared out over the devices."""
+"""Many runs as one program: vmapped on each device, shared out over devices, and over hosts.
 
+The devices form a mesh of two axes. Along `run` each device trains runs of its own; along `data` several devices train
+the same runs, each on its part of every minibatch (see `dlx.train.fit`). One CPU core, several of them, GPUs, and the
+devices of many hosts joined by `jax.distributed` all take the same way.
+"""
+
+import os
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
-from jax.sharding import AxisType, PartitionSpec
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Key
 
 from dlx import types
 from dlx.types import Data
 
 Run = Callable[[types.Key, Any, Data], Any]
-"""One run: key, `Hypers` and data to anything made of arrays."""
+"""One run: key, what varies from run to run (`Hypers`, say), and data to anything made of arrays."""
 Keys = Key[Array, " runs"]
 
 
-def sweep(run: Run) -> Callable[[Keys, Any, Data], Any]:
-    """Compile `run(key, hypers, data)` to take many keys [runs], hypers [runs, ...] of each, and one data set.
+class Sweep:
+    """`run(key, given, data)`, compiled to take many keys [runs], `given` [runs, ...] of each, and one data set.
 
-    The runs are spread over as many of the devices as divide their number. Each device goes on by itself until the
-    last of its own runs has stopped.
+    Uses `devices` of all devices (None: as many as there are runs for), `per_run` of them for each run. Runs that do
+    not fill the last round of devices are made up to it and thrown away. A device goes on by itself until the last of
+    its own runs has stopped. On many hosts every process makes the same call, and gets every result.
+
+    Raises ValueError, when made, if there are not so many devices or `per_run` does not divide them; when called, if
+    there are fewer runs than devices asked for.
     """
 
-    @partial(jax.jit, static_argnums=0)
-    def program(devices: int, keys: Keys, hypers: Any, data: Data):
-        mesh = jax.make_mesh((devices,), ("run",), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices])
+    def __init__(self, run: Run, *, devices: int | None = None, per_run: int = 1):
+        self.run, self.devices, self.per_run = run, devices, per_run
+        self._compiled: dict[Any, Any] = {}
+        present = jax.device_count()
+        if devices is not None and not 1 <= devices <= present:
+            raise ValueError(f"{devices} devices asked for; there are {present}")
+        if per_run < 1 or (devices or present) % per_run:
+            raise ValueError(f"{per_run} devices a run do not divide {devices or present} devices; choose a divisor")
+
+    def __call__(self, keys: Keys, given: Any, data: Data) -> Any:
+        """The results of all runs [runs, ...], as NumPy arrays."""
+        mesh, args = self._place(keys, given, data)
+        found = _gather(self._program(mesh, args)(*args))
+        return jax.tree.map(lambda leaf: leaf[: len(keys)], found)
+
+    def memory(self, keys: Keys, given: Any, data: Data) -> int:
+        """Bytes that these runs take on each device, the data among them, as the compiler counts them."""
+        mesh, args = self._place(keys, given, data)
+        need = self._program(mesh, args).memory_analysis()
+        return need.argument_size_in_bytes + need.output_size_in_bytes + need.temp_size_in_bytes
+
+    def _mesh(self, runs: int) -> Mesh:
+        groups = (self.devices or jax.device_count()) // self.per_run
+        if self.devices is not None and groups > runs:
+            raise ValueError(
+                f"{self.devices} devices are more than {runs} runs can use at {self.per_run} a run; ask for fewer "
+                "devices, for more runs, or for more devices a run"
+            )
+        shape = min(groups, runs), self.per_run
+        devices = np.array(jax.devices()[: shape[0] * shape[1]]).reshape(shape)
+        return Mesh(devices, ("run", "data"), axis_types=(AxisType.Auto,) * 2)
+
+    def _place(self, keys: Keys, given: Any, data: Data) -> tuple[Mesh, tuple]:
+        mesh = self._mesh(len(keys))
+        rounds = -(-len(keys) // mesh.shape["run"])
+        rows = np.minimum(np.arange(rounds * mesh.shape["run"]), len(keys) - 1)
+        words = np.asarray(jax.random.key_data(keys))
+        varied = jax.tree.map(lambda leaf: np.asarray(leaf)[rows], (words, given))
+        return mesh, (*_put(varied, mesh, PartitionSpec("run")), _put(data, mesh, PartitionSpec()))
+
+    def _program(self, mesh: Mesh, args: tuple) -> Any:
+        shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), args)
+        key = mesh, str(shapes)
+        if key not in self._compiled:
+            self._compiled[key] = jax.jit(self._batch(mesh)).lower(*args).compile()
+        return self._compiled[key]
+
+    def _batch(self, mesh: Mesh) -> Callable:
         runs, every = PartitionSpec("run"), PartitionSpec()
-        batch = jax.vmap(run, in_axes=(0, 0, None))
-        return jax.shard_map(batch, mesh=mesh, in_specs=(runs, runs, every), out_specs=runs, check_vma=False)(
-            keys, hypers, data
+
+        def batch(words, given, data):
+            return jax.vmap(self.run, in_axes=(0, 0, None))(jax.random.wrap_key_data(words), given, data)
+
+        # The axis `data` stays automatic: the compiler puts the sums over it where they are needed.
+        return jax.shard_map(
+            batch, mesh=mesh, in_specs=(runs, runs, every), out_specs=runs, axis_names={"run"}, check_vma=False
         )
 
-    def swept(keys: Keys, hypers: Any, data: Data):
-        devices = max(n for n in range(1, jax.device_count() + 1) if len(keys) % n == 0)
-        return program(devices, keys, hypers, data)
 
-    return swept
+def _put(tree: Any, mesh: Mesh, spec: PartitionSpec) -> Any:
+    """Every process holds the whole tree; each of its devices gets its part."""
+    sharding = NamedSharding(mesh, spec)
+
+    def put(leaf):
+        if isinstance(leaf, jax.Array) and leaf.sharding == sharding:
+            return leaf
+        whole = np.asarray(leaf)
+        return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
+
+    return jax.tree.map(put, tree)
+
+
+def _gather(tree: Any) -> Any:
+    if jax.process_count() == 1:
+        return jax.device_get(tree)
+    return jax.tree.map(lambda leaf: multihost_utils.process_allgather(leaf, tiled=True), tree)
+
+
+def budget() -> int:
+    """Bytes that a program may take on each device: nine tenths of a device's memory that is free now.
+
+    CPU devices share what the machine, or the container that this process is in, has left.
+    """
+    here = jax.local_devices()
+    stats = here[0].memory_stats()
+    if stats and "bytes_limit" in stats:
+        return int(0.9 * (stats["bytes_limit"] - stats["bytes_in_use"]))
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return int(0.9 * free / len(here))

@@ -1,6 +1,7 @@
 """`python -m experiments`: every experiment with a line, its lecture pages, and how to run it."""
 
 import ast
+import sys
 from pathlib import Path
 
 
@@ -18,5 +19,20 @@ def listing() -> str:
     return "\n".join(lines)
 
 
+def main(arguments: list[str]) -> None:
+    """Print the listing; with arguments, do what they say: `report` writes the index page of all results."""
+    if not arguments:
+        print(listing())
+        return
+    import tyro
+
+    from experiments import index
+
+    description = "Without a command: list the experiments, each of which is run by python -m experiments.NAME."
+    tyro.extras.subcommand_cli_from_dict(
+        {"report": index.main}, prog="python -m experiments", description=description, args=arguments
+    )
+
+
 if __name__ == "__main__":
-    print(listing())
+    main(sys.argv[1:])

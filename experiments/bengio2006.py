@@ -2,8 +2,9 @@
 
 Experiment 2 sets three hidden layers against one; Experiment 3 is the same with a top hidden layer of 20 units. For
 each row, that is a way to pre-train, the same number of configurations is tried; the one with the lowest validation
-error is trained again from fresh seeds, in both experiments, and those runs are reported. (With 20 units the shallow
-net is another one, so it has a search of its own.)
+error is trained again from fresh seeds, and those runs are reported. Experiment 3 takes over the choice of pre-training
+and searches the rate of fine-tuning again. Under the paper's rows stand ours: what pre-training is worth from Glorot's
+initialisation, and beside rectified nets as they are trained today.
 
     python -m experiments.bengio2006 --preset quick     # embedded 8 x 8 digits, under a minute on two cores
     python -m experiments.bengio2006 --preset paper     # MNIST; results/bengio2006/report.md gives hardware and time
@@ -12,28 +13,31 @@ Lecture: CMU 10-601B 16, "Deep Learning (Part I)", Ideas #1 to #3; CS7015 lectur
 """
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from dlx import greedy
 from dlx.data import flat
 from dlx.losses.supervised import misclassified
 from dlx.nets.layer import INITIALIZERS
-from dlx.nets.mlp import MLP, init, logits
+from dlx.nets.mlp import MLP, hidden, init, logits
 from dlx.progress import Progress
 from dlx.stage import chain, evaluate
-from dlx.store import Store, open_store
+from dlx.store import open_store
 from dlx.sweep import Run
 from dlx.types import Data, Stage
 from experiments import contract
-from experiments.protocol import Trial, Unit, Workshop, choose, search_units, seed_units
+from experiments.protocol import Space, Trial, Unit, Workshop, choose, grid
 
-Row = Literal["shallow", "deep", "supervised", "autoassociator", "denoising", "dbn"]
+Pretraining = Literal["dbn", "autoassociator", "denoising", "supervised"]
+Row = Literal[Pretraining, "deep", "shallow"]
 
 TITLES: dict[Row, str] = {
     "dbn": "DBN, RBM pre-training (CD-1)",
@@ -43,7 +47,6 @@ TITLES: dict[Row, str] = {
     "deep": "deep, no pre-training",
     "shallow": "shallow, no pre-training",
 }
-
 # Train, valid and test error in percent; the test figures are consistent across sources (A), the others are not (B).
 PAPER: dict[tuple[int, Row], tuple[float, float, float]] = {
     (2, "dbn"): (0, 1.2, 1.2),
@@ -75,6 +78,8 @@ class Config:
     """Most epochs of fine-tuning, which ends earlier by `patience`."""
     patience: int
     batch_size: int = 20
+    """Examples a minibatch of fine-tuning."""
+    pretrain_batch_size: int = 20
     initializer: Literal["fan", "glorot"] = "fan"
     k: int = 1
     """Gibbs steps of contrastive divergence."""
@@ -98,53 +103,36 @@ class Hypers(NamedTuple):
 class Options(contract.Options):
     """What this experiment can be asked for beside the common options."""
 
-    initializer: Literal["fan", "glorot"] = "fan"
-    """fan: the paper's U[-1/√d, 1/√d], d = max(fan-in, fan-out). glorot: U[-√6/√s, √6/√s], s = fan-in + fan-out."""
     tied: bool = True
     """Auto-associators decode by the transpose of their encoder, or else by a matrix of their own."""
     k: int = 1
     """Gibbs steps of contrastive divergence."""
-    batch_size: int = 20
+    rates: tuple[float, ...] | None = None
+    """Rates of fine-tuning to search, instead of the preset's."""
+    seeds_today: int | None = None
+    """Fresh seeds a cell of the rows that are not the paper's. Default: 1 for quick, 3 for paper."""
+
+    def fresh_seeds_today(self) -> int:
+        """How many seeds a cell that is not the paper's is trained from."""
+        return self.seeds_today or {"quick": 1, "paper": 3}[self.preset]
 
 
-def trials(options: Options, experiment: int, row: Row) -> list[Trial]:
-    """The configurations tried for a cell: as many for every row; none where Experiment 2's choice is taken over."""
-    if experiment == 3 and row != "shallow":
-        return []
-    names = ("initializer", "tied", "k", "batch_size")
-    asked = {name: getattr(options, name) for name in names}
-    return [(replace(config, **asked), hypers) for config, hypers in space(options.preset, experiment, row)]
+class Cell(NamedTuple):
+    """A place in the table: the paper's own from "fan", its initialisation."""
+
+    experiment: int
+    row: Row
+    initializer: Literal["fan", "glorot"] = "fan"
+
+    @property
+    def name(self) -> str:
+        """As it stands in results.json."""
+        return f"exp{self.experiment}/{self.row}" + "/glorot" * (self.initializer == "glorot")
 
 
-def space(preset: str, experiment: int, row: Row) -> list[Trial]:
-    """What is searched in each preset: the same number of configurations for every row."""
-    if preset == "quick":
-        widths = (64, 64, 64) if row != "shallow" else (64 if experiment == 2 else TOP,)
-        config = Config(row, widths, 5, epochs=20, patience=5)
-        return [(config, Hypers(rate, 0.1, 0.25)) for rate in (0.5, 2.0)]
-    limits: dict[str, Any] = dict(epochs=24, patience=3)
-    if row == "shallow":
-        widths, rates = ((500, 1000), (0.3, 0.6)) if experiment == 2 else ((TOP,), (0.05, 0.1, 0.2, 0.4))
-        return [(Config(row, (w,), 0, **limits), Hypers(rate)) for w in widths for rate in rates]
-    # Pre-training epochs a layer, pre-training rate, fine-tuning rate.
-    rates = {
-        "deep": [(0, 0, 0.3), (0, 0, 0.5), (0, 0, 1.0), (0, 0, 2.0)],
-        "supervised": [(2, 0.1, 0.5), (2, 0.3, 0.5), (4, 0.1, 0.5), (4, 0.1, 1.0)],
-        "autoassociator": [(3, 0.05, 0.3), (3, 0.1, 0.3), (6, 0.05, 0.3), (6, 0.05, 0.6)],
-        "denoising": [(3, 0.05, 0.3), (3, 0.1, 0.3), (6, 0.05, 0.3), (6, 0.1, 0.3)],
-        "dbn": [(3, 0.1, 0.3), (3, 0.2, 0.3), (6, 0.1, 0.3), (6, 0.2, 0.3)],
-    }[row]
-    return [(Config(row, (500, 500, 500), n, **limits), Hypers(rate, pre, 0.25)) for n, pre, rate in rates]
-
-
-def narrow(trial: Trial) -> Trial:
-    """A choice of Experiment 2 as Experiment 3 takes it over: with the top hidden layer of 20 units."""
-    config, hypers = trial
-    return replace(config, widths=(*config.widths[:-1], TOP)), hypers
-
-
-def pretrain(net: MLP, config: Config, hypers: Hypers, progress: Progress | None) -> Iterator[Stage]:
-    """The greedy stages of a row, from the bottom layer up: all that distinguishes the rows."""
+def stages(net: MLP, config: Config, hypers: Hypers, progress: Progress | None = None) -> Iterator[Stage]:
+    """The stages of a row: greedy training from the bottom layer up, which is all that distinguishes the rows; then
+    fine-tuning and evaluation as one stage."""
     for i in range(len(config.widths)):
         layer = f"layer {i + 1} of {len(config.widths)}"
         score_is_error = config.row == "supervised"
@@ -152,7 +140,7 @@ def pretrain(net: MLP, config: Config, hypers: Hypers, progress: Progress | None
         phase: dict[str, Any] = dict(
             rate=hypers.pretrain_rate,
             epochs=config.pretrain_epochs,
-            batch_size=config.batch_size,
+            batch_size=config.pretrain_batch_size,
             report=report,
         )
         match config.row:
@@ -164,17 +152,7 @@ def pretrain(net: MLP, config: Config, hypers: Hypers, progress: Progress | None
                 yield greedy.autoassociate(net, i, tied=config.tied, masking=hypers.masking, **phase)
             case "dbn":
                 yield greedy.boltzmann(net, i, k=config.k, mean_field=config.mean_field, **phase)
-
-
-def procedure(config: Config, progress: Progress | None = None) -> Run:
-    """The run of a configuration: from a key, `Hypers` and data to the trained parameters and the log of each stage.
-
-    The last two logs are the fine-tuning's `Curve` and the `Errors` of the best epoch.
-    """
-
-    def run(key, hypers, data: Data):
-        net = MLP(config.widths, initializer=INITIALIZERS[config.initializer])
-        key_init, key_train = jax.random.split(key)
+    if config.epochs:
         finetune = greedy.finetune(
             net,
             rate=hypers.rate,
@@ -183,71 +161,187 @@ def procedure(config: Config, progress: Progress | None = None) -> Run:
             patience=config.patience,
             report=progress.report("fine-tuning", epochs=config.epochs) if progress else None,
         )
-        error = evaluate(misclassified(partial(logits, net)))
-        train = chain(*pretrain(net, config, hypers, progress), finetune, error)
-        return train(key_train, init(key_init, net, data.train.x.shape[-1]), data)
+        yield chain(finetune, evaluate(misclassified(partial(logits, net))))
+
+
+def procedure(config: Config, progress: Progress | None = None) -> Run:
+    """The run of one stage of a row: of the last one that the config has.
+
+    `given` is (hypers, start), `start` the layers that are trained already. A layer's greedy training gives the layers
+    up to it and its `Curve`. Fine-tuning gives the strongest filters and (Curve, Errors). Run one after the other, the
+    units of a row give what `chain(*stages(...))` gives at once.
+    """
+
+    def run(key, given, data: Data):
+        hypers, start = given
+        net = MLP(config.widths, initializer=INITIALIZERS[config.initializer])
+        key_init, key_train = jax.random.split(key)
+        params = {**init(key_init, net, data.train.x.shape[-1]), **start}
+        *_, stage = stages(net, config, hypers, progress)
+        params, log = stage(jax.random.fold_in(key_train, len(start)), params, data)
+        if not config.epochs:
+            return {hidden(i): params[hidden(i)] for i in range(len(config.widths))}, log
+        return {"filters": strongest(params[hidden(0)]["w"])}, log
 
     return run
 
 
+def strongest(w: Float[Array, "visible units"], count: int = 16) -> Float[Array, "visible count"]:
+    """The incoming weights of the `count` units of largest norm, in half precision."""
+    _, units = jax.lax.top_k((w**2).sum(0), count)
+    return w[:, units].astype(jnp.float16)
+
+
+def layer_unit(trial: Trial, depth: int, seed: int) -> Unit | None:
+    """The greedy training of layer `depth`, counted from 1, on the layers below; None for the input.
+
+    Experiments, and fine-tuning at different rates, share it.
+    """
+    config, hypers = trial
+    if depth == 0:
+        return None
+    below = layer_unit(trial, depth - 1, seed)
+    config = replace(config, widths=config.widths[:depth], epochs=0, patience=0, batch_size=0)
+    return Unit(f"layers/{config.row}", config, hypers._replace(rate=0.0), seed, below)
+
+
+def tuning_unit(group: str, trial: Trial, seed: int) -> Unit:
+    """The fine-tuning of a configuration: one program for all rows, which differ in what it starts from."""
+    config, hypers = trial
+    if config.row not in get_args(Pretraining):
+        return Unit(group, config, hypers, seed)
+    start = layer_unit(trial, len(config.widths), seed)
+    plain = Config("deep", config.widths, 0, config.epochs, config.patience, config.batch_size)
+    return Unit(group, replace(plain, initializer=config.initializer), Hypers(hypers.rate), seed, start)
+
+
+def parent(cell: Cell) -> Cell | None:
+    """The cell whose choice a cell takes over, but for the rate of fine-tuning."""
+    if cell.initializer == "glorot":
+        return cell._replace(initializer="fan")
+    return cell._replace(experiment=2) if cell.experiment == 3 and cell.row != "shallow" else None
+
+
+def space(options: Options, cell: Cell, chosen: Mapping[Cell, Trial]) -> Space:
+    """What is searched for a cell, given the choices made before."""
+    before = parent(cell)
+    if before is None:
+        return [
+            (
+                replace(config, tied=options.tied, k=options.k),
+                lists | ({"rate": options.rates} if options.rates else {}),
+            )
+            for config, lists in own_space(options.preset, cell)
+        ]
+    config, hypers = chosen[before]
+    top = TOP if cell.experiment == 3 else config.widths[-1]
+    config = replace(config, widths=(*config.widths[:-1], top), initializer=cell.initializer)
+    rates = options.rates or {"quick": (0.5, 2.0), "paper": (0.8, 1.6, 2.4)}[options.preset]
+    return [(config, {"rate": rates, "pretrain_rate": (hypers.pretrain_rate,), "masking": (hypers.masking,)})]
+
+
+def own_space(preset: str, cell: Cell) -> Space:
+    """What is searched for a cell that takes over nothing: the same number of configurations for every row."""
+    masking = {"masking": (0.25,)} if cell.row == "denoising" else {}
+    if preset == "quick":
+        widths = (64, 64, 64) if cell.row != "shallow" else (64 if cell.experiment == 2 else TOP,)
+        pretraining = {"pretrain_rate": (0.1,)} if cell.row in get_args(Pretraining) else {}
+        config = Config(cell.row, widths, 5 if pretraining else 0, epochs=20, patience=5)
+        return [(config, {"rate": (0.5, 2.0), **pretraining, **masking})]
+    limits: dict[str, Any] = dict(epochs=30, patience=4, batch_size=100)
+    if cell.row == "shallow" and cell.experiment == 3:
+        return [(Config("shallow", (TOP,), 0, **limits), {"rate": (0.2, 0.4, 0.8, 1.2, 1.6, 2.4)})]
+    if cell.row == "shallow":
+        return [(Config("shallow", (w,), 0, **limits), {"rate": (0.8, 1.6, 2.4)}) for w in (500, 1000)]
+    widths = (500, 500, 500)
+    if cell.row == "deep":
+        return [(Config("deep", widths, 0, **limits), {"rate": (0.4, 0.8, 1.2, 1.6, 2.0, 2.4)})]
+    epochs, rates = {"supervised": (5, (0.1, 0.3))}.get(cell.row, (15, (0.05, 0.1)))
+    config = Config(cell.row, widths, epochs, **limits)
+    return [(config, {"rate": (0.8, 1.6, 2.4), "pretrain_rate": rates, **masking})]
+
+
 def cost(unit: Unit) -> float:
     """About how long a unit takes, in an arbitrary measure that only compares units."""
-    sizes = (784, *unit.config.widths)
-    connections = sum(a * b for a, b in itertools.pairwise(sizes)) + 50_000
-    return len(unit.seeds) * connections * (2 * unit.config.pretrain_epochs + 20)
+    config, sizes = unit.config, (784, *unit.config.widths)
+    connections = [a * b for a, b in itertools.pairwise(sizes)]
+    if not config.epochs:
+        return 1.3 * config.pretrain_epochs * (connections[-1] + 30_000)
+    return 20 * (sum(connections) + 50_000)
 
 
-def cells() -> list[tuple[str, int, Row]]:
-    """Name, experiment and row of every cell of the table."""
-    return [(f"exp{experiment}/{row}", experiment, row) for experiment in EXPERIMENTS for row in TITLES]
+def cells(block: Literal["paper", "today"]) -> list[Cell]:
+    """The cells of the paper's table, or those that are ours."""
+    own = [Cell(experiment, row) for experiment in EXPERIMENTS for row in TITLES if (experiment, row) in PAPER]
+    if block == "paper":
+        return own
+    denoising = [Cell(experiment, "denoising") for experiment in EXPERIMENTS]
+    return [*denoising, *(cell._replace(initializer="glorot") for cell in (*own, *denoising))]
 
 
 class Outcome(NamedTuple):
-    """All that was done for one cell."""
+    """What has been done for one cell."""
 
-    searched: list[Unit]
-    search: list[dict[str, Any]]
-    """The records of the search, as `searched`."""
+    tried: list[tuple[Trial, dict[str, Any]]]
+    """Every configuration of the search and its record."""
     chosen: Trial
-    trained: list[Unit]
-    final: list[dict[str, Any]]
-    """The records of the chosen configuration, as `trained`."""
+    trained: list[tuple[Unit, dict[str, Any]]]
+    """The runs of the chosen configuration, and their records."""
 
 
-def work(options: Options, data: Data, origin: dict, store: Store) -> dict[str, Outcome]:
-    """Search, then train the chosen configurations from fresh seeds, whatever has no record yet."""
-    lanes = jax.device_count()
-    searches = {cell: search_units(cell, trials(options, e, row), lanes) for cell, e, row in cells()}
+def work(options: Options, shop: Workshop) -> dict[Cell, Outcome]:
+    """Search, then train the chosen configurations from fresh seeds, whatever has no record yet and there is time for.
 
-    def train(cell: str, trial: Trial) -> list[Unit]:
-        return seed_units(cell, trial, options.fresh_seeds(), lanes)
+    Cells whose search is not finished are left out.
+    """
+    outcomes: dict[Cell, Outcome] = {}
+    for block, seeds in (("paper", options.fresh_seeds()), ("today", options.fresh_seeds_today())):
+        searched: dict[Cell, list[tuple[Trial, dict[str, Any]]]] = {}
+        chosen: dict[Cell, Trial] = {cell: outcome.chosen for cell, outcome in outcomes.items()}
+        for generation in generations(cells(block)):
+            trials = {
+                cell: grid(space(options, cell, chosen), Hypers)
+                for cell in generation
+                if parent(cell) is None or parent(cell) in chosen
+            }
+            units = {
+                cell: [tuning_unit(f"search/{cell.name}", trial, seed=0) for trial in tried]
+                for cell, tried in trials.items()
+            }
+            shop.do([unit for group in units.values() for unit in group])
+            for cell, group in units.items():
+                records = [shop.finished(unit) for unit in group]
+                tried = [(trial, record) for trial, record in zip(trials[cell], records, strict=True) if record]
+                if len(tried) == len(group):
+                    searched[cell], chosen[cell] = tried, choose(tried)
+        finals = {
+            cell: [tuning_unit(f"final/{cell.name}", chosen[cell], seed) for seed in range(1, seeds + 1)]
+            for cell in searched
+        }
+        shop.do([unit for units in finals.values() for unit in units])
+        for cell, units in finals.items():
+            records = [shop.finished(unit) for unit in units]
+            trained = [(unit, record) for unit, record in zip(units, records, strict=True) if record]
+            outcomes[cell] = Outcome(searched[cell], chosen[cell], trained)
+    return outcomes
 
-    def first(row: Row) -> Trial:
-        return trials(options, 2, row)[0]
 
-    planned = [unit for units in searches.values() for unit in units]
-    planned += [unit for cell, _, row in cells() for unit in train(cell, first(row))]
-    with Progress({u.name: cost(u) for u in planned if store.load(u.name) is None}) as progress:
-        shop = Workshop(store, partial(procedure, progress=progress), data, origin, progress)
-        tried = {cell: [shop.do(unit) for unit in units] for cell, units in searches.items()}
-        outcomes = {}
-        for cell, _, row in cells():
-            own = bool(searches[cell])
-            chosen = choose(searches[cell], tried[cell]) if own else narrow(outcomes[f"exp2/{row}"].chosen)
-            units = train(cell, chosen)
-            records = [shop.do(unit) for unit in units]
-            outcomes[cell] = Outcome(searches[cell], tried[cell], chosen, units, records)
-        return outcomes
+def generations(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """The cells in two groups: those of Experiment 3 that stand on choices of Experiment 2 come second."""
+    late = [cell for cell in cells if parent(cell) in cells]
+    return [[cell for cell in cells if cell not in late], late]
 
 
 def run(options: Options, data: Data, origin: dict, folder: Path) -> None:
     """Do the work that is missing in `folder`, write results and report there, print the table."""
     from experiments.bengio2006_report import publish
 
-    searched = {cell: [(asdict(c), h) for c, h in trials(options, e, row)] for cell, e, row in cells()}
-    identity = {"experiment": "bengio2006", "preset": options.preset, "data": origin, "space": searched}
-    store, rows = open_store(folder, identity), flat(data)
-    publish(options, origin, store, work(options, rows, origin, store), rows)
+    store = open_store(folder, {"experiment": "bengio2006", "preset": options.preset, "data": origin})
+    rows = flat(data)
+    with Progress({}) as progress:
+        shop = Workshop(store, partial(procedure, progress=progress), rows, origin, progress, cost, options.deadline())
+        outcomes = work(options, shop)
+    publish(options, origin, store, outcomes, rows)
 
 
 if __name__ == "__main__":

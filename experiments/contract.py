@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +25,19 @@ class Options:
     data: str | None = None
     """Data set: mnist, fashion_mnist, kmnist, digits or tfds:NAME. Default: digits for quick, mnist for paper."""
     seeds: int | None = None
-    """Fresh seeds a cell. Default: 2 for quick, 3 for paper."""
+    """Fresh seeds a cell. Default: 2 for quick, 10 for paper."""
+    minutes: float | None = None
+    """Begin no new work after so many minutes, and report what is finished."""
     out: Path = Path("runs")
     """Folder for records, results and report, in a folder of the experiment's name."""
 
     def fresh_seeds(self) -> int:
         """How many seeds a cell is trained from."""
-        return self.seeds or {"quick": 2, "paper": 3}[self.preset]
+        return self.seeds or {"quick": 2, "paper": 10}[self.preset]
+
+    def deadline(self) -> float:
+        """When to begin no more work, in seconds of `time.monotonic`."""
+        return float("inf") if self.minutes is None else time.monotonic() + 60 * self.minutes
 
 
 def main(name: str, kind: type[Options], description: str, experiment: Callable[[Any, Data, dict, Path], None]) -> None:

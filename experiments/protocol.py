@@ -1,12 +1,17 @@
 """The protocol that experiments share: units of work on disk, search by validation error, fresh seeds.
 
-A unit is a batch of runs of one program. Each finished unit is a record in the experiment's output folder, so the same
-command again does only what is missing. A search unit's record holds no test error: nothing could be chosen by it.
+A unit is one run of one phase: a layer's greedy training, or the fine-tuning that stands on such layers. Each finished
+unit is a record in the experiment's output folder, so the same command again does only what is missing, and layers
+that several units stand on are trained once. A search unit's record holds no test error: nothing could be
+chosen by it.
 """
 
+import hashlib
+import itertools
 import json
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from typing import Any, NamedTuple
@@ -16,8 +21,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlx.progress import Progress
-from dlx.store import Store, StoreError, provenance, to_json
-from dlx.sweep import Run, sweep
+from dlx.store import Store, provenance, to_json
+from dlx.sweep import Run, Sweep
+from dlx.train import Curve
 from dlx.types import Data
 
 Trial = tuple[Any, Any]
@@ -25,49 +31,88 @@ Trial = tuple[Any, Any]
 
 
 class Unit(NamedTuple):
-    """Runs of one Config that are trained as one program: run i has hypers[i] and seeds[i]."""
+    """One run: a program's Config, its Hypers and a seed, from fresh parameters or from what another unit kept."""
 
-    name: str
+    group: str
+    """The kind of unit and what it is for, such as "search/exp2/dbn"."""
     config: Any
-    hypers: tuple[Any, ...]
-    seeds: tuple[int, ...]
+    hypers: Any
+    seed: int
+    start: "Unit | None" = None
 
     def identity(self) -> dict[str, Any]:
         """What a record must agree with to be this unit's, as it reads in a record."""
-        identity = {"config": asdict(self.config), "hypers": self.hypers, "seeds": self.seeds}
+        start = self.start and self.start.identity()
+        identity = {"config": asdict(self.config), "hypers": self.hypers, "seed": self.seed, "start": start}
         return json.loads(to_json(identity))
 
-
-def search_units(cell: str, trials: Sequence[Trial], lanes: int) -> list[Unit]:
-    """Units that try every configuration once, with seed 0, at most `lanes` runs each."""
-    units = []
-    for config in dict.fromkeys(config for config, _ in trials):
-        hypers = [h for c, h in trials if c == config]
-        units += [(config, tuple(hypers[i : i + lanes])) for i in range(0, len(hypers), lanes)]
-    return [Unit(f"search/{cell}/{i}", c, h, (0,) * len(h)) for i, (c, h) in enumerate(units)]
+    @property
+    def name(self) -> str:
+        """The name of its record, from all that makes the run what it is."""
+        digest = hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()
+        return f"{self.group}/{self.seed}-{digest[:16]}"
 
 
-def seed_units(cell: str, trial: Trial, seeds: int, lanes: int) -> list[Unit]:
-    """Units that train one configuration from the seeds 1, 2, ..., `seeds`, at most `lanes` runs each."""
-    config, hypers = trial
-    chunks = [tuple(range(s, min(s + lanes, seeds + 1))) for s in range(1, seeds + 1, lanes)]
-    return [
-        Unit(f"final/{cell}/{'-'.join(map(str, chunk))}", config, (hypers,) * len(chunk), chunk) for chunk in chunks
+Space = Sequence[tuple[Any, Mapping[str, Sequence[float]]]]
+"""What a search may try: Configs, and the values of each of the `Hypers` for it."""
+
+
+def grid(space: Space, kind: Callable[..., Any]) -> list[Trial]:
+    """Every combination, as `kind` of Hypers.
+
+    Raises ValueError if there is none, or a value is not a number of 0 or more.
+    """
+    trials = [
+        (config, kind(**dict(zip(lists, values, strict=True))))
+        for config, lists in checked(space)
+        for values in itertools.product(*lists.values())
     ]
+    if not trials:
+        raise ValueError("the search has nothing to try: give every hyper-parameter at least one value")
+    return trials
 
 
-def choose(units: Sequence[Unit], records: Sequence[dict[str, Any]]) -> Trial:
+def sample(space: Space, kind: Callable[..., Any], count: int, seed: int = 0) -> list[Trial]:
+    """`count` random combinations: a Config of the space, and between the least and the largest of its values for each
+    hyper-parameter one that is uniform on a logarithmic scale (Bergstra & Bengio 2012), or uniform if the least is 0.
+
+    Raises ValueError as `grid` does.
+    """
+    least = len(grid(space, kind)) and min(count, 1)
+    if least < 1:
+        raise ValueError(f"a random search needs at least one trial, not {count}")
+    rng, trials = np.random.default_rng(seed), []
+    for _ in range(count):
+        config, lists = space[int(rng.integers(len(space)))]
+        values = {}
+        for name, choices in lists.items():
+            low, high = min(choices), max(choices)
+            values[name] = rng.uniform(low, high) if low == 0 else math.exp(rng.uniform(math.log(low), math.log(high)))
+        trials.append((config, kind(**values)))
+    return trials
+
+
+def checked(space: Space) -> Space:
+    """The space. Raises ValueError for values that no hyper-parameter can have."""
+    for _, lists in space:
+        for name, values in lists.items():
+            for value in values:
+                if not 0 <= value < float("inf"):
+                    raise ValueError(f"{name} {value} cannot be searched: it must be a finite number of 0 or more")
+    return space
+
+
+def choose(tried: Sequence[tuple[Trial, Mapping[str, Any]]]) -> Trial:
     """The configuration with the lowest validation error; a diverged run only if all have diverged."""
-    tried = [
-        ((run["diverged"], float(run["valid"])), (unit.config, hypers))
-        for unit, record in zip(units, records, strict=True)
-        for run, hypers in zip(record["runs"], unit.hypers, strict=True)
-    ]
-    return min(tried, key=lambda one: one[0])[1]
+    return min(tried, key=lambda one: (one[1]["diverged"], float(one[1]["valid"])))[0]
 
 
 class Workshop:
-    """Does units that have no record yet, and reads those that have one."""
+    """Does units that have no record yet, and reads those that have one.
+
+    `procedure` makes the program of a config: from a key, (hypers, start) and data to what a unit keeps for units that
+    start from it, and its log. No unit is begun after `deadline`, in seconds of `time.monotonic`.
+    """
 
     def __init__(
         self,
@@ -76,78 +121,83 @@ class Workshop:
         data: Data,
         origin: dict[str, Any],
         progress: Progress,
+        cost: Callable[[Unit], float],
+        deadline: float = float("inf"),
     ):
-        self.store, self.data, self.progress = store, jax.device_put(data), progress
+        self.store, self.data, self.progress, self.cost, self.deadline = store, data, progress, cost, deadline
         self.surroundings = {**provenance(), "data": origin}
-        self.program = cache(lambda config: sweep(procedure(config)))
+        self.procedure = cache(procedure)
+        self.program = cache(lambda config: Sweep(self.procedure(config)))
 
     def finished(self, unit: Unit) -> dict[str, Any] | None:
-        """The record of the unit if there is one of the same runs."""
-        record = self.store.load(unit.name)
-        return record if record and record["identity"] == unit.identity() else None
+        """The record of the unit if there is one."""
+        return self.store.load(unit.name)
 
-    def do(self, unit: Unit) -> dict[str, Any]:
-        """The record of the unit, made now if it is missing."""
-        if self.finished(unit) is None:
-            self._work(unit)
-        record = self.finished(unit)
-        if record is None:
-            raise StoreError(f"{self.store.folder}: the record of {unit.name} was lost as soon as it was written")
-        return record
+    def do(self, units: Sequence[Unit]) -> None:
+        """Make the records that are missing, and those of the units that these start from, while there is time."""
+        missing = [unit for unit in units if self.finished(unit) is None]
+        starts = list(dict.fromkeys(unit.start for unit in missing if unit.start))
+        if starts:
+            self.do(starts)
+        self.progress.plan({unit.name: self.cost(unit) for unit in missing})
+        for batch in batches(missing, jax.device_count()):
+            ready = [unit for unit in batch if unit.start is None or self.finished(unit.start)]
+            if ready and time.monotonic() < self.deadline:
+                self._work(ready)
 
-    def _work(self, unit: Unit) -> None:
-        self.progress.unit(unit.name)
-        start = time.monotonic()
-        keys = jax.vmap(jax.random.key)(jnp.array(unit.seeds))
-        hypers = jax.tree.map(lambda *values: jnp.array(values, jnp.float32), *unit.hypers)
-        params, logs = jax.device_get(self.program(unit.config)(keys, hypers, self.data))
+    def _kept(self, unit: Unit | None) -> Any:
+        """What the unit keeps, as shapes."""
+        if unit is None:
+            return {}
+        given = unit.hypers, self._kept(unit.start)
+        return jax.eval_shape(self.procedure(unit.config), jax.random.key(0), given, self.data)[0]
+
+    def _work(self, batch: Sequence[Unit]) -> None:
+        self.progress.unit(*(unit.name for unit in batch))
+        begin = time.monotonic()
+        keys = jax.vmap(jax.random.key)(jnp.array([unit.seed for unit in batch]))
+        starts = [self.store.load_arrays(u.start.name, self._kept(u.start)) if u.start else {} for u in batch]
+        hypers = jax.tree.map(lambda *values: jnp.array(values, jnp.float32), *(unit.hypers for unit in batch))
+        given = hypers, jax.tree.map(lambda *leaves: np.stack(leaves), *starts)
+        kept, logs = self.program(batch[0].config)(keys, given, self.data)
         jax.effects_barrier()
-        final = unit.name.startswith("final/")
-        record = {
-            "identity": unit.identity(),
-            "runs": [summary(jax.tree.map(lambda leaf, i=i: leaf[i], logs), final) for i in range(len(unit.seeds))],
-            "seconds": time.monotonic() - start,
-            **self.surroundings,
-        }
-        arrays = {"wrong": logs[-1].test_each > 0, "filters": params["hidden_0"]["w"][0]} if final else None
-        self.store.save(unit.name, record, arrays)
+        seconds = (time.monotonic() - begin) / len(batch)
+        for i, unit in enumerate(batch):
+            keep, log = jax.tree.map(lambda leaf, i=i: leaf[i], (kept, logs))
+            public = not unit.group.startswith("search/")
+            keep = keep if unit.group.startswith("layers/") or (public and unit.seed == 1) else None
+            record = {"identity": unit.identity(), **summary(log, public), "seconds": seconds, **self.surroundings}
+            self.store.save(unit.name, record, keep)
         self.progress.done()
 
 
-def summary(logs: tuple, final: bool) -> dict[str, Any]:
-    """One run in figures: errors as fractions, whether it diverged, and the curve of each stage."""
-    *curves, errors = logs
-    splits = ("train", "valid", "test") if final else ("train", "valid")
-    stages = []
-    for curve in curves:
-        n = int(curve.epochs)
-        stages.append(
-            {
-                "loss": curve.loss[:n],
-                "valid": curve.valid[:n],
-                "best": curve.best,
-                "first_loss": curve.first_loss,
-            }
-        )
-    return {
-        **{split: getattr(errors, split) for split in splits},
-        "diverged": bool(any(curve.diverged for curve in curves)),
-        "stages": stages,
-    }
-
-
-def load_finals(store: Store, units: Sequence[Unit], n_test: int, visible: int) -> dict[str, np.ndarray]:
-    """Of the units of a cell: whether each test example was `wrong` [seeds, n_test], the first run's `filters`."""
-    wrong, filters = [], []
+def batches(units: Iterable[Unit], most: int) -> list[list[Unit]]:
+    """The units in groups of one program, at most `most` in each."""
+    groups: dict[Any, list[Unit]] = {}
     for unit in units:
-        like = {
-            "wrong": jax.ShapeDtypeStruct((len(unit.seeds), n_test), bool),
-            "filters": jax.ShapeDtypeStruct((visible, unit.config.widths[0]), np.float32),
-        }
-        arrays = store.load_arrays(unit.name, like)
-        wrong.append(arrays["wrong"])
-        filters.append(arrays["filters"])
-    return {"wrong": np.concatenate(wrong), "filters": filters[0]}
+        groups.setdefault((unit.config, unit.start is None), []).append(unit)
+    return [group[i : i + most] for group in groups.values() for i in range(0, len(group), most)]
+
+
+def summary(log: Any, public: bool) -> dict[str, Any]:
+    """A run in figures: its curve, whether it diverged and, of a log (Curve, Errors), the errors as fractions.
+
+    If `public`, the test error and the numbers of the `wrong` test examples are among them.
+    """
+    curve, errors = (log, None) if isinstance(log, Curve) else log
+    n = int(curve.epochs)
+    figures = {
+        "diverged": bool(curve.diverged),
+        "loss": curve.loss[:n],
+        "valid_curve": curve.valid[:n],
+        "best": curve.best,
+        "first_loss": curve.first_loss,
+    }
+    if errors is not None:
+        figures |= {"train": errors.train, "valid": errors.valid}
+    if errors is not None and public:
+        figures |= {"test": errors.test, "wrong": np.flatnonzero(errors.test_each)}
+    return figures
 
 
 def verdict(mean: float | None, low: float | None, high: float | None, paper: float | None, n: int) -> str:
