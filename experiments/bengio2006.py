@@ -63,6 +63,8 @@ PAPER: dict[tuple[int, Row], tuple[float, float, float]] = {
 EXPERIMENTS = (2, 3)
 TOP = 20
 """Units of the top hidden layer in Experiment 3."""
+FILTERS = 16
+"""Filters of the first layer that a run keeps for a figure."""
 
 
 @dataclass(frozen=True)
@@ -186,9 +188,9 @@ def procedure(config: Config, progress: Progress | None = None) -> Run:
     return run
 
 
-def strongest(w: Float[Array, "visible units"], count: int = 16) -> Float[Array, "visible count"]:
-    """The incoming weights of the `count` units of largest norm, in half precision."""
-    _, units = jax.lax.top_k((w**2).sum(0), count)
+def strongest(w: Float[Array, "visible units"]) -> Float[Array, "visible {FILTERS}"]:
+    """The incoming weights of the units of largest norm, in half precision."""
+    _, units = jax.lax.top_k((w**2).sum(0), FILTERS)
     return w[:, units].astype(jnp.float16)
 
 
@@ -226,13 +228,9 @@ def space(options: Options, cell: Cell, chosen: Mapping[Cell, Trial]) -> Space:
     """What is searched for a cell, given the choices made before."""
     before = parent(cell)
     if before is None:
-        return [
-            (
-                replace(config, tied=options.tied, k=options.k),
-                lists | ({"rate": options.rates} if options.rates else {}),
-            )
-            for config, lists in own_space(options.preset, cell)
-        ]
+        asked = {"rate": options.rates} if options.rates else {}
+        space = own_space(options.preset, cell)
+        return [(replace(config, tied=options.tied, k=options.k), {**lists, **asked}) for config, lists in space]
     config, hypers = chosen[before]
     top = TOP if cell.experiment == 3 else config.widths[-1]
     config = replace(config, widths=(*config.widths[:-1], top), initializer=cell.initializer)
@@ -245,9 +243,10 @@ def own_space(preset: str, cell: Cell) -> Space:
     masking = {"masking": (0.25,)} if cell.row == "denoising" else {}
     if preset == "quick":
         widths = (64, 64, 64) if cell.row != "shallow" else (64 if cell.experiment == 2 else TOP,)
-        pretraining = {"pretrain_rate": (0.1,)} if cell.row in get_args(Pretraining) else {}
-        config = Config(cell.row, widths, 5 if pretraining else 0, epochs=20, patience=5)
-        return [(config, {"rate": (0.5, 2.0), **pretraining, **masking})]
+        if cell.row not in get_args(Pretraining):
+            return [(Config(cell.row, widths, 0, epochs=20, patience=5), {"rate": (0.5, 2.0)})]
+        config = Config(cell.row, widths, 5, epochs=20, patience=5)
+        return [(config, {"rate": (2.0,), "pretrain_rate": (0.05, 0.1), **masking})]
     limits: dict[str, Any] = dict(epochs=30, patience=4, batch_size=100)
     if cell.row == "shallow" and cell.experiment == 3:
         return [(Config("shallow", (TOP,), 0, **limits), {"rate": (0.2, 0.4, 0.8, 1.2, 1.6, 2.4)})]
@@ -270,12 +269,14 @@ def cost(unit: Unit) -> float:
     return 20 * (sum(connections) + 50_000)
 
 
-def cells(block: Literal["paper", "today"]) -> list[Cell]:
-    """The cells of the paper's table, or those that are ours."""
+def cells(block: Literal["paper", "today"], preset: str = "paper") -> list[Cell]:
+    """The cells of the paper's table, or those that are ours; of the latter the quick preset has fewer."""
     own = [Cell(experiment, row) for experiment in EXPERIMENTS for row in TITLES if (experiment, row) in PAPER]
     if block == "paper":
         return own
     denoising = [Cell(experiment, "denoising") for experiment in EXPERIMENTS]
+    if preset == "quick":
+        return denoising
     return [*denoising, *(cell._replace(initializer="glorot") for cell in (*own, *denoising))]
 
 
@@ -298,7 +299,7 @@ def work(options: Options, shop: Workshop) -> dict[Cell, Outcome]:
     for block, seeds in (("paper", options.fresh_seeds()), ("today", options.fresh_seeds_today())):
         searched: dict[Cell, list[tuple[Trial, dict[str, Any]]]] = {}
         chosen: dict[Cell, Trial] = {cell: outcome.chosen for cell, outcome in outcomes.items()}
-        for generation in generations(cells(block)):
+        for generation in generations(cells(block, options.preset)):
             trials = {
                 cell: grid(space(options, cell, chosen), Hypers)
                 for cell in generation
@@ -323,7 +324,7 @@ def work(options: Options, shop: Workshop) -> dict[Cell, Outcome]:
             records = [shop.finished(unit) for unit in units]
             trained = [(unit, record) for unit, record in zip(units, records, strict=True) if record]
             outcomes[cell] = Outcome(searched[cell], chosen[cell], trained)
-    return outcomes
+    return {cell: outcomes[cell] for block in ("paper", "today") for cell in cells(block) if cell in outcomes}
 
 
 def generations(cells: Sequence[Cell]) -> list[list[Cell]]:

@@ -12,11 +12,13 @@ from urllib.parse import quote
 from dlx import html, report
 
 METRIC = "test error %"
-_NUMBER = (int, float, type(None))
 _CONTENT = {"experiment": str, "command": str, "seconds": (int, float), "data": dict, "rows": list}
 _DATA = {"name": str, "variant": str}
-_ROW = {"row": str, "metric": str, "n": int, "diverged": int, "verdict": str}
-_ROW |= dict.fromkeys(("paper", "mean", "low", "high"), _NUMBER)
+_ROW = {
+    **dict.fromkeys(("row", "metric", "verdict"), str),
+    **dict.fromkeys(("n", "diverged"), int),
+    **dict.fromkeys(("paper", "mean", "low", "high"), (int, float, type(None))),
+}
 
 
 def _check(value: Any, kinds: Mapping[str, Any]) -> None:

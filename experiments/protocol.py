@@ -52,6 +52,11 @@ class Unit(NamedTuple):
         digest = hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()
         return f"{self.group}/{self.seed}-{digest[:16]}"
 
+    @property
+    def keeps(self) -> bool:
+        """Whether arrays are saved beside the record: layers for the units that stand on them, and seed 1's filters."""
+        return self.group.startswith("layers/") or (self.group.startswith("final/") and self.seed == 1)
+
 
 Space = Sequence[tuple[Any, Mapping[str, Sequence[float]]]]
 """What a search may try: Configs, and the values of each of the `Hypers` for it."""
@@ -165,9 +170,8 @@ class Workshop:
         for i, unit in enumerate(batch):
             keep, log = jax.tree.map(lambda leaf, i=i: leaf[i], (kept, logs))
             public = not unit.group.startswith("search/")
-            keep = keep if unit.group.startswith("layers/") or (public and unit.seed == 1) else None
             record = {"identity": unit.identity(), **summary(log, public), "seconds": seconds, **self.surroundings}
-            self.store.save(unit.name, record, keep)
+            self.store.save(unit.name, record, keep if unit.keeps else None)
         self.progress.done()
 
 
