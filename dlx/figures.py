@@ -1,4 +1,4 @@
-"""Figures of curves, filters and error bars.
+"""Figures of curves, filters, error bars and searches.
 
 matplotlib is used through its objects, never through global state, and is imported only when a figure is asked for.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import io
 import math
+import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,6 +39,16 @@ class Bar(NamedTuple):
     paper: float | None
 
 
+class Point(NamedTuple):
+    """A configuration of a row's search: its hyper-parameters (None: the row has no such one) and what it reached."""
+
+    row: str
+    hypers: Mapping[str, float | None]
+    value: float | None
+    """None or NaN: diverged."""
+    chosen: bool = False
+
+
 def _panels(
     names: Iterable[str], down: int, across: int, size: tuple[float, float], title: str, share: str = ""
 ) -> tuple[Figure, list[Axes]]:
@@ -65,13 +77,8 @@ def _summary(runs: Runs) -> Float[np.ndarray, "3 _epochs"]:
     return np.where((count > 0) & (2 * count >= len(values)), np.stack([mean, least, most]), np.nan)
 
 
-def _log_axis(axes: Axes, summaries: Sequence[Float[np.ndarray, "3 _epochs"]]) -> None:
-    """A logarithmic axis with plain numbers that shows where the lines end rather than where they start."""
-    drawn = [summary[:, np.isfinite(summary[0])] for summary in summaries]
-    values = np.concatenate([np.ravel(lines) for lines in drawn])
-    end = max((lines[2, -1] for lines in drawn if lines.size), default=0.0)
-    top = min(1.5 * end, 1.05 * values.max()) if end > 0 else 10.0
-    low = max(0.93 * values[values > 0].min(initial=top / 2), top / 300)
+def _log_ticks(low: float, top: float) -> Float[np.ndarray, " _ticks"]:
+    """At most about a dozen round numbers between two positive ones."""
     tens = 10.0 ** np.arange(math.floor(math.log10(low)), math.ceil(math.log10(top)) + 1)
     ticks = np.empty(0)
     for steps in ((1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8), (1, 1.5, 2, 3, 5, 7), (1, 3)):
@@ -79,9 +86,19 @@ def _log_axis(axes: Axes, summaries: Sequence[Float[np.ndarray, "3 _epochs"]]) -
         ticks = ticks[(low <= ticks) & (ticks <= top)]
         if len(ticks) <= 12:
             break
+    return ticks
+
+
+def _log_axis(axes: Axes, summaries: Sequence[Float[np.ndarray, "3 _epochs"]]) -> None:
+    """A logarithmic axis with plain numbers that shows where the lines end rather than where they start."""
+    drawn = [summary[:, np.isfinite(summary[0])] for summary in summaries]
+    values = np.concatenate([np.ravel(lines) for lines in drawn])
+    end = max((lines[2, -1] for lines in drawn if lines.size), default=0.0)
+    top = min(1.5 * end, 1.05 * values.max()) if end > 0 else 10.0
+    low = max(0.93 * values[values > 0].min(initial=top / 2), top / 300)
     axes.set_ylim(low, top)  # before the scale, which would look for limits of its own
     axes.set_yscale("log", nonpositive="clip")
-    axes.set_yticks(ticks)
+    axes.set_yticks(_log_ticks(low, top))
     axes.yaxis.set_major_formatter(lambda value, position: f"{value:.6g}")
     axes.minorticks_off()
 
@@ -208,6 +225,134 @@ def _bar(axes: Axes, y: int, bar: Bar) -> None:
         axes.barh(y + 0.19, bar.paper, 0.36, color=_PAPER)
         plain = f"{bar.paper:.1f}"
         axes.annotate(plain if float(plain) == bar.paper else f"{bar.paper:g}", (bar.paper, y + 0.19), **text)
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+class _Heights(NamedTuple):
+    """Where values are drawn: on a logarithmic axis from `low` to `top`, and on two levels above it."""
+
+    low: float
+    top: float
+    above: float
+    diverged: float
+    end: float
+
+    def __call__(self, value: float | None) -> float:
+        if value is None or not math.isfinite(value):
+            return self.diverged
+        return self.above if value > self.top else max(value, self.low)
+
+
+def _heights(points: Sequence[Point]) -> _Heights:
+    """An axis on which the rows' best values are well apart: values beyond four times a typical best share a level."""
+    best: dict[str, float] = {}
+    for row, _, value, _ in points:
+        if value is not None and math.isfinite(value):
+            best[row] = min(value, best.get(row, math.inf))
+    values = np.array([point.value for point in points if _finite(point.value)])
+    typical = statistics.median_low(best.values()) if best else 0.0
+    top = 1.05 * (values[values <= 4 * typical] if typical > 0 else values).max(initial=0) or 10.0
+    low = max(0.93 * values[values > 0].min(initial=top / 1.5), top / 300)
+    some = [(values > top).any(), len(values) < len(points)]
+    levels = 0.07 * np.cumsum([*some, 0.5 * any(some)])
+    return _Heights(low, top, *(top * (top / low) ** levels).tolist())
+
+
+def _beside(lanes: Sequence[tuple[Any, float]]) -> list[float]:
+    """The positions of (lane, position), moved sideways so that the lanes which share one stand side by side."""
+    sharing: dict[float, list[Any]] = {}
+    for place in sorted({position for _, position in lanes}):
+        sharing[place] = sorted({lane for lane, position in lanes if position == place})
+    places = list(sharing)
+    span = (places[-1] - places[0]) or 1.0
+    gaps = [span, *np.diff(places).tolist(), span]
+    steps = {
+        place: min(0.03 * span, min(0.24 * span, 0.7 * left, 0.7 * right) / len(sharing[place]))
+        for place, left, right in zip(places, gaps, gaps[1:], strict=False)
+    }
+    return [x + steps[x] * (sharing[x].index(lane) - (len(sharing[x]) - 1) / 2) for lane, x in lanes]
+
+
+def _hyper_axis(axes: Axes, values: Sequence[float]) -> bool:
+    """Prepare a panel's horizontal axis; whether it is logarithmic."""
+    places = sorted(set(values))
+    log = places[0] > 0 and places[-1] > 4 * places[0]
+    scale = math.log10 if log else float
+    ends = scale(places[0]), scale(places[-1])
+    span = (ends[1] - ends[0]) or 1.0
+    margin = 0.16 * span if len(places) > 1 else 0.5
+    low, high = ends[0] - margin, ends[1] + margin
+    axes.set_xlim(*((10**low, 10**high) if log else (low, high)))
+    if log:
+        axes.set_xscale("log")
+    ticks: list[float] = []
+    for tick in places if len(places) <= 10 else _log_ticks(places[0], places[-1]).tolist() if log else []:
+        if not ticks or scale(tick) - scale(ticks[-1]) >= 0.1 * span:
+            ticks.append(tick)
+    if ticks:
+        axes.set_xticks(ticks)
+    axes.xaxis.set_major_formatter(lambda value, position: f"{value:.6g}")
+    axes.minorticks_off()
+    return log
+
+
+def scatter(points: Sequence[Point], *, ylabel: str, title: str = "") -> Figure:
+    """A panel per hyper-parameter of a search: what each configuration reached, in the unit that `ylabel` names.
+
+    Colour and marker tell the row, a ring the chosen configuration, and points that would hide each other at a value
+    of the hyper-parameter stand side by side. Diverged runs are crosses along the top edge; values far above the
+    rows' best share a level below them, so that these stay apart. Where the values of a hyper-parameter are positive
+    and more than a factor of 4 apart, its axis is logarithmic. Raises ValueError without any hyper-parameter.
+    """
+    from matplotlib.lines import Line2D
+
+    known = {name: None for point in points for name, value in point.hypers.items() if value is not None}
+    if not known:
+        raise ValueError("no point has a hyper-parameter to be drawn against")
+    rows = list(dict.fromkeys(point.row for point in points))
+    styles = {row: (_COLOURS[i % 7], "os^Dv*P"[(i + i // 7) % 7]) for i, row in enumerate(rows)}
+    across = 2 if len(known) == 4 else min(len(known), 3)
+    down = math.ceil(len(known) / across)
+    figure, grid = _panels([""] * len(known), down, across, (1.5 + 4.3 * across, 1.2 + 4 * down), title, share="y")
+    heights = _heights(points)
+    for axes, name in zip(grid, known, strict=False):
+        shown = [(point, float(x)) for point in points if (x := point.hypers.get(name)) is not None]
+        log = _hyper_axis(axes, [x for _, x in shown])
+        seen: Counter[tuple] = Counter()
+        lanes = []
+        for point, x in shown:
+            same = point.row, x, heights(point.value)
+            lanes.append(((rows.index(point.row), seen[same]), math.log10(x) if log else x))
+            seen[same] += 1
+        for (point, _), x in zip(shown, _beside(lanes), strict=True):
+            colour, marker = styles[point.row]
+            place = [10**x if log else x], [heights(point.value)]
+            axes.plot(*place, marker if _finite(point.value) else "x", color=colour, markersize=7, alpha=0.85)
+            if point.chosen:
+                axes.plot(*place, "o", color="black", fillstyle="none", markersize=14, gid="chosen")
+        axes.axhspan(heights.top, heights.end, color="black", alpha=0.06, linewidth=0)
+        axes.set_xlabel(name, fontsize=12)
+        axes.grid(alpha=0.3)
+    for axes in grid[len(known) :]:
+        axes.set_axis_off()
+    levels = {heights.above: f"above {heights.top:.2g}"} if heights.above > heights.top else {}
+    levels |= {heights.diverged: "diverged"} if heights.diverged > heights.above else {}
+    ticks = _log_ticks(heights.low, heights.top)
+    for axes in grid[::across]:
+        axes.set_ylabel(ylabel, fontsize=12)
+    grid[0].set_ylim(heights.low, heights.end)
+    grid[0].set_yscale("log")
+    grid[0].set_yticks([*ticks, *levels], [*(f"{tick:.6g}" for tick in ticks), *levels.values()])
+    for axes in grid:
+        axes.yaxis.minorticks_off()
+    keys = [Line2D([], [], color=c, marker=m, linestyle="", markersize=8) for c, m in styles.values()]
+    keys.append(Line2D([], [], color="black", marker="o", linestyle="", fillstyle="none", markersize=13))
+    ncols = math.ceil(len(keys) / math.ceil(len(keys) / (2 * across)))
+    figure.legend(keys, [*rows, "chosen"], loc="outside lower center", ncols=ncols, fontsize=12, frameon=False)
+    return figure
 
 
 def png(figure: Figure, limit: int = 200_000) -> bytes:

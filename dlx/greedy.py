@@ -10,9 +10,7 @@ from dlx.nets.mlp import MLP, init, logits
 from dlx.optim import sgd
 from dlx.stage import focus, scratch
 from dlx.train import Report, fit, gradient
-from dlx.types import Loss, Scalar, Stage
-
-Rate = float | Scalar
+from dlx.types import Loss, Rate, Stage
 
 
 def _fit_layer(loss: Loss, rate: Rate, epochs: int, batch_size: int, report: Report | None) -> Stage:

@@ -118,6 +118,14 @@ class Progress:
         with self._lock:
             self._units.update(units)
 
+    def say(self, text: str) -> None:
+        """Tell what is worth a line of its own."""
+        with self._lock:
+            if self._live is None:
+                self._stream.write(f"{text}\n")
+            else:
+                self._live.console.print(text)
+
     def unit(self, *names: str) -> None:
         """Begin units that are done at once; one not announced is taken to cost what the others do on average."""
         with self._lock:

@@ -8,17 +8,19 @@ hash and written before the record, so none meets another's. Nothing reads a kil
 
 import contextlib
 import hashlib
+import io
 import json
 import math
 import os
 import platform
 import re
 import subprocess
+import tarfile
 import tempfile
 import unicodedata
 import uuid
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -96,6 +98,22 @@ class Store:
         if parts[0].lower() in ("identity.json", "units"):
             raise ValueError(f"{name!r} is the store's own")
         _write(self.folder.joinpath(*parts), content.encode() if isinstance(content, str) else content)
+
+    def archive(self, names: Iterable[str]) -> bytes:
+        """Identity, records and arrays of these units as a .tar.xz: unpacked, it is a folder of finished work."""
+        files = [self.folder / "identity.json"]
+        for name in names:
+            path, _ = self._locate(name)
+            digest = json.loads(path.read_bytes())["arrays"]
+            files += [path] if digest is None else [path, _beside(path, digest)]
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:xz", preset=9) as tar:
+            for file in files:
+                member = tarfile.TarInfo(str(file.relative_to(self.folder)))  # without times and owners
+                member.size = file.stat().st_size
+                with file.open("rb") as content:
+                    tar.addfile(member, content)
+        return packed.getvalue()
 
     def _locate(self, name: str) -> tuple[Path, str]:
         parts = _parts(name)

@@ -26,15 +26,15 @@ Keys = Key[Array, " runs"]
 class Sweep:
     """`run(key, given, data)`, compiled to take many keys [runs], `given` [runs, ...] of each, and one data set.
 
-    Uses `devices` of all devices (None: as many as there are runs for), `per_run` of them for each run. Runs that do
-    not fill the last round of devices are made up to it and thrown away. A device goes on by itself until the last of
-    its own runs has stopped. On many hosts every process makes the same call, and gets every result.
+    Uses so many `devices` (None: all), `per_run` of them for each run. A last round of devices that the runs do not
+    fill is made up by copies, which are thrown away. A device goes on by itself until the last of its own runs has
+    stopped. On many hosts every process makes the same call, and gets every result.
 
     Raises ValueError, when made, if there are not so many devices or `per_run` does not divide them; when called, if
     there are fewer runs than devices asked for.
     """
 
-    def __init__(self, run: Run, *, devices: int | None = None, per_run: int = 1):
+    def __init__(self, run: Run, devices: int | None = None, per_run: int = 1):
         self.run, self.devices, self.per_run = run, devices, per_run
         self._compiled: dict[Any, Any] = {}
         present = jax.device_count()
@@ -55,14 +55,18 @@ class Sweep:
         need = self._program(mesh, args).memory_analysis()
         return need.argument_size_in_bytes + need.output_size_in_bytes + need.temp_size_in_bytes
 
-    def _mesh(self, runs: int) -> Mesh:
+    def groups(self, runs: int) -> int:
+        """How many of these runs are trained side by side on devices of their own."""
         groups = (self.devices or jax.device_count()) // self.per_run
         if self.devices is not None and groups > runs:
             raise ValueError(
                 f"{self.devices} devices are more than {runs} runs can use at {self.per_run} a run; ask for fewer "
                 "devices, for more runs, or for more devices a run"
             )
-        shape = min(groups, runs), self.per_run
+        return groups
+
+    def _mesh(self, runs: int) -> Mesh:
+        shape = self.groups(runs), self.per_run
         devices = np.array(jax.devices()[: shape[0] * shape[1]]).reshape(shape)
         return Mesh(devices, ("run", "data"), axis_types=(AxisType.Auto,) * 2)
 

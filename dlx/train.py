@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Float, Int
 
 from dlx.nets.layer import as_float
@@ -32,6 +33,29 @@ def gradient(loss: Loss, optimizer: optax.GradientTransformation) -> Algorithm:
         (value, metrics), grads = jax.value_and_grad(loss, has_aux=True)(state.params, key, batch)
         updates, inner = optimizer.update(grads, state.optimizer, state.params)
         return GradientState(optax.apply_updates(state.params, updates), inner), {"loss": value, **metrics}
+
+    return Algorithm(init, step)
+
+
+def renewing(entry: str, loss: Loss, optimizer: optax.GradientTransformation) -> Algorithm:
+    """Descent on all entries of the parameters but one, which is given the value of the loss's metric of that name.
+
+    Running statistics are such an entry: neither the gradient nor the optimizer sees it.
+    """
+
+    def others(mapping):
+        return {name: value for name, value in mapping.items() if name != entry}
+
+    def init(params):
+        return GradientState(params, optimizer.init(others(params)))
+
+    def step(key, state, batch):
+        def of_others(params, key, batch):
+            return loss({**params, entry: state.params[entry]}, key, batch)
+
+        descended = GradientState(others(state.params), state.optimizer)
+        (params, inner), metrics = gradient(of_others, optimizer).step(key, descended, batch)
+        return GradientState({**params, entry: metrics[entry]}, inner), others(metrics)
 
     return Algorithm(init, step)
 
@@ -72,6 +96,13 @@ def each(score: Score, params: Params, split: Split, batch_size: int = 1000) -> 
     return jax.lax.map(lambda row: score(params, take(split, row[None]))[0], rows, batch_size=batch_size)
 
 
+def share(batch: Split) -> Split:
+    """Split a minibatch over the devices of the mesh axis `data`, in a program on a mesh that has one."""
+    if jax.sharding.get_abstract_mesh().shape.get("data", 1) == 1:
+        return batch
+    return jax.lax.with_sharding_constraint(batch, PartitionSpec("data"))
+
+
 def _epoch(algorithm: Algorithm, batch_size: int, key: Key, state: Any, train: Split):
     """One pass over the training split in a new order; an incomplete last batch is left out."""
     n = train.x.shape[0]
@@ -81,7 +112,7 @@ def _epoch(algorithm: Algorithm, batch_size: int, key: Key, state: Any, train: S
 
     def step(state, xs):
         key, rows = xs
-        return algorithm.step(key, state, take(train, rows))
+        return algorithm.step(key, state, share(take(train, rows)))
 
     state, metrics = jax.lax.scan(step, state, (jax.random.split(key_steps, steps), order))
     return state, metrics["loss"]

@@ -14,7 +14,10 @@ Params = Any
 Log = Any
 """A pytree of arrays: what a stage tells its reader."""
 Scalar = Float[Array, ""]
-Metrics = Mapping[str, Scalar]
+Rate = float | Scalar
+"""A float hyper-parameter, traced where a search varies it within one program."""
+Metrics = Mapping[str, Any]
+"""Scalars, and what `dlx.train.renewing` puts in the place of an entry of the parameters."""
 
 
 class Split(NamedTuple):

@@ -1,4 +1,4 @@
-"""`python -m experiments`: every experiment with a line, its lecture pages, and how to run it."""
+"""`python -m experiments`: every experiment with a line, its lecture pages, and how to run it; `report`: an index."""
 
 import ast
 import sys

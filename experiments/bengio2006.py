@@ -12,6 +12,7 @@ initialisation, and beside rectified nets as they are trained today.
 Lecture: CMU 10-601B 16, "Deep Learning (Part I)", Ideas #1 to #3; CS7015 lecture 9, "Unsupervised pre-training".
 """
 
+import io
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +31,7 @@ from dlx.nets.layer import INITIALIZERS
 from dlx.nets.mlp import MLP, hidden, init, logits
 from dlx.progress import Progress
 from dlx.stage import chain, evaluate
-from dlx.store import open_store
+from dlx.store import Store, open_store
 from dlx.sweep import Run
 from dlx.types import Data, Stage
 from experiments import contract
@@ -283,8 +284,10 @@ def cells(block: Literal["paper", "today"], preset: str = "paper") -> list[Cell]
 class Outcome(NamedTuple):
     """What has been done for one cell."""
 
-    tried: list[tuple[Trial, dict[str, Any]]]
-    """Every configuration of the search and its record."""
+    trials: list[Trial]
+    """Every configuration of the search."""
+    tried: list[tuple[Unit, dict[str, Any]]]
+    """The runs of the search, in the same order, and their records."""
     chosen: Trial
     trained: list[tuple[Unit, dict[str, Any]]]
     """The runs of the chosen configuration, and their records."""
@@ -295,36 +298,35 @@ def work(options: Options, shop: Workshop) -> dict[Cell, Outcome]:
 
     Cells whose search is not finished are left out.
     """
+    trials: dict[Cell, list[Trial]] = {}
+    tried: dict[Cell, list[tuple[Unit, dict[str, Any]]]] = {}
+    chosen: dict[Cell, Trial] = {}
     outcomes: dict[Cell, Outcome] = {}
     for block, seeds in (("paper", options.fresh_seeds()), ("today", options.fresh_seeds_today())):
-        searched: dict[Cell, list[tuple[Trial, dict[str, Any]]]] = {}
-        chosen: dict[Cell, Trial] = {cell: outcome.chosen for cell, outcome in outcomes.items()}
         for generation in generations(cells(block, options.preset)):
-            trials = {
-                cell: grid(space(options, cell, chosen), Hypers)
-                for cell in generation
-                if parent(cell) is None or parent(cell) in chosen
+            ready = [cell for cell in generation if parent(cell) is None or parent(cell) in chosen]
+            trials |= {cell: grid(space(options, cell, chosen), Hypers) for cell in ready}
+            units = {cell: [tuning_unit(f"search/{cell.name}", trial, 0) for trial in trials[cell]] for cell in ready}
+            tried |= finish(shop, units)
+            chosen |= {
+                cell: choose(trials[cell], [record for _, record in tried[cell]])
+                for cell in ready
+                if len(tried[cell]) == len(trials[cell])
             }
-            units = {
-                cell: [tuning_unit(f"search/{cell.name}", trial, seed=0) for trial in tried]
-                for cell, tried in trials.items()
-            }
-            shop.do([unit for group in units.values() for unit in group])
-            for cell, group in units.items():
-                records = [shop.finished(unit) for unit in group]
-                tried = [(trial, record) for trial, record in zip(trials[cell], records, strict=True) if record]
-                if len(tried) == len(group):
-                    searched[cell], chosen[cell] = tried, choose(tried)
         finals = {
             cell: [tuning_unit(f"final/{cell.name}", chosen[cell], seed) for seed in range(1, seeds + 1)]
-            for cell in searched
+            for cell in cells(block, options.preset)
+            if cell in chosen
         }
-        shop.do([unit for units in finals.values() for unit in units])
-        for cell, units in finals.items():
-            records = [shop.finished(unit) for unit in units]
-            trained = [(unit, record) for unit, record in zip(units, records, strict=True) if record]
-            outcomes[cell] = Outcome(searched[cell], chosen[cell], trained)
-    return {cell: outcomes[cell] for block in ("paper", "today") for cell in cells(block) if cell in outcomes}
+        for cell, trained in finish(shop, finals).items():
+            outcomes[cell] = Outcome(trials[cell], tried[cell], chosen[cell], trained)
+    return outcomes
+
+
+def finish(shop: Workshop, units: Mapping[Cell, Sequence[Unit]]) -> dict[Cell, list[tuple[Unit, dict[str, Any]]]]:
+    """Do the units of all cells; of each cell those that are finished, with their records."""
+    shop.do([unit for group in units.values() for unit in group])
+    return {cell: [(unit, r) for unit in group if (r := shop.finished(unit))] for cell, group in units.items()}
 
 
 def generations(cells: Sequence[Cell]) -> list[list[Cell]]:
@@ -337,12 +339,14 @@ def run(options: Options, data: Data, origin: dict, folder: Path) -> None:
     """Do the work that is missing in `folder`, write results and report there, print the table."""
     from experiments.bengio2006_report import publish
 
-    store = open_store(folder, {"experiment": "bengio2006", "preset": options.preset, "data": origin})
-    rows = flat(data)
-    with Progress({}) as progress:
-        shop = Workshop(store, partial(procedure, progress=progress), rows, origin, progress, cost, options.deadline())
+    identity = {"experiment": "bengio2006", "preset": options.preset, "data": origin}
+    first = jax.process_index() == 0
+    store, rows = open_store(folder, identity) if first else Store(folder), flat(data)
+    with Progress({}) if first else Progress({}, stream=io.StringIO()) as progress:
+        shop = Workshop(options, store, partial(procedure, progress=progress), rows, origin, progress, cost)
         outcomes = work(options, shop)
-    publish(options, origin, store, outcomes, rows)
+    if first:
+        publish(options, origin, store, outcomes, rows)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from dlx import events, report
 from dlx import figures as plots
-from dlx import report
 from dlx.html import page
 from dlx.stats import interval, paired
 from dlx.store import Store, to_json
@@ -179,7 +179,7 @@ def searched(outcomes: Mapping[Cell, Outcome]) -> list[dict[str, Any]]:
     """Every configuration tried, for results.json and the report; None for what a row does not have."""
     entries = []
     for cell, outcome in outcomes.items():
-        for (config, hypers), record in outcome.tried:
+        for (config, hypers), (_, record) in zip(outcome.trials, outcome.tried, strict=True):
             entries.append(
                 {
                     "cell": cell.name,
@@ -246,7 +246,7 @@ def markdown(options: Options, results: Mapping[str, Any], images: Iterable[str]
         if "filters.png" in images
         else "",
         "## Search\n\nEvery configuration of the search, one run each from seed 0, which no reported run uses; the "
-        f"lowest validation error wins.\n\n{shown['search.png']}\n\n{search_table(search)}",
+        f"lowest validation error wins.\n\n{shown['search2.png']}\n\n{shown['search3.png']}\n\n{search_table(search)}",
     ]
     if options.preset == "paper":
         parts.append(TRIALS)
@@ -258,7 +258,8 @@ IMAGES = {
     "bars.png": "The table as bars",
     "curves.png": "Validation error of every row",
     "filters.png": "First-layer filters of every row",
-    "search.png": "Validation error of every configuration against each hyper-parameter",
+    "search2.png": "Experiment 2: validation error of every configuration against each hyper-parameter",
+    "search3.png": "Experiment 3: validation error of every configuration against each hyper-parameter",
 }
 TRIALS = (
     "Its ranges were set after trials judged by validation error too, which kept no records: an earlier search of four "
@@ -288,20 +289,46 @@ def publish(options: Options, origin: dict, store: Store, outcomes: Mapping[Cell
         print("nothing is finished yet; the same command goes on from here")
         return
     rows = table_rows(found, origin["name"] == "mnist", n_test)
-    records = [record for outcome in outcomes.values() for _, record in (*outcome.tried, *outcome.trained)]
+    units = [one for outcome in outcomes.values() for one in (*outcome.tried, *outcome.trained)]
+    records = [record for _, record in units]
     entries = searched(outcomes)
     more = {"tests": paired_tests(found), "search": entries}
     content = contract.results("bengio2006", options.preset, origin, records, rows, **more)
-    images = {name: plots.png(figure) for name, figure in figures(found, rows, entries, visible).items()}
+    images = {name: plots.png(figure, limit=50_000) for name, figure in figures(found, rows, entries, visible).items()}
     text = markdown(options, content, images)
     store.write("results.json", to_json(content, indent=1) + "\n")
+    store.write("records.tar.xz", store.archive(unit.name for unit, _ in units))
     store.write("report.md", text)
     store.write("report.html", page(text, images, "Bengio et al. 2006"))
     for name, image in images.items():
         store.write(name, image)
+    if options.tensorboard:
+        events.write(store.folder / "tensorboard", event_curves(outcomes))
     for experiment in EXPERIMENTS:
         report.terminal(f"Experiment {experiment} on {origin['name']}", HEADER, row_table(rows, experiment))
     print(f"report: {store.folder / 'report.html'}")
+
+
+def event_curves(outcomes: Mapping[Cell, Outcome]) -> dict[str, dict[str, list[float]]]:
+    """The curves of every run of the table, by run and tag."""
+    return {
+        f"{cell.name}/{unit.seed}": {
+            "training loss": [float(value) for value in record["loss"]],
+            "validation error": [float(value) for value in record["valid_curve"]],
+        }
+        for cell, outcome in outcomes.items()
+        for unit, record in outcome.trained
+    }
+
+
+def search_point(entry: Mapping[str, Any]) -> plots.Point:
+    """A configuration of the search as it is drawn."""
+    hypers = {
+        "width of the first layer": float(entry["widths"].split("-")[0]),
+        "pre-training rate": entry["pretrain_rate"],
+        "fine-tuning rate": entry["rate"],
+    }
+    return plots.Point(entry["cell"].split("/", 1)[1], hypers, entry["valid error %"], entry["chosen"])
 
 
 def figures(found: Mapping[Cell, Runs], rows: list[dict], entries: list[dict], visible: int) -> dict[str, Any]:
@@ -335,6 +362,10 @@ def figures(found: Mapping[Cell, Runs], rows: list[dict], entries: list[dict], v
         for c, r in found.items()
         if c.experiment == 2 and c.initializer == "fan" and r.filters is not None
     }
+    for e in EXPERIMENTS:
+        points = [search_point(entry) for entry in entries if entry["cell"].startswith(f"exp{e}/")]
+        if points:
+            drawn[f"search{e}.png"] = plots.scatter(points, ylabel="validation error %", title=f"Experiment {e}")
     if filters:
         drawn["filters.png"] = plots.filters(filters, (side, side), count=FILTERS)
     return drawn

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ import jax
 
 from dlx.data import DataError, read
 from dlx.store import StoreError
+from dlx.sweep import budget
 from dlx.types import Data
 
 
@@ -26,18 +28,44 @@ class Options:
     """Data set: mnist, fashion_mnist, kmnist, digits or tfds:NAME. Default: digits for quick, mnist for paper."""
     seeds: int | None = None
     """Fresh seeds a cell. Default: 2 for quick, 10 for paper."""
-    minutes: float | None = None
-    """Begin no new work after so many minutes, and report what is finished."""
     out: Path = Path("runs")
     """Folder for records, results and report, in a folder of the experiment's name."""
+    minutes: float = float("inf")
+    """Begin no new work after so many minutes, and report what is finished."""
+    devices: int | None = None
+    """Devices to use, of all hosts together. Default: all there are."""
+    devices_per_run: int = 1
+    """Devices that share the minibatches of a run."""
+    runs_at_once: int | None = None
+    """Runs that a device trains at once. Default: 1 on CPUs, elsewhere as many as its memory holds."""
+    memory: float | None = None
+    """Gigabytes that may be used of each device. Default: nine tenths of what is free."""
+    precision: Literal["float32", "tf32"] = "float32"
+    """Of matrix products, on devices that know both."""
+    tensorboard: bool = False
+    """Write every finished run's curves as TensorBoard event files, too."""
+    coordinator: str | None = None
+    """HOST:PORT of process 0, to compute on many hosts; "auto" under Slurm, Kubernetes, Open MPI and on TPU pods."""
+    num_processes: int | None = None
+    process_id: int | None = None
 
     def fresh_seeds(self) -> int:
         """How many seeds a cell is trained from."""
         return self.seeds or {"quick": 2, "paper": 10}[self.preset]
 
-    def deadline(self) -> float:
-        """When to begin no more work, in seconds of `time.monotonic`."""
-        return float("inf") if self.minutes is None else time.monotonic() + 60 * self.minutes
+    def bytes_a_device(self) -> int:
+        """Bytes that a program may take on each device."""
+        return budget() if self.memory is None else int(1e9 * self.memory)
+
+    def check(self) -> None:
+        """Raise ValueError for values that no run can have."""
+        counts = {"seeds": self.seeds, "devices": self.devices, "runs-at-once": self.runs_at_once}
+        for name, count in counts.items():
+            if count is not None and count < 1:
+                raise ValueError(f"--{name} must be at least 1, not {count}")
+        for name, number in {"minutes": self.minutes, "memory": self.memory}.items():
+            if number is not None and not number >= 0:
+                raise ValueError(f"--{name} must be a number of 0 or more, not {number}")
 
 
 def main(name: str, kind: type[Options], description: str, experiment: Callable[[Any, Data, dict, Path], None]) -> None:
@@ -46,9 +74,12 @@ def main(name: str, kind: type[Options], description: str, experiment: Callable[
 
     options = tyro.cli(kind, prog=f"python -m experiments.{name}", description=description)
     try:
-        if options.seeds is not None and options.seeds < 1:
-            raise ValueError(f"--seeds must be at least 1, not {options.seeds}")
+        options.check()
         use_every_core()
+        jax.config.update(
+            "jax_default_matmul_precision", {"float32": "highest", "tf32": "tensorfloat32"}[options.precision]
+        )
+        join(options.coordinator, options.num_processes, options.process_id)
         data, origin = read(options.data or {"quick": "digits", "paper": "mnist"}[options.preset])
         experiment(options, data, origin._asdict(), options.out / name)
     except (DataError, StoreError, ValueError) as error:
@@ -63,6 +94,41 @@ def use_every_core() -> None:
     """Make each CPU core a device of its own, unless the environment already says how many there are."""
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+
+
+def join(coordinator: str | None, processes: int | None, index: int | None, seconds: float = 20) -> None:
+    """Become one of the processes of a computation on many hosts, if a coordinator is named.
+
+    Raises ValueError if the three do not belong together, or if nothing answers at the address within `seconds`.
+    """
+    if coordinator == "auto":
+        jax.distributed.initialize()
+        return
+    if coordinator is None and processes is None and index is None:
+        return
+    if coordinator is None or processes is None or index is None or not 0 <= index < processes:
+        raise ValueError("--coordinator HOST:PORT, --num-processes N and --process-id 0 ... N-1 go together")
+    host, _, port = coordinator.rpartition(":")
+    if not host or not port.isdigit():
+        raise ValueError(f"--coordinator {coordinator!r} is not HOST:PORT")
+    if index > 0:
+        _reach(host, int(port), seconds)
+    jax.distributed.initialize(coordinator, processes, index)
+
+
+def _reach(host: str, port: int, seconds: float) -> None:
+    """Wait for the coordinator: jax ends the whole process without a word of ours if there is none."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection((host, port), timeout=2).close()
+            return
+        except OSError as error:
+            if isinstance(error, socket.gaierror) or time.monotonic() > end:
+                raise ValueError(
+                    f"no coordinator answers at {host}:{port} ({error}); start process 0 there, or mend --coordinator"
+                ) from error
+            time.sleep(0.2)
 
 
 def command(name: str) -> str:

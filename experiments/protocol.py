@@ -11,7 +11,7 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from typing import Any, NamedTuple
@@ -19,12 +19,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 
 from dlx.progress import Progress
 from dlx.store import Store, provenance, to_json
 from dlx.sweep import Run, Sweep
 from dlx.train import Curve
 from dlx.types import Data
+from experiments.contract import Options
 
 Trial = tuple[Any, Any]
 """A configuration of the search: a frozen Config and a NamedTuple of Hypers."""
@@ -107,36 +109,38 @@ def checked(space: Space) -> Space:
     return space
 
 
-def choose(tried: Sequence[tuple[Trial, Mapping[str, Any]]]) -> Trial:
+def choose(trials: Sequence[Trial], records: Sequence[Mapping[str, Any]]) -> Trial:
     """The configuration with the lowest validation error; a diverged run only if all have diverged."""
-    return min(tried, key=lambda one: (one[1]["diverged"], float(one[1]["valid"])))[0]
+    ranks = [(record["diverged"], float(record["valid"])) for record in records]
+    return trials[min(range(len(trials)), key=ranks.__getitem__)]
 
 
 class Workshop:
     """Does units that have no record yet, and reads those that have one.
 
     `procedure` makes the program of a config: from a key, (hypers, start) and data to what a unit keeps for units that
-    start from it, and its log. No unit is begun after `deadline`, in seconds of `time.monotonic`.
+    start from it, and its log. Of many processes the first one reads and writes the store.
     """
 
     def __init__(
         self,
+        options: Options,
         store: Store,
         procedure: Callable[[Any], Run],
         data: Data,
         origin: dict[str, Any],
         progress: Progress,
         cost: Callable[[Unit], float],
-        deadline: float = float("inf"),
     ):
-        self.store, self.data, self.progress, self.cost, self.deadline = store, data, progress, cost, deadline
+        self.options, self.store, self.data, self.progress, self.cost = options, store, data, progress, cost
+        self.deadline = time.monotonic() + 60 * options.minutes
         self.surroundings = {**provenance(), "data": origin}
         self.procedure = cache(procedure)
-        self.program = cache(lambda config: Sweep(self.procedure(config)))
+        self.program = cache(lambda config: Sweep(self.procedure(config), options.devices, options.devices_per_run))
 
     def finished(self, unit: Unit) -> dict[str, Any] | None:
         """The record of the unit if there is one."""
-        return self.store.load(unit.name)
+        return agree(lambda: self.store.load(unit.name))
 
     def do(self, units: Sequence[Unit]) -> None:
         """Make the records that are missing, and those of the units that these start from, while there is time."""
@@ -145,10 +149,13 @@ class Workshop:
         if starts:
             self.do(starts)
         self.progress.plan({unit.name: self.cost(unit) for unit in missing})
-        for batch in batches(missing, jax.device_count()):
-            ready = [unit for unit in batch if unit.start is None or self.finished(unit.start)]
-            if ready and time.monotonic() < self.deadline:
-                self._work(ready)
+        groups: dict[Any, list[Unit]] = {}
+        for unit in missing:
+            if unit.start is None or self.finished(unit.start):
+                groups.setdefault((unit.config, unit.start is None), []).append(unit)
+        for group in groups.values():
+            while group and agree(lambda: time.monotonic() < self.deadline):
+                group = group[self._work(group) :]
 
     def _kept(self, unit: Unit | None) -> Any:
         """What the unit keeps, as shapes."""
@@ -157,30 +164,64 @@ class Workshop:
         given = unit.hypers, self._kept(unit.start)
         return jax.eval_shape(self.procedure(unit.config), jax.random.key(0), given, self.data)[0]
 
-    def _work(self, batch: Sequence[Unit]) -> None:
-        self.progress.unit(*(unit.name for unit in batch))
-        begin = time.monotonic()
+    def _start(self, unit: Unit) -> Any:
+        """What the unit starts from, read by the first process."""
+        if unit.start is None:
+            return {}
+        like = self._kept(unit.start)
+        if jax.process_count() == 1:
+            return self.store.load_arrays(unit.start.name, like)
+        first = jax.process_index() == 0
+        mine = self.store.load_arrays(unit.start.name, like) if first else jax.tree.map(jnp.zeros_like, like)
+        return jax.device_get(multihost_utils.broadcast_one_to_all(mine))
+
+    def _inputs(self, batch: Sequence[Unit]) -> tuple[Any, Any]:
         keys = jax.vmap(jax.random.key)(jnp.array([unit.seed for unit in batch]))
-        starts = [self.store.load_arrays(u.start.name, self._kept(u.start)) if u.start else {} for u in batch]
-        hypers = jax.tree.map(lambda *values: jnp.array(values, jnp.float32), *(unit.hypers for unit in batch))
-        given = hypers, jax.tree.map(lambda *leaves: np.stack(leaves), *starts)
-        kept, logs = self.program(batch[0].config)(keys, given, self.data)
+        hypers = jax.tree.map(lambda *values: np.array(values, np.float32), *(unit.hypers for unit in batch))
+        return keys, (hypers, jax.tree.map(lambda *leaves: np.stack(leaves), *map(self._start, batch)))
+
+    def _fitting(self, group: Sequence[Unit]) -> int:
+        """How many of the units of one program the devices' memory holds at once."""
+        program = self.program(group[0].config)
+        lanes = self.options.runs_at_once or (1 if jax.default_backend() == "cpu" else len(group))
+        count, limit = min(len(group), lanes * program.groups(len(group))), self.options.bytes_a_device()
+        while (need := program.memory(*self._inputs(group[:count]), self.data)) > limit:
+            if count <= program.groups(count):
+                raise ValueError(
+                    f"one run of {group[0].name} takes {need / 1e9:.2f} GB on each device, which is more than the "
+                    f"{limit / 1e9:.2f} GB there are for it; give --memory, or share a run with --devices-per-run"
+                )
+            count = max(count // 2, 1)
+        self.progress.say(f"{count} at once: {need / 1e9:.2f} GB a device, of {limit / 1e9:.2f}")
+        return count
+
+    def _work(self, group: Sequence[Unit]) -> int:
+        """Train the first units of the group, as many as fit; their number."""
+        begin = time.monotonic()
+        self.progress.unit(*(unit.name for unit in group))
+        batch = group[: self._fitting(group)]
+        self.progress.unit(*(unit.name for unit in batch))
+        kept, logs = self.program(batch[0].config)(*self._inputs(batch), self.data)
         jax.effects_barrier()
         seconds = (time.monotonic() - begin) / len(batch)
         for i, unit in enumerate(batch):
             keep, log = jax.tree.map(lambda leaf, i=i: leaf[i], (kept, logs))
             public = not unit.group.startswith("search/")
             record = {"identity": unit.identity(), **summary(log, public), "seconds": seconds, **self.surroundings}
-            self.store.save(unit.name, record, keep if unit.keeps else None)
+            if jax.process_index() == 0:
+                self.store.save(unit.name, record, keep if unit.keeps else None)
         self.progress.done()
+        return len(batch)
 
 
-def batches(units: Iterable[Unit], most: int) -> list[list[Unit]]:
-    """The units in groups of one program, at most `most` in each."""
-    groups: dict[Any, list[Unit]] = {}
-    for unit in units:
-        groups.setdefault((unit.config, unit.start is None), []).append(unit)
-    return [group[i : i + most] for group in groups.values() for i in range(0, len(group), most)]
+def agree(value: Callable[[], Any]) -> Any:
+    """What the first process finds, in a form that a record can hold, on every process."""
+    if jax.process_count() == 1:
+        return value()
+    text = to_json(value()).encode() if jax.process_index() == 0 else b""
+    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
+    text = multihost_utils.broadcast_one_to_all(np.frombuffer(text.ljust(size), np.uint8))
+    return json.loads(bytes(np.asarray(text)))
 
 
 def summary(log: Any, public: bool) -> dict[str, Any]:

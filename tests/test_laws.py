@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from dlx import greedy
+from dlx import greedy, modern
 from dlx.losses.supervised import cross_entropy, misclassified
 from dlx.nets.mlp import MLP, init, logits
-from dlx.optim import sgd
+from dlx.nets.rectified import Dropout, Rectified
+from dlx.optim import adam, max_norm, sgd
 from dlx.stage import chain, evaluate, focus, scratch
 from dlx.train import each, fit, gradient
 from dlx.types import Split
@@ -27,6 +29,7 @@ VISIBLE = 64
 LANES = 3
 NET = MLP((8, 6))
 NET_LOGITS = partial(logits, NET)
+RECTIFIED, NORMALISED = Rectified((8, 6)), Rectified((8, 6), normalised=True)
 PHASE = {"epochs": 2, "batch_size": 7}
 
 
@@ -59,7 +62,19 @@ STAGES: dict[str, Callable[[Hypers], Any]] = {
     "boltzmann, k=3": pretrainer(greedy.boltzmann, 0, k=3),
     "supervise": pretrainer(greedy.supervise, 1),
     "finetune": lambda hypers: greedy.finetune(NET, rate=hypers.rate, patience=1, **PHASE),
+    "rectified": lambda hypers: modern.train_rectified(RECTIFIED, adam(0.01 * hypers.rate), patience=1, **PHASE),
+    "rectified, dropout": lambda hypers: modern.train_rectified(
+        RECTIFIED,
+        optax.chain(sgd(0.1 * hypers.rate, 0.5), max_norm(10 * hypers.pretrain_rate)),
+        dropout=Dropout(0.5 * hypers.masking, hypers.masking),
+        patience=1,
+        **PHASE,
+    ),
+    "rectified, normalised": lambda hypers: modern.train_rectified(
+        NORMALISED, adam(0.01 * hypers.rate), patience=1, **PHASE
+    ),
 }
+NETS = {"rectified": RECTIFIED, "rectified, dropout": RECTIFIED, "rectified, normalised": NORMALISED}
 
 
 def whole(experiment, row):
@@ -70,7 +85,7 @@ def whole(experiment, row):
     return MLP(widths), lambda hypers: lambda key, params, data: run(key, hypers, data)
 
 
-MEMBERS = {name: (NET, build) for name, build in STAGES.items()} | {
+MEMBERS = {name: (NETS.get(name, NET), build) for name, build in STAGES.items()} | {
     f"experiment {experiment}, {row}": whole(experiment, row) for experiment in EXPERIMENTS for row in TITLES
 }
 
@@ -236,7 +251,7 @@ def test_a_configuration_is_hashable_and_says_all_that_shapes_the_program():
 
 
 # Each room may import the rooms to its left and itself.
-LINE = ({"types"}, {"data", "nets"}, {"losses"}, {"train"}, {"stage"}, {"greedy"}, {"sweep"}, {"experiments"})
+LINE = ({"types"}, {"data", "nets"}, {"losses"}, {"train"}, {"stage"}, {"greedy", "modern"}, {"sweep"}, {"experiments"})
 BESIDE = {
     "optim": {"types"},
     "store": {"types"},
@@ -244,6 +259,8 @@ BESIDE = {
     "progress": set(),
     "report": set(),
     "figures": {"report"},
+    "html": set(),
+    "events": set(),
 }
 
 

@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from dlx import figures, report
-from dlx.figures import Bar
+from dlx.figures import Bar, Point
 
 
 def parse(source: str) -> list[list[str]]:
@@ -191,6 +191,82 @@ def test_bars_stand_beside_those_of_the_paper():
         "dbn",
     ]
     assert len(figures.png(figure)) <= 200_000
+
+
+def search():
+    """Six rows of twelve configurations: the last of each is far off, that before it has diverged."""
+    points = []
+    for row in range(6):
+        values = [1.5 + 0.1 * row + 0.01 * i for i in range(10)] + [None, 88.6]
+        for i, value in enumerate(values):
+            hypers = {"rate": [0.01, 0.1, 1.0][i % 3], "epochs": 3.0 + i % 2, "masking": 0.25 if row == 0 else None}
+            points.append(Point(f"row {row}", hypers, value, i == 0))
+    return points
+
+
+def drawn_in(axes):
+    """Markers by place and kind, without the rings; then the places of the rings."""
+    places = [(float(line.get_xdata()[0]), float(line.get_ydata()[0]), line) for line in axes.lines]
+    points = [(x, y, line.get_marker(), line.get_color()) for x, y, line in places if line.get_gid() != "chosen"]
+    return points, [(x, y) for x, y, line in places if line.get_gid() == "chosen"]
+
+
+def test_scatter_has_a_panel_a_hyper_parameter_and_drops_no_run():
+    figure = figures.scatter(search(), ylabel="valid %", title="t")
+    assert [axes.get_xlabel() for axes in figure.axes] == ["rate", "epochs", "masking"]
+    assert [axes.get_xscale() for axes in figure.axes] == ["log", "linear", "linear"]
+    for axes, count in zip(figure.axes, (72, 72, 12), strict=True):
+        points, rings = drawn_in(axes)
+        assert len(set(points)) == count, "none hides another"
+        assert sum(marker == "x" for *_, marker, _ in points) == count / 12
+        low, high = axes.get_ylim()
+        left, right = axes.get_xlim()
+        assert all(left < x < right and low <= y < high for x, y, *_ in points)
+        assert len(rings) == count / 12
+        assert set(rings) <= {(x, y) for x, y, *_ in points}
+    assert len({(marker, colour) for *_, marker, colour in drawn_in(figure.axes[0])[0] if marker != "x"}) == 6
+    assert [text.get_text() for text in figure.legends[0].texts] == [*(f"row {i}" for i in range(6)), "chosen"]
+    figure.draw_without_rendering()
+
+
+def test_scatter_keeps_the_good_values_apart_and_names_the_others():
+    axes = figures.scatter(search(), ylabel="valid %").axes[0]
+    ticks = {label.get_text(): y for y, label in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)}
+    points, _ = drawn_in(axes)
+    assert {y for _, y, marker, _ in points if marker == "x"} == {ticks["diverged"]}
+    good = sorted(y for _, y, *_ in points if y < ticks["above 2.2"])
+    np.testing.assert_allclose(good, sorted(p.value for p in search() if p.value and p.value < 80))
+    low, high = np.log(axes.get_ylim())
+    assert np.log(good[-1] / good[0]) > 0.5 * (high - low)
+    assert ticks["above 2.2"] < ticks["diverged"] < axes.get_ylim()[1]
+
+
+def test_scatter_moves_points_by_less_than_half_the_way_to_the_next_value():
+    rate, epochs, _ = figures.scatter(search(), ylabel="y").axes
+    for axes, scale, values in ((rate, np.log10, [-2, -1, 0]), (epochs, float, [3, 4])):
+        moved = np.array([scale(x) for x, *_ in drawn_in(axes)[0]])
+        nearest = np.abs(moved[:, None] - np.array(values)).argmin(1)
+        assert np.bincount(nearest).tolist() == [72 // len(values)] * len(values)
+
+
+@pytest.mark.parametrize(
+    ("hypers", "values"),
+    [([0.1], [None]), ([0.1, 0.1], [math.nan, 2.0]), ([0.0, 5.0], [0.0, 0.0]), ([1, 3], [2.0, 2.0]), ([-1], [1e-9])],
+)
+def test_scatter_of_odd_values_is_drawn(hypers, values):
+    points = [Point("r", {"h": h}, value) for h, value in zip(hypers, values, strict=True)]
+    figure = figures.scatter(points, ylabel="y")
+    figure.draw_without_rendering()
+    shown, rings = drawn_in(figure.axes[0])
+    assert len(set(shown)) == len(values)
+    assert rings == []
+
+
+def test_scatter_tells_more_rows_than_colours_apart_and_refuses_nothing_to_draw():
+    points, _ = drawn_in(figures.scatter([Point(f"{i}", {"h": 1}, 2.0) for i in range(15)], ylabel="y").axes[0])
+    assert len({(marker, colour) for *_, marker, colour in points}) == 15
+    with pytest.raises(ValueError, match="no point"):
+        figures.scatter([Point("r", {"h": None}, 2.0)], ylabel="y")
 
 
 def test_png_gives_up_sharpness_for_size_and_then_gives_up():

@@ -1,6 +1,12 @@
-"""Many runs as one program: each gives what it gives alone, on however many devices."""
+"""Many runs as one program: each gives what it gives alone, on however many devices and processes."""
 
+import json
+import os
+import socket
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -10,7 +16,7 @@ import pytest
 
 from dlx import greedy
 from dlx.nets.mlp import MLP, init
-from dlx.sweep import sweep
+from dlx.sweep import Sweep, budget
 
 NET = MLP((4,))
 TRACES = []
@@ -27,35 +33,21 @@ def run(key, hypers, data):
     return stage(key_train, init(key_init, NET, 64), data)
 
 
-SWEPT, ALONE = sweep(run), jax.jit(run)
+SWEPT, ALONE = Sweep(run), jax.jit(run)
 
 
 def batch(seeds):
     return jax.vmap(jax.random.key)(seeds), Rate(0.1 + 0.6 * seeds)
 
 
-@pytest.mark.parametrize("runs", [3, 4])
+@pytest.mark.parametrize("runs", [1, 4, 3], ids=["fewer than devices", "even", "a last round made up"])
 def test_every_run_gives_what_it_gives_alone(data, runs):
     keys, hypers = batch(jnp.arange(runs))
-    found = SWEPT(keys, hypers, data)
-    used = max(n for n in range(1, jax.device_count() + 1) if runs % n == 0)
-    for leaf in jax.tree.leaves(found):
-        assert len(leaf.sharding.device_set) == used
-    found, close = jax.device_get(found), partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)
+    found, close = SWEPT(keys, hypers, data), partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)
     for i in range(runs):
         alone = ALONE(keys[i], Rate(hypers.rate[i]), data)
         jax.tree.map(close, jax.tree.map(lambda leaf, i=i: leaf[i], found), alone)
-
-
-def test_one_and_two_devices_give_the_same(data):
-    """Three and four runs that begin alike: the four are shared out over two devices, the three are not."""
-    if jax.device_count() != 2:
-        pytest.skip("needs two devices")
-    three, four = (SWEPT(*batch(jnp.arange(runs)), data) for runs in (3, 4))
-    assert [len(curve.loss.sharding.device_set) for _, curve in (three, four)] == [1, 2]
-    four = jax.tree.map(lambda leaf: leaf[:3], jax.device_get(four))
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), jax.device_get(three), four)
-    assert len(set(four[1].epochs.tolist())) > 1, "runs that stop at different epochs"
+    assert {len(leaf) for leaf in jax.tree.leaves(found)} == {runs}
 
 
 def test_a_second_call_does_not_trace_again(data):
@@ -63,5 +55,77 @@ def test_a_second_call_does_not_trace_again(data):
     first = SWEPT(keys, hypers, data)
     before = len(TRACES)
     second = SWEPT(*batch(jnp.arange(10, 14)), data)
+    assert SWEPT.memory(*batch(jnp.arange(4)), data) > sum(leaf.nbytes for leaf in jax.tree.leaves(data))
     assert len(TRACES) == before
     assert not np.array_equal(first[1].loss, second[1].loss)
+
+
+def test_memory_grows_with_the_runs_of_a_device_and_the_budget_is_positive(data):
+    two, four = (SWEPT.memory(*batch(jnp.arange(runs)), data) for runs in (2, 4))
+    parameters = 4 * (64 * 4 + 4 + 64 + 4 * 10 + 10)
+    assert four - two > 2 * parameters * (4 - 2) / jax.device_count()
+    assert 0 < budget() < 2**50
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Sweep(run, devices=99), "99 devices asked for; there are"),
+        (lambda: Sweep(run, devices=0), "0 devices asked for"),
+        (lambda: Sweep(run, per_run=99), "99 devices a run do not divide"),
+        (lambda: Sweep(run, devices=2).groups(1), "2 devices are more than 1 runs can use"),
+    ],
+)
+def test_impossible_shares_are_refused_in_words(make, said):
+    with pytest.raises(ValueError, match=said):
+        make()
+
+
+def start(out, devices, *arguments):
+    """Ten runs in a process of their own: see swept.py."""
+    environment = os.environ | {
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    }
+    command = [sys.executable, str(Path(__file__).with_name("swept.py")), str(out), *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+
+
+def finish(*processes):
+    try:
+        for process in processes:
+            _, stderr = process.communicate(timeout=120)
+            assert process.returncode == 0, stderr.decode()[-2000:]
+    finally:
+        for process in processes:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def one_device(tmp_path_factory):
+    out = tmp_path_factory.mktemp("swept") / "one"
+    finish(start(out, 1, 1))
+    return json.loads(out.read_text())
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("devices", "per_run", "processes"),
+    [(8, 1, 1), (8, 4, 1), (1, 1, 2)],
+    ids=["8 devices", "8 devices, 4 for each run", "2 processes"],
+)
+def test_devices_and_processes_agree_with_one_device(one_device, tmp_path, devices, per_run, processes):
+    address = f"localhost:{free_port()}"
+    joined = [(address, i) for i in range(processes)] if processes > 1 else [()]
+    finish(*(start(tmp_path / "out", devices, per_run, *place) for place in joined))
+    found = json.loads((tmp_path / "out").read_text())
+    assert (one_device["devices"], found["devices"]) == (1, devices * processes)
+    assert len(set(found["epochs"])) > 1, "runs that stop at different epochs"
+    for ours, theirs in zip(found["leaves"], one_device["leaves"], strict=True):
+        np.testing.assert_allclose(np.array(ours, float), np.array(theirs, float), rtol=1e-3, atol=1e-5)

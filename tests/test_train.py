@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from scipy.special import expit, softmax
 
 from dlx.losses.supervised import cross_entropy, misclassified
 from dlx.nets.mlp import MLP, init, logits
-from dlx.optim import sgd
-from dlx.train import each, fit, gradient
+from dlx.optim import adam, sgd
+from dlx.train import each, fit, gradient, renewing
 from dlx.types import Algorithm, Data, Split
 
 EPOCHS = 9
@@ -187,6 +188,31 @@ def test_descent_agrees_with_numpy(float_data, momentum):
     np.testing.assert_allclose(curve.loss, losses, rtol=1e-5)
     assert curve.first_loss == pytest.approx(losses[0], rel=1e-5), "before any update"
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), found, params)
+
+
+def test_an_entry_renewed_by_the_loss_is_seen_by_neither_gradient_nor_optimizer(float_data):
+    """Two updates: the entry scales the loss and is doubled by it, Adam and weight decay act on the others."""
+    params = init(jax.random.key(2), NET, 64)
+    batch, key = jax.tree.map(jnp.asarray, float_data.train), jax.random.key(0)
+    optimizer = optax.chain(adam(0.1), optax.add_decayed_weights(0.1))
+
+    def loss(params, key, batch):
+        value, _ = cross_entropy(NET_LOGITS)({"hidden_0": params["hidden_0"], "output": params["output"]}, key, batch)
+        return params["scale"] * value, {"scale": 2 * params["scale"], "value": value}
+
+    algorithm = renewing("scale", loss, optimizer)
+    state = algorithm.init({**params, "scale": jnp.float32(3)})
+    identical = partial(jax.tree.map, np.testing.assert_array_equal)
+    identical(state.optimizer, optimizer.init(params))
+    inner = optimizer.init(params)
+    for scale in (3, 6):
+        value, grads = jax.value_and_grad(lambda p, s: loss({**p, "scale": s}, key, batch)[0])(params, float(scale))
+        updates, inner = optimizer.update(grads, inner, params)
+        params = optax.apply_updates(params, updates)
+        state, metrics = algorithm.step(key, state, batch)
+        assert metrics["loss"] == value
+        assert set(metrics) == {"loss", "value"}
+        identical(state, state._replace(params={**params, "scale": np.float32(2 * scale)}, optimizer=inner))
 
 
 def test_first_loss_is_the_loss_before_any_update_and_loss_the_mean_over_minibatches(data, float_data):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dlx.nets.layer import decode_logits, encode
-from dlx.types import Loss, Params, Scalar, Score
+from dlx.types import Loss, Params, Rate, Score
 
 
 def reconstruct_logits(layer: Params, x: Float[Array, "*n visible"]) -> Float[Array, "*n visible"]:
@@ -23,7 +23,7 @@ def cross_entropy(logits: Float[Array, "*n visible"], target: Float[Array, "*n v
     return (jax.nn.softplus(logits) - target * logits).sum(-1)
 
 
-def autoassociator(masking: float | Scalar | None = None) -> Loss:
+def autoassociator(masking: Rate | None = None) -> Loss:
     """Mean R of the input given its code or, denoising, given the code of a corrupted copy.
 
     Corruption sets each visible unit to 0 with probability `masking` (Vincent et al. 2008); None: no corruption.

@@ -63,19 +63,29 @@ class Layer(nn.Module):
 
 
 class Affine(nn.Module):
-    """Logits x w + b: an output layer of `width` units with parameters w [in, width], b [width]."""
+    """Logits x w + b: `width` units with parameters w [in, width], b [width]; b is left out if not `biased`."""
 
     width: int
     initializer: Initializer
+    biased: bool = True
 
     @nn.compact
     def __call__(self, x: Float[Array, "*n visible"]) -> Float[Array, "*n out"]:
         """The logits of x."""
         w = self.param("w", self.initializer, (x.shape[-1], self.width))
-        b = self.param("b", nn.initializers.zeros, (self.width,))
-        return x @ w + b
+        return x @ w + self.param("b", nn.initializers.zeros, (self.width,)) if self.biased else x @ w
+
+
+STATISTICS = "batch_stats"
+"""The entry of the parameters that holds the running statistics of a net with batch normalisation."""
+
+
+def variables(params: Params) -> dict[str, Params]:
+    """The parameters as flax takes them, running statistics in a collection of their own."""
+    trained = {name: entry for name, entry in params.items() if name != STATISTICS}
+    return {"params": trained, STATISTICS: params.get(STATISTICS, {})}
 
 
 def apply(module: nn.Module, params: Params, *args: Any, **kwargs: Any) -> Array:
-    """The output of a stateless module."""
-    return cast(Array, module.apply({"params": params}, *args, **kwargs))
+    """The output of a module that changes none of its parameters."""
+    return cast(Array, module.apply(variables(params), *args, **kwargs))

@@ -34,8 +34,9 @@ class MLP(nn.Module):
 
 
 def init(key: Key, net: nn.Module, visible: int) -> Params:
-    """Fresh parameters of a net that reads `visible` inputs."""
-    return net.init(key, jnp.zeros((1, visible)))["params"]
+    """Fresh parameters of a net that reads `visible` inputs, its running statistics among them if it has any."""
+    entries = dict(net.init(key, jnp.zeros((1, visible))))
+    return {**entries.pop("params"), **entries}
 
 
 def logits(net: nn.Module, params: Params, x: Float[Array, "*n visible"]) -> Float[Array, "*n classes"]:

@@ -1,0 +1,54 @@
+"""Ten runs that test_sweep.py compares between devices and processes: `swept.py OUT PER_RUN [COORDINATOR PROCESS]`."""
+
+import json
+import sys
+
+import jax
+
+from experiments.contract import join
+from experiments.protocol import agree
+
+OUT, PER_RUN, *PROCESS = sys.argv[1:]
+if PROCESS:
+    join(PROCESS[0], 2, int(PROCESS[1]))
+
+import jax.numpy as jnp  # noqa: E402
+import numpy as np  # noqa: E402
+
+from dlx import greedy  # noqa: E402
+from dlx.nets.mlp import MLP, init  # noqa: E402
+from dlx.stage import chain  # noqa: E402
+from dlx.sweep import Sweep  # noqa: E402
+from dlx.types import Data, Split  # noqa: E402
+
+NET = MLP((6, 4))
+
+
+def run(key, rate, data):
+    """Every way to pre-train, and fine-tuning that stops after a number of epochs of its own."""
+    key_init, key_train = jax.random.split(key)
+    phase = {"epochs": 1, "batch_size": 8}
+    stages = (
+        greedy.boltzmann(NET, 0, rate=0.1, **phase),
+        greedy.autoassociate(NET, 1, rate=0.1, masking=0.25, **phase),
+        greedy.finetune(NET, rate=rate, epochs=6, batch_size=8, patience=1),
+    )
+    return chain(*stages)(key_train, init(key_init, NET, 16), data)
+
+
+def data():
+    """Three classes of noisy patterns of 16 pixels."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 90).astype(np.int32)
+    x = (rng.integers(0, 256, (3, 16))[y] * rng.uniform(0.4, 1, (90, 16))).astype(np.uint8)
+    return Data(*(Split(x[part], y[part]) for part in (slice(60), slice(60, 75), slice(75, 90))))
+
+
+keys = jax.vmap(jax.random.key)(jnp.arange(10))
+swept = Sweep(run, per_run=int(PER_RUN))
+params, logs = swept(keys, np.linspace(0.1, 4, 10, dtype=np.float32), data())
+assert agree(lambda: jax.process_index()) == 0
+if jax.process_index() == 0:
+    leaves = [np.nan_to_num(leaf, nan=-1).tolist() for leaf in jax.tree.leaves((params, logs))]
+    with open(OUT, "w") as file:
+        json.dump({"devices": jax.device_count(), "leaves": leaves, "epochs": logs[-1].epochs.tolist()}, file)

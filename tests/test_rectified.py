@@ -1,0 +1,180 @@
+"""Rectified nets and their training: forward passes, statistics and gradients against NumPy, dropout by its moments."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+from test_laws import HYPERS, KEYS, NETS, identical, lane, member
+
+from dlx.losses.supervised import cross_entropy, training_cross_entropy
+from dlx.nets.layer import STATISTICS
+from dlx.nets.mlp import init, logits
+from dlx.nets.rectified import DECAY, Dropout, Rectified, drop, training_logits
+from dlx.types import Split
+
+VISIBLE, N = 7, 30
+KEY = jax.random.key(0)
+NET, NORMALISED = (Rectified((8, 6), classes=5, normalised=normalised) for normalised in (False, True))
+every_net = pytest.mark.parametrize("net", [NET, NORMALISED], ids=["plain", "normalised"])
+
+
+def some_params(net):
+    """Parameters that are all positive where a variance has to be, and of both signs elsewhere."""
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), init(KEY, net, VISIBLE))
+    for statistics in params.get(STATISTICS, {}).values():
+        statistics["var"] = np.exp(statistics["var"])
+    return jax.tree.map(lambda leaf: leaf.astype(np.float32), params)
+
+
+@pytest.fixture(scope="module")
+def batch():
+    rng = np.random.default_rng(1)
+    return Split(rng.random((N, VISIBLE)).astype(np.float32), rng.integers(0, 5, N).astype(np.int32))
+
+
+def numpy_logits(params, x, training=False):
+    """Logits and new running statistics, for any depth, in float64."""
+    renewed = {}
+    for i in range(len([name for name in params if name.startswith("hidden")])):
+        x = x @ params[f"hidden_{i}"]["w"].astype(float) + params[f"hidden_{i}"].get("b", 0)
+        if f"norm_{i}" in params:
+            norm, running = params[f"norm_{i}"], params[STATISTICS][f"norm_{i}"]
+            mean, var = (x.mean(0), x.var(0)) if training else (running["mean"], running["var"])
+            seen = {"mean": mean, "var": var}
+            renewed[f"norm_{i}"] = {name: DECAY * running[name] + (1 - DECAY) * seen[name] for name in seen}
+            x = norm["scale"] * (x - mean) / np.sqrt(var + 1e-5) + norm["bias"]
+        x = np.maximum(x, 0)
+    return x @ params["output"]["w"] + params["output"]["b"], renewed
+
+
+def numpy_loss(params, batch):
+    outputs, _ = numpy_logits(params, batch.x, training=True)
+    return (logsumexp(outputs, axis=1) - outputs[np.arange(N), batch.y]).mean()
+
+
+close = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
+
+
+@every_net
+@pytest.mark.parametrize("shape", [(VISIBLE,), (4, VISIBLE), (2, 3, VISIBLE)])
+def test_logits_in_use_agree_with_numpy(net, shape):
+    x = np.random.default_rng(2).random(shape).astype(np.float32)
+    close(logits(net, some_params(net), jnp.asarray(x)), numpy_logits(some_params(net), x)[0])
+
+
+@every_net
+def test_logits_in_training_and_the_statistics_renewed_agree_with_numpy(net, batch):
+    params = some_params(net)
+    outputs, renewed = training_logits(net, params, KEY, jnp.asarray(batch.x))
+    expected, statistics = numpy_logits(params, batch.x, training=True)
+    close(outputs, expected)
+    jax.tree.map(close, renewed, {STATISTICS: statistics} if net.normalised else {})
+
+
+@every_net
+def test_the_gradient_goes_through_the_statistics_of_the_batch(net, batch):
+    """Along a random direction, against a central difference in float64."""
+    params, loss = some_params(net), training_cross_entropy(partial(training_logits, net))
+    grads = jax.grad(loss, has_aux=True)(params, KEY, jax.tree.map(jnp.asarray, batch))[0]
+    assert not any(leaf.any() for leaf in jax.tree.leaves(grads.get(STATISTICS, {})))
+    rng = np.random.default_rng(4)
+    direction = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), params)
+
+    def moved(step):
+        return numpy_loss(jax.tree.map(lambda p, d: p + step * d, params, direction), batch)
+
+    slope = sum(np.sum(g * d) for g, d in zip(*map(jax.tree.leaves, (grads, direction)), strict=True))
+    assert slope == pytest.approx((moved(1e-6) - moved(-1e-6)) / 2e-6, rel=1e-3)
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.5, 0.9])
+def test_dropped_units_are_a_binomial_share_and_the_mean_stays(rate):
+    n = 40_000
+    x = jnp.linspace(1, 2, n)
+    found = jax.jit(drop)(KEY, jnp.float32(rate), x)
+    kept = np.asarray(found != 0)
+    close(found[kept], x[kept] / (1 - rate))
+    assert abs(kept.mean() - (1 - rate)) < 4 * (rate * (1 - rate) / n) ** 0.5
+    assert abs(found.mean() - x.mean()) < 4 * (rate / (1 - rate) * jnp.square(x).mean() / n) ** 0.5
+
+
+@pytest.mark.parametrize("rates", [(0.2, 0.0), (0.0, 0.5), (0.3, 0.4)])
+def test_inputs_and_hidden_units_are_dropped_at_their_own_rates(rates):
+    """Through a net of unit matrices the input comes out, but for what was dropped at each layer."""
+    n, width, dropout = 100, 50, Dropout(*rates)
+    net, eye = Rectified((width, width), classes=width), np.eye(width, dtype=np.float32)
+    params = {name: {"w": eye, "b": layer["b"]} for name, layer in init(KEY, net, width).items()}
+    outputs, _ = training_logits(net, params, KEY, jnp.ones((n, width)), dropout)
+    keep = (1 - rates[0]) * (1 - rates[1]) ** 2
+    assert set(np.unique(outputs).round(4)) == {0, np.float32(1 / keep).round(4)}
+    assert abs((outputs != 0).mean() - keep) < 4 * (keep * (1 - keep) / (n * width)) ** 0.5
+
+
+def test_the_expectation_over_the_hidden_masks_is_the_output_without(batch):
+    net = Rectified((8,), classes=5)
+    params, x = some_params(net), jnp.asarray(batch.x[:3])
+    noisy = jax.jit(jax.vmap(lambda key: training_logits(net, params, key, x, Dropout(0.0, 0.5))[0]))
+    outputs = noisy(jax.random.split(KEY, 20_000))
+    assert (abs(outputs.mean(0) - logits(net, params, x)) < 4.5 * outputs.std(0) / len(outputs) ** 0.5).all()
+
+
+@every_net
+def test_dropout_at_rate_0_is_none_and_in_use_there_is_none(net, batch):
+    params, x = some_params(net), jnp.asarray(batch.x)
+    without = training_logits(net, params, KEY, x)
+    identical(training_logits(net, params, KEY, x, Dropout(jnp.float32(0), jnp.float32(0))), without)
+    assert (training_logits(net, params, KEY, x, Dropout())[0] != without[0]).any()
+    identical(
+        net.apply({"params": params, STATISTICS: params.get(STATISTICS, {})}, x, None, Dropout()),
+        logits(net, params, x),
+    )
+
+
+@pytest.mark.parametrize("rate", [1.0, -0.1, 1.5, float("nan")])
+@pytest.mark.parametrize("place", Dropout._fields)
+def test_a_rate_that_is_no_probability_is_refused_in_words(rate, place, batch):
+    with pytest.raises(ValueError, match="dropout rate must be at least 0 and less than 1, not"):
+        training_logits(NET, some_params(NET), KEY, jnp.asarray(batch.x), Dropout(**{place: rate}))
+
+
+def test_pre_activations_keep_their_scale_through_depth():
+    width, depth = 400, 8
+    params = init(KEY, Rectified((width,) * depth, classes=width), width)
+    x, scales = np.random.default_rng(3).normal(size=(300, width)), []
+    for layer in params.values():
+        assert layer["w"].std() == pytest.approx((2 / width) ** 0.5, rel=0.02)
+        x = x @ layer["w"]
+        scales.append(float((x**2).mean()))
+        x = np.maximum(x, 0)
+    np.testing.assert_allclose(scales, 2, rtol=0.5, err_msg="half the variance would leave a factor of 2 ** -8")
+
+
+def test_parameters_have_the_stated_names_and_shapes():
+    shapes = jax.tree.map(np.shape, init(KEY, NORMALISED, VISIBLE), is_leaf=lambda leaf: hasattr(leaf, "shape"))
+    assert shapes == {
+        "hidden_0": {"w": (VISIBLE, 8)},
+        "hidden_1": {"w": (8, 6)},
+        "norm_0": {"scale": (8,), "bias": (8,)},
+        "norm_1": {"scale": (6,), "bias": (6,)},
+        "output": {"w": (6, 5), "b": (5,)},
+        STATISTICS: {"norm_0": {"mean": (8,), "var": (8,)}, "norm_1": {"mean": (6,), "var": (6,)}},
+    }
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_validation_error_is_that_of_the_net_in_use(name, data):
+    """So it comes from the parameters returned alone: no masks, no statistics of a batch."""
+    end, curve = member(name).alone(KEYS[0], lane(0, HYPERS), member(name).params, data)
+    outputs, _ = numpy_logits(end, data.valid.x / 255)
+    assert curve.valid[curve.best] == pytest.approx((outputs.argmax(1) != data.valid.y).mean())
+
+
+def test_without_dropout_and_statistics_the_training_loss_is_the_cross_entropy(batch):
+    batch, params = jax.tree.map(jnp.asarray, batch), some_params(NET)
+    plain, training = cross_entropy(partial(logits, NET)), training_cross_entropy(partial(training_logits, NET))
+    identical(plain(params, KEY, batch), training(params, KEY, batch))
+    assert training(params, KEY, batch)[0] == pytest.approx(numpy_loss(params, batch), rel=1e-5)
