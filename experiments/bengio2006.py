@@ -250,13 +250,13 @@ def own_space(preset: str, cell: Cell) -> Space:
         return [(config, {"rate": (2.0,), "pretrain_rate": (0.05, 0.1), **masking})]
     limits: dict[str, Any] = dict(epochs=30, patience=4, batch_size=100)
     if cell.row == "shallow" and cell.experiment == 3:
-        return [(Config("shallow", (TOP,), 0, **limits), {"rate": (0.2, 0.4, 0.8, 1.2, 1.6, 2.4)})]
+        return [(Config("shallow", (TOP,), 0, **limits), {"rate": (0.1, 0.2, 0.4, 0.6, 0.8, 1.2, 1.6, 2.0, 2.4)})]
     if cell.row == "shallow":
-        return [(Config("shallow", (w,), 0, **limits), {"rate": (0.8, 1.6, 2.4)}) for w in (500, 1000)]
+        return [(Config("shallow", (w,), 0, **limits), {"rate": (0.8, 1.6, 2.4)}) for w in (500, 750, 1000)]
     widths = (500, 500, 500)
     if cell.row == "deep":
-        return [(Config("deep", widths, 0, **limits), {"rate": (0.4, 0.8, 1.2, 1.6, 2.0, 2.4)})]
-    epochs, rates = {"supervised": (5, (0.1, 0.3))}.get(cell.row, (15, (0.05, 0.1)))
+        return [(Config("deep", widths, 0, **limits), {"rate": (0.4, 0.8, 1.2, 1.4, 1.6, 1.8, 2.0, 2.4, 2.8)})]
+    epochs, rates = {"supervised": (5, (0.1, 0.3, 0.9))}.get(cell.row, (15, (0.05, 0.1, 0.2)))
     config = Config(cell.row, widths, epochs, **limits)
     return [(config, {"rate": (0.8, 1.6, 2.4), "pretrain_rate": rates, **masking})]
 

@@ -44,7 +44,7 @@ def protocol() -> list[tuple[str, str, str]]:
         ("RBM", "CD-1 on samples", "CD-1; P(v | h) and P(h | v) in the statistics (departure)"),
         ("supervised greedy", "output layers thrown away, a fresh one at the end", "the same"),
         ("fine-tuning", "early stopping by validation", "the same: patience 4 epochs, at most 30"),
-        ("search", "on validation; extent not given", "on validation: 6 configurations a row, then 3 rates in Exp. 3"),
+        ("search", "on validation; extent not given", "on validation: 9 configurations a row, then 3 rates in Exp. 3"),
         ("reported", "one run a cell", "fresh seeds of the chosen configuration"),
     ]
 
