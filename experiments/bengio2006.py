@@ -22,23 +22,28 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float
 
 from dlx import greedy
 from dlx.data import flat
 from dlx.losses.supervised import misclassified
+from dlx.modern import train_rectified
 from dlx.nets.layer import INITIALIZERS
 from dlx.nets.mlp import MLP, hidden, init, logits
+from dlx.nets.rectified import Dropout, Rectified
+from dlx.optim import adam, max_norm
 from dlx.progress import Progress
 from dlx.stage import chain, evaluate
 from dlx.store import Store, open_store
 from dlx.sweep import Run
 from dlx.types import Data, Stage
 from experiments import contract
-from experiments.protocol import Space, Trial, Unit, Workshop, choose, grid
+from experiments.protocol import Space, Trial, Unit, Workshop, grid, ranked, sample
 
 Pretraining = Literal["dbn", "autoassociator", "denoising", "supervised"]
-Row = Literal[Pretraining, "deep", "shallow"]
+Modern = Literal["relu", "dropout", "batchnorm"]
+Row = Literal[Pretraining, "deep", "shallow", Modern]
 
 TITLES: dict[Row, str] = {
     "dbn": "DBN, RBM pre-training (CD-1)",
@@ -47,6 +52,9 @@ TITLES: dict[Row, str] = {
     "supervised": "deep, supervised pre-training",
     "deep": "deep, no pre-training",
     "shallow": "shallow, no pre-training",
+    "relu": "deep, rectified units, He's initialisation, Adam",
+    "dropout": "the same with dropout and max-norm",
+    "batchnorm": "the same with batch normalisation",
 }
 # Train, valid and test error in percent; the test figures are consistent across sources (A), the others are not (B).
 PAPER: dict[tuple[int, Row], tuple[float, float, float]] = {
@@ -64,6 +72,8 @@ PAPER: dict[tuple[int, Row], tuple[float, float, float]] = {
 EXPERIMENTS = (2, 3)
 TOP = 20
 """Units of the top hidden layer in Experiment 3."""
+MAX_NORM = 3.0
+"""Largest norm of a unit's incoming weights in the row with dropout."""
 FILTERS = 16
 """Filters of the first layer that a run keeps for a figure."""
 
@@ -112,6 +122,11 @@ class Options(contract.Options):
     """Gibbs steps of contrastive divergence."""
     rates: tuple[float, ...] | None = None
     """Rates of fine-tuning to search, instead of the preset's."""
+    search: Literal["grid", "random"] = "grid"
+    trials: int = 9
+    """Configurations a row of a random search."""
+    halving: bool = False
+    """Train every configuration for a quarter of the epochs first, and only the better half to the end."""
     seeds_today: int | None = None
     """Fresh seeds a cell of the rows that are not the paper's. Default: 1 for quick, 3 for paper."""
 
@@ -133,7 +148,7 @@ class Cell(NamedTuple):
         return f"exp{self.experiment}/{self.row}" + "/glorot" * (self.initializer == "glorot")
 
 
-def stages(net: MLP, config: Config, hypers: Hypers, progress: Progress | None = None) -> Iterator[Stage]:
+def stages(net: MLP | Rectified, config: Config, hypers: Hypers, progress: Progress | None = None) -> Iterator[Stage]:
     """The stages of a row: greedy training from the bottom layer up, which is all that distinguishes the rows; then
     fine-tuning and evaluation as one stage."""
     for i in range(len(config.widths)):
@@ -146,25 +161,38 @@ def stages(net: MLP, config: Config, hypers: Hypers, progress: Progress | None =
             batch_size=config.pretrain_batch_size,
             report=report,
         )
-        match config.row:
-            case "supervised":
+        match net, config.row:
+            case MLP(), "supervised":
                 yield greedy.supervise(net, i, **phase)
-            case "autoassociator":
+            case MLP(), "autoassociator":
                 yield greedy.autoassociate(net, i, tied=config.tied, **phase)
-            case "denoising":
+            case MLP(), "denoising":
                 yield greedy.autoassociate(net, i, tied=config.tied, masking=hypers.masking, **phase)
-            case "dbn":
+            case MLP(), "dbn":
                 yield greedy.boltzmann(net, i, k=config.k, mean_field=config.mean_field, **phase)
     if config.epochs:
-        finetune = greedy.finetune(
-            net,
-            rate=hypers.rate,
+        phase = dict(
             epochs=config.epochs,
             batch_size=config.batch_size,
             patience=config.patience,
             report=progress.report("fine-tuning", epochs=config.epochs) if progress else None,
         )
-        yield chain(finetune, evaluate(misclassified(partial(logits, net))))
+        match net:
+            case MLP():
+                tune = greedy.finetune(net, rate=hypers.rate, **phase)
+            case Rectified() if config.row == "dropout":
+                optimizer = optax.chain(adam(hypers.rate), max_norm(MAX_NORM))
+                tune = train_rectified(net, optimizer, dropout=Dropout(), **phase)
+            case Rectified():
+                tune = train_rectified(net, adam(hypers.rate), **phase)
+        yield chain(tune, evaluate(misclassified(partial(logits, net))))
+
+
+def network(config: Config) -> MLP | Rectified:
+    """The net of a row."""
+    if config.row in get_args(Modern):
+        return Rectified(config.widths, normalised=config.row == "batchnorm")
+    return MLP(config.widths, initializer=INITIALIZERS[config.initializer])
 
 
 def procedure(config: Config, progress: Progress | None = None) -> Run:
@@ -177,7 +205,7 @@ def procedure(config: Config, progress: Progress | None = None) -> Run:
 
     def run(key, given, data: Data):
         hypers, start = given
-        net = MLP(config.widths, initializer=INITIALIZERS[config.initializer])
+        net = network(config)
         key_init, key_train = jax.random.split(key)
         params = {**init(key_init, net, data.train.x.shape[-1]), **start}
         *_, stage = stages(net, config, hypers, progress)
@@ -225,18 +253,27 @@ def parent(cell: Cell) -> Cell | None:
     return cell._replace(experiment=2) if cell.experiment == 3 and cell.row != "shallow" else None
 
 
+def trials(options: Options, cell: Cell, chosen: Mapping[Cell, Trial]) -> list[Trial]:
+    """The configurations to try for a cell: as many for every row that takes over as little."""
+    lists = space(options, cell, chosen)
+    if options.search == "grid":
+        return grid(lists, Hypers)
+    return sample(lists, Hypers, options.trials)
+
+
 def space(options: Options, cell: Cell, chosen: Mapping[Cell, Trial]) -> Space:
     """What is searched for a cell, given the choices made before."""
     before = parent(cell)
+    asked = {} if options.rates is None else {"rate": options.rates}
     if before is None:
-        asked = {"rate": options.rates} if options.rates else {}
-        space = own_space(options.preset, cell)
-        return [(replace(config, tied=options.tied, k=options.k), {**lists, **asked}) for config, lists in space]
+        own = own_space(options.preset, cell)
+        return [(replace(config, tied=options.tied, k=options.k), {**lists, **asked}) for config, lists in own]
     config, hypers = chosen[before]
     top = TOP if cell.experiment == 3 else config.widths[-1]
     config = replace(config, widths=(*config.widths[:-1], top), initializer=cell.initializer)
-    rates = options.rates or {"quick": (0.5, 2.0), "paper": (0.8, 1.6, 2.4)}[options.preset]
-    return [(config, {"rate": rates, "pretrain_rate": (hypers.pretrain_rate,), "masking": (hypers.masking,)})]
+    rates = {"quick": (0.5, 2.0), "paper": (0.8, 1.6, 2.4)}[options.preset]
+    fixed = {"pretrain_rate": (hypers.pretrain_rate,), "masking": (hypers.masking,)}
+    return [(config, {"rate": rates, **fixed, **asked})]
 
 
 def own_space(preset: str, cell: Cell) -> Space:
@@ -245,9 +282,13 @@ def own_space(preset: str, cell: Cell) -> Space:
     if preset == "quick":
         widths = (64, 64, 64) if cell.row != "shallow" else (64 if cell.experiment == 2 else TOP,)
         if cell.row not in get_args(Pretraining):
-            return [(Config(cell.row, widths, 0, epochs=20, patience=5), {"rate": (0.5, 2.0)})]
+            rates = (0.001, 0.003) if cell.row in get_args(Modern) else (0.5, 2.0)
+            return [(Config(cell.row, widths, 0, epochs=20, patience=5), {"rate": rates})]
         config = Config(cell.row, widths, 5, epochs=20, patience=5)
         return [(config, {"rate": (2.0,), "pretrain_rate": (0.05, 0.1), **masking})]
+    if cell.row in get_args(Modern):
+        rates = {"relu": (0.0002, 0.0005, 0.001), "dropout": (0.0005, 0.001, 0.002), "batchnorm": (0.001, 0.003, 0.01)}
+        return [(Config(cell.row, (500,) * 3, 0, epochs=60, patience=6, batch_size=100), {"rate": rates[cell.row]})]
     limits: dict[str, Any] = dict(epochs=30, patience=4, batch_size=100)
     if cell.row == "shallow" and cell.experiment == 3:
         return [(Config("shallow", (TOP,), 0, **limits), {"rate": (0.1, 0.2, 0.4, 0.6, 0.8, 1.2, 1.6, 2.0, 2.4)})]
@@ -275,22 +316,30 @@ def cells(block: Literal["paper", "today"], preset: str = "paper") -> list[Cell]
     own = [Cell(experiment, row) for experiment in EXPERIMENTS for row in TITLES if (experiment, row) in PAPER]
     if block == "paper":
         return own
-    denoising = [Cell(experiment, "denoising") for experiment in EXPERIMENTS]
+    ours = [*(Cell(2, row) for row in get_args(Modern)), *(Cell(e, "denoising") for e in EXPERIMENTS)]
     if preset == "quick":
-        return denoising
-    return [*denoising, *(cell._replace(initializer="glorot") for cell in (*own, *denoising))]
+        return ours
+    return [*ours, *(cell._replace(initializer="glorot") for cell in (*own, *ours) if cell.row not in get_args(Modern))]
+
+
+Done = list[tuple[Unit, dict[str, Any]]]
+"""Finished units and their records."""
+
+
+class Search(NamedTuple):
+    """All that was tried for a cell, with seed 0."""
+
+    trials: list[Trial]
+    tried: Done
+    """The run of each trial."""
+    chosen: Trial
 
 
 class Outcome(NamedTuple):
-    """What has been done for one cell."""
+    """What has been done for one cell: its search, and the runs of the chosen configuration."""
 
-    trials: list[Trial]
-    """Every configuration of the search."""
-    tried: list[tuple[Unit, dict[str, Any]]]
-    """The runs of the search, in the same order, and their records."""
-    chosen: Trial
-    trained: list[tuple[Unit, dict[str, Any]]]
-    """The runs of the chosen configuration, and their records."""
+    search: Search
+    trained: Done
 
 
 def work(options: Options, shop: Workshop) -> dict[Cell, Outcome]:
@@ -298,32 +347,46 @@ def work(options: Options, shop: Workshop) -> dict[Cell, Outcome]:
 
     Cells whose search is not finished are left out.
     """
-    trials: dict[Cell, list[Trial]] = {}
-    tried: dict[Cell, list[tuple[Unit, dict[str, Any]]]] = {}
-    chosen: dict[Cell, Trial] = {}
+    searches: dict[Cell, Search] = {}
     outcomes: dict[Cell, Outcome] = {}
     for block, seeds in (("paper", options.fresh_seeds()), ("today", options.fresh_seeds_today())):
         for generation in generations(cells(block, options.preset)):
+            chosen = {cell: search.chosen for cell, search in searches.items()}
             ready = [cell for cell in generation if parent(cell) is None or parent(cell) in chosen]
-            trials |= {cell: grid(space(options, cell, chosen), Hypers) for cell in ready}
-            units = {cell: [tuning_unit(f"search/{cell.name}", trial, 0) for trial in trials[cell]] for cell in ready}
-            tried |= finish(shop, units)
-            chosen |= {
-                cell: choose(trials[cell], [record for _, record in tried[cell]])
-                for cell in ready
-                if len(tried[cell]) == len(trials[cell])
-            }
+            searches |= search(options, shop, {cell: trials(options, cell, chosen) for cell in ready})
         finals = {
-            cell: [tuning_unit(f"final/{cell.name}", chosen[cell], seed) for seed in range(1, seeds + 1)]
+            cell: [tuning_unit(f"final/{cell.name}", searches[cell].chosen, seed) for seed in range(1, seeds + 1)]
             for cell in cells(block, options.preset)
-            if cell in chosen
+            if cell in searches
         }
-        for cell, trained in finish(shop, finals).items():
-            outcomes[cell] = Outcome(trials[cell], tried[cell], chosen[cell], trained)
+        outcomes |= {cell: Outcome(searches[cell], trained) for cell, trained in finish(shop, finals).items()}
     return outcomes
 
 
-def finish(shop: Workshop, units: Mapping[Cell, Sequence[Unit]]) -> dict[Cell, list[tuple[Unit, dict[str, Any]]]]:
+def search(options: Options, shop: Workshop, given: Mapping[Cell, list[Trial]]) -> dict[Cell, Search]:
+    """Try every configuration of every cell, or by successive halving each one briefly and the better half at length.
+
+    Cells for which the time did not suffice are left out.
+    """
+
+    def attempt(trials: Mapping[Cell, list[Trial]]) -> dict[Cell, Done]:
+        units = {cell: [tuning_unit(f"search/{cell.name}", trial, 0) for trial in trials[cell]] for cell in trials}
+        return {cell: done for cell, done in finish(shop, units).items() if len(done) == len(units[cell])}
+
+    before: dict[Cell, tuple[list[Trial], Done]] = {cell: ([], []) for cell in given}
+    if options.halving:
+        brief = {cell: [(replace(c, epochs=-(-c.epochs // 4)), h) for c, h in given[cell]] for cell in given}
+        before = {cell: (brief[cell], done) for cell, done in attempt(brief).items()}
+        orders = {cell: ranked(given[cell], [record for _, record in before[cell][1]]) for cell in before}
+        given = {cell: order[: -(-len(order) // 2)] for cell, order in orders.items()}
+    searches = {}
+    for cell, done in attempt(given).items():
+        best, *_ = ranked(given[cell], [record for _, record in done])
+        searches[cell] = Search(before[cell][0] + given[cell], before[cell][1] + done, best)
+    return searches
+
+
+def finish(shop: Workshop, units: Mapping[Cell, Sequence[Unit]]) -> dict[Cell, Done]:
     """Do the units of all cells; of each cell those that are finished, with their records."""
     shop.do([unit for group in units.values() for unit in group])
     return {cell: [(unit, r) for unit in group if (r := shop.finished(unit))] for cell, group in units.items()}

@@ -69,7 +69,7 @@ def gather(store: Store, outcome: Outcome, n_test: int, visible: int) -> Runs:
     """Read the finished runs of a cell."""
     records = [record for _, record in outcome.trained]
     kept = [record for record in records if not record["diverged"]]
-    curves = np.full((len(records), outcome.chosen[0].epochs), np.nan)
+    curves = np.full((len(records), outcome.search.chosen[0].epochs), np.nan)
     wrong = np.zeros((len(records), n_test), bool)
     for line, errs, record in zip(curves, wrong, records, strict=True):
         valid = [float(value) for value in record["valid_curve"]]
@@ -179,7 +179,7 @@ def searched(outcomes: Mapping[Cell, Outcome]) -> list[dict[str, Any]]:
     """Every configuration tried, for results.json and the report; None for what a row does not have."""
     entries = []
     for cell, outcome in outcomes.items():
-        for (config, hypers), (_, record) in zip(outcome.trials, outcome.tried, strict=True):
+        for (config, hypers), (_, record) in zip(outcome.search.trials, outcome.search.tried, strict=True):
             entries.append(
                 {
                     "cell": cell.name,
@@ -190,7 +190,7 @@ def searched(outcomes: Mapping[Cell, Outcome]) -> list[dict[str, Any]]:
                     "masking": hypers.masking if config.row == "denoising" else None,
                     "rate": hypers.rate,
                     "valid error %": None if record["diverged"] else 100 * record["valid"],
-                    "chosen": (config, hypers) == outcome.chosen,
+                    "chosen": (config, hypers) == outcome.search.chosen,
                 }
             )
     return entries
@@ -198,8 +198,8 @@ def searched(outcomes: Mapping[Cell, Outcome]) -> list[dict[str, Any]]:
 
 def search_table(entries: list[dict[str, Any]]) -> str:
     """The search as Markdown; a dash where a row has no such number."""
-    names = ("pretrain_epochs", "pretrain_rate", "masking", "rate")
-    header = ["cell", "widths", "pre-training epochs", "pre-training rate", "masking", "rate", "valid %", ""]
+    names = ("pretrain_epochs", "pretrain_rate", "masking", "rate", "epochs")
+    header = ["cell", "widths", "pre-training epochs", "its rate", "masking", "rate", "most epochs", "valid %", ""]
     body = []
     for entry in entries:
         valid = "diverged" if entry["valid error %"] is None else f"{entry['valid error %']:.2f}"
@@ -289,7 +289,7 @@ def publish(options: Options, origin: dict, store: Store, outcomes: Mapping[Cell
         print("nothing is finished yet; the same command goes on from here")
         return
     rows = table_rows(found, origin["name"] == "mnist", n_test)
-    units = [one for outcome in outcomes.values() for one in (*outcome.tried, *outcome.trained)]
+    units = [one for outcome in outcomes.values() for one in (*outcome.search.tried, *outcome.trained)]
     records = [record for _, record in units]
     entries = searched(outcomes)
     more = {"tests": paired_tests(found), "search": entries}

@@ -109,10 +109,10 @@ def checked(space: Space) -> Space:
     return space
 
 
-def choose(trials: Sequence[Trial], records: Sequence[Mapping[str, Any]]) -> Trial:
-    """The configuration with the lowest validation error; a diverged run only if all have diverged."""
-    ranks = [(record["diverged"], float(record["valid"])) for record in records]
-    return trials[min(range(len(trials)), key=ranks.__getitem__)]
+def ranked(trials: Sequence[Trial], records: Sequence[Mapping[str, Any]]) -> list[Trial]:
+    """The configurations from the lowest validation error up, and then those whose run has diverged."""
+    rank = [(record["diverged"], float(record["valid"])) for record in records]
+    return [trials[i] for i in sorted(range(len(trials)), key=rank.__getitem__)]
 
 
 class Workshop:
@@ -135,6 +135,7 @@ class Workshop:
         self.options, self.store, self.data, self.progress, self.cost = options, store, data, progress, cost
         self.deadline = time.monotonic() + 60 * options.minutes
         self.surroundings = {**provenance(), "data": origin}
+        self._said: set[tuple[Any, int]] = set()
         self.procedure = cache(procedure)
         self.program = cache(lambda config: Sweep(self.procedure(config), options.devices, options.devices_per_run))
 
@@ -192,7 +193,9 @@ class Workshop:
                     f"{limit / 1e9:.2f} GB there are for it; give --memory, or share a run with --devices-per-run"
                 )
             count = max(count // 2, 1)
-        self.progress.say(f"{count} at once: {need / 1e9:.2f} GB a device, of {limit / 1e9:.2f}")
+        if (group[0].config, count) not in self._said:
+            self._said.add((group[0].config, count))
+            self.progress.say(f"{count} at once take {need / 1e9:.2f} GB a device, of {limit / 1e9:.2f} free")
         return count
 
     def _work(self, group: Sequence[Unit]) -> int:
