@@ -217,9 +217,9 @@ def procedure(config: Config, progress: Progress | None = None) -> Run:
     return run
 
 
-def strongest(w: Float[Array, "visible units"]) -> Float[Array, "visible {FILTERS}"]:
-    """The incoming weights of the units of largest norm, in half precision."""
-    _, units = jax.lax.top_k((w**2).sum(0), FILTERS)
+def strongest(w: Float[Array, "visible units"]) -> Float[Array, "visible shown"]:
+    """The incoming weights of the units of largest norm, `FILTERS` or all there are, in half precision."""
+    _, units = jax.lax.top_k((w**2).sum(0), min(FILTERS, w.shape[1]))
     return w[:, units].astype(jnp.float16)
 
 
@@ -280,7 +280,7 @@ def own_space(preset: str, cell: Cell) -> Space:
     """What is searched for a cell that takes over nothing: the same number of configurations for every row."""
     masking = {"masking": (0.25,)} if cell.row == "denoising" else {}
     if preset == "quick":
-        widths = (64, 64, 64) if cell.row != "shallow" else (64 if cell.experiment == 2 else TOP,)
+        widths = (64, 64) if cell.row != "shallow" else (64 if cell.experiment == 2 else TOP,)
         if cell.row not in get_args(Pretraining):
             rates = (0.001, 0.003) if cell.row in get_args(Modern) else (0.5, 2.0)
             return [(Config(cell.row, widths, 0, epochs=20, patience=5), {"rate": rates})]

@@ -82,8 +82,14 @@ def gather(store: Store, outcome: Outcome, n_test: int, visible: int) -> Runs:
 
 def strongest_filters(store: Store, units: Iterable[Unit], visible: int) -> np.ndarray | None:
     """The first-layer filters [visible, units] of the run that kept them, if there is one."""
-    like = {"filters": jax.ShapeDtypeStruct((visible, FILTERS), np.float16)}
-    kept = [store.load_arrays(unit.name, like)["filters"] for unit in units if unit.keeps]
+    kept = [
+        store.load_arrays(
+            unit.name,
+            {"filters": jax.ShapeDtypeStruct((visible, min(FILTERS, unit.config.widths[0])), np.float16)},
+        )["filters"]
+        for unit in units
+        if unit.keeps
+    ]
     return kept[0].astype(np.float32) if kept else None
 
 

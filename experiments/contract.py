@@ -59,10 +59,21 @@ class Options:
 
     def check(self) -> None:
         """Raise ValueError for values that no run can have."""
-        counts = {"seeds": self.seeds, "devices": self.devices, "runs-at-once": self.runs_at_once}
+        counts = {
+            "seeds": self.seeds,
+            "devices": self.devices,
+            "devices-per-run": self.devices_per_run,
+            "runs-at-once": self.runs_at_once,
+        }
         for name, count in counts.items():
             if count is not None and count < 1:
                 raise ValueError(f"--{name} must be at least 1, not {count}")
+        groups, seeds = (self.devices or 1) // max(self.devices_per_run, 1), self.fresh_seeds()
+        if groups > seeds:
+            raise ValueError(
+                f"--devices {self.devices} are more than the {seeds} runs of a cell can use: ask for fewer, for more "
+                "--seeds, or for more --devices-per-run"
+            )
         for name, number in {"minutes": self.minutes, "memory": self.memory}.items():
             if number is not None and not number >= 0:
                 raise ValueError(f"--{name} must be a number of 0 or more, not {number}")

@@ -135,9 +135,10 @@ class Workshop:
         self.options, self.store, self.data, self.progress, self.cost = options, store, data, progress, cost
         self.deadline = time.monotonic() + 60 * options.minutes
         self.surroundings = {**provenance(), "data": origin}
+        self._shapes: dict[tuple, Any] = {}
         self._said: set[tuple[Any, int]] = set()
         self.procedure = cache(procedure)
-        self.program = cache(lambda config: Sweep(self.procedure(config), options.devices, options.devices_per_run))
+        self.program = cache(lambda config, devices: Sweep(self.procedure(config), devices, options.devices_per_run))
 
     def finished(self, unit: Unit) -> dict[str, Any] | None:
         """The record of the unit if there is one."""
@@ -159,11 +160,17 @@ class Workshop:
                 group = group[self._work(group) :]
 
     def _kept(self, unit: Unit | None) -> Any:
-        """What the unit keeps, as shapes."""
+        """What the unit keeps, as shapes, which follow from the configs of the unit and of what it starts from."""
         if unit is None:
             return {}
-        given = unit.hypers, self._kept(unit.start)
-        return jax.eval_shape(self.procedure(unit.config), jax.random.key(0), given, self.data)[0]
+        configs, below = [], unit
+        while below:
+            configs, below = [*configs, below.config], below.start
+        if tuple(configs) not in self._shapes:
+            given = unit.hypers, self._kept(unit.start)
+            run = self.procedure(unit.config)
+            self._shapes[tuple(configs)] = jax.eval_shape(run, jax.random.key(0), given, self.data)[0]
+        return self._shapes[tuple(configs)]
 
     def _start(self, unit: Unit) -> Any:
         """What the unit starts from, read by the first process."""
@@ -181,12 +188,22 @@ class Workshop:
         hypers = jax.tree.map(lambda *values: np.array(values, np.float32), *(unit.hypers for unit in batch))
         return keys, (hypers, jax.tree.map(lambda *leaves: np.stack(leaves), *map(self._start, batch)))
 
-    def _fitting(self, group: Sequence[Unit]) -> int:
-        """How many of the units of one program the devices' memory holds at once."""
-        program = self.program(group[0].config)
+    def _program(self, group: Sequence[Unit]) -> Sweep:
+        """The program of these units, on no more of the devices asked for than they can use."""
+        asked = self.options.devices
+        devices = None if asked is None else min(asked, len(group) * self.options.devices_per_run)
+        return self.program(group[0].config, devices)
+
+    def _fit(self, group: Sequence[Unit]) -> tuple[Sequence[Unit], tuple[Any, Any]]:
+        """The first units of the group, as many as the devices' memory holds at once, and the inputs of their runs."""
+        program, limit = self._program(group), self.options.bytes_a_device()
         lanes = self.options.runs_at_once or (1 if jax.default_backend() == "cpu" else len(group))
-        count, limit = min(len(group), lanes * program.groups(len(group))), self.options.bytes_a_device()
-        while (need := program.memory(*self._inputs(group[:count]), self.data)) > limit:
+        count = min(len(group), lanes * program.groups(len(group)))
+        while True:
+            inputs = self._inputs(group[:count])
+            need = program.memory(*inputs, self.data)
+            if need <= limit:
+                break
             if count <= program.groups(count):
                 raise ValueError(
                     f"one run of {group[0].name} takes {need / 1e9:.2f} GB on each device, which is more than the "
@@ -196,15 +213,15 @@ class Workshop:
         if (group[0].config, count) not in self._said:
             self._said.add((group[0].config, count))
             self.progress.say(f"{count} at once take {need / 1e9:.2f} GB a device, of {limit / 1e9:.2f} free")
-        return count
+        return group[:count], inputs
 
     def _work(self, group: Sequence[Unit]) -> int:
         """Train the first units of the group, as many as fit; their number."""
         begin = time.monotonic()
-        self.progress.unit(*(unit.name for unit in group))
-        batch = group[: self._fitting(group)]
+        self.progress.unit(group[0].name)
+        batch, inputs = self._fit(group)
         self.progress.unit(*(unit.name for unit in batch))
-        kept, logs = self.program(batch[0].config)(*self._inputs(batch), self.data)
+        kept, logs = self._program(batch)(*inputs, self.data)
         jax.effects_barrier()
         seconds = (time.monotonic() - begin) / len(batch)
         for i, unit in enumerate(batch):

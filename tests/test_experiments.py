@@ -4,10 +4,15 @@ import itertools
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tarfile
+import time
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -15,8 +20,8 @@ from scipy import stats
 
 from experiments import __main__ as listing
 from experiments import bench, bengio2006, contract
-from experiments.bengio2006 import Config, Hypers
-from experiments.protocol import Unit, choose, search_units, seed_units, verdict
+from experiments.bengio2006 import Cell, Config, Hypers, cells
+from experiments.protocol import Unit, Workshop, grid, ranked, sample, verdict
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = [sys.executable, "-m", "experiments.bengio2006", "--preset", "quick", "--out", "out"]
@@ -48,30 +53,32 @@ def finished(tmp_path_factory, cache):
 
 
 def records(folder, kind):
-    return {
-        str(path.relative_to(folder / "units" / kind)): json.loads(path.read_text())["record"]
-        for path in sorted((folder / "units" / kind).rglob("*.json"))
-    }
+    """Records by cell and unit."""
+    found = {}
+    for path in sorted((folder / "units" / kind).rglob("*.json")):
+        cell = str(path.parent.relative_to(folder / "units" / kind))
+        found.setdefault(cell, []).append(json.loads(path.read_text())["record"])
+    return found
+
+
+CELLS = [*cells("paper"), *cells("today", "quick")]
 
 
 def test_results_follow_from_the_records(finished):
     folder, _, _ = finished
-    results = json.loads((folder / "results.json").read_text())
+    results, final = json.loads((folder / "results.json").read_text()), records(folder, "final")
     for row in results["rows"]:
-        split = row["metric"].split()[0]
-        runs = [
-            run
-            for name, record in records(folder, "final").items()
-            if name.startswith(row["row"] + "/")
-            for run in record["runs"]
-        ]
-        errors = 100 * np.array([run[split] for run in runs])
-        assert row["n"] == len(errors) == 2
-        np.testing.assert_allclose(row["mean"], errors.mean())
-        half = stats.t.ppf(0.975, len(errors) - 1) * stats.sem(errors)
-        np.testing.assert_allclose((row["low"], row["high"]), errors.mean() + half * np.array([-1, 1]))
+        errors = [100 * record[row["metric"].split()[0]] for record in final[row["row"]]]
+        assert row["n"] == len(errors) == (1 if row["title"].startswith("ours") else 2)
+        np.testing.assert_allclose(sorted(row["values"]), sorted(errors))
+        np.testing.assert_allclose(row["mean"], np.mean(errors))
+        if len(errors) > 1:
+            half = stats.t.ppf(0.975, len(errors) - 1) * stats.sem(errors)
+            np.testing.assert_allclose((row["low"], row["high"]), np.mean(errors) + half * np.array([-1, 1]))
         assert row["paper"] is None, "figures of digits are never shown beside the paper's"
-    assert len(results["rows"]) == 2 * 6 * 3
+    for record in itertools.chain(*final.values()):
+        assert len(record["wrong"]) / 300 == pytest.approx(record["test"]), "300 of the digits are for testing"
+    assert [row["row"] for row in results["rows"][::3]] == [cell.name for cell in CELLS]
     assert results["data"]["name"] == "digits"
     assert results["data"]["variant"] == "embedded"
     assert {"experiment", "preset", "command", "revision", "seconds", "device", "versions"} <= set(results)
@@ -80,25 +87,68 @@ def test_results_follow_from_the_records(finished):
 def test_the_search_sees_validation_errors_only_and_decides_what_is_trained(finished):
     folder, _, _ = finished
     searched, final = records(folder, "search"), records(folder, "final")
-    assert all("test" not in run for record in searched.values() for run in record["runs"])
-    for row in bengio2006.TITLES:
-        (record,) = (r for name, r in searched.items() if name.startswith(f"exp2/{row}/"))
-        best = min(range(2), key=lambda i: record["runs"][i]["valid"])
-        (trained,) = (r for name, r in final.items() if name.startswith(f"exp2/{row}/"))
-        assert trained["identity"]["hypers"] == [record["identity"]["hypers"][best]] * 2
-        assert 0 not in trained["identity"]["seeds"], "the search's seed is not among the fresh ones"
+    assert not {"test", "wrong"} & set().union(*itertools.chain(*searched.values()))
+    for cell in CELLS:
+        tried, trained = searched[cell.name], final[cell.name]
+        assert len(tried) == 2
+        least = min(record["valid"] for record in tried)
+        best = [record["identity"] for record in tried if record["valid"] == least]
+        for record in trained:
+            identity = record["identity"]
+            assert identity["seed"] > 0, "the search's seed is not among the fresh ones"
+            assert (identity["config"], identity["hypers"]) in [(one["config"], one["hypers"]) for one in best]
+            starts = [one["start"] and one["start"]["hypers"] for one in best]
+            assert (identity["start"] and identity["start"]["hypers"]) in starts
+
+
+def test_layers_are_trained_once_for_both_experiments(finished):
+    """Layers 1 and 2 of seeds 1 and 2: one record each, though Experiments 2 and 3 both stand on them."""
+    layers = records(finished[0], "layers")["dbn"]
+    lower = [r for r in layers if r["identity"]["seed"] > 0 and len(r["identity"]["config"]["widths"]) < 3]
+    assert len(lower) == 4
+    assert len([r for r in layers if r["identity"]["config"]["widths"][2:] == [20]]) == 3, "seeds 0, 1 and 2"
+
+
+def test_the_committed_records_are_a_folder_of_finished_work(finished, tmp_path, monkeypatch):
+    folder, _, _ = finished
+    with tarfile.open(folder / "records.tar.xz") as tar:
+        tar.extractall(tmp_path / "out" / "bengio2006", filter="data")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(contract, "use_every_core", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["bengio2006", *COMMAND[3:]])
+    monkeypatch.setattr(Workshop, "_work", lambda *_: pytest.fail("nothing is left to be trained"))
+    contract.main("bengio2006", bengio2006.Options, "", bengio2006.run)
+    for name in ("results.json", "report.md", "report.html", "filters.png"):
+        assert (tmp_path / "out" / "bengio2006" / name).read_bytes() == (folder / name).read_bytes()
 
 
 def test_report_and_figures_are_whole(finished):
     folder, stdout, stderr = finished
-    text = (folder / "report.md").read_text()
-    for name in ("curves.png", "bars.png", "filters.png"):
+    text, page = ((folder / name).read_text() for name in ("report.md", "report.html"))
+    for name in ("curves.png", "bars.png", "filters.png", "search2.png", "search3.png"):
         assert f"]({name})" in text
         assert (folder / name).stat().st_size <= 200_000
-    for title in bengio2006.TITLES.values():
-        assert title in text
-        assert title in stdout
+    assert page.count("data:image/png;base64,") == 5
+    assert (folder / "report.html").stat().st_size < 400_000
+    for cell in CELLS:
+        assert bengio2006.TITLES[cell.row] in stdout
+        assert cell.name in text
+    assert "at once take" in stderr
     assert "fine-tuning" in stderr
+
+
+def test_out_of_time_it_reports_what_is_finished(finished, tmp_path, monkeypatch, capsys):
+    """A folder with the records of Experiment 2 alone, and no minute to add to them."""
+    folder, _, _ = finished
+    shutil.copytree(folder, tmp_path / "out" / "bengio2006", ignore=shutil.ignore_patterns("exp3"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(contract, "use_every_core", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["bengio2006", *COMMAND[3:], "--minutes", "0", "--tensorboard"])
+    contract.main("bengio2006", bengio2006.Options, "", bengio2006.run)
+    rows = json.loads((tmp_path / "out" / "bengio2006" / "results.json").read_text())["rows"]
+    assert {row["experiment"] for row in rows} == {2}
+    assert "exp3/dbn (0 of 2)" in (tmp_path / "out" / "bengio2006" / "report.md").read_text()
+    assert len(list((tmp_path / "out" / "bengio2006" / "tensorboard").rglob("*tfevents*"))) == len(rows) // 3 + 5
 
 
 def test_killed_at_any_moment_it_resumes_to_the_same_results(finished, cache, tmp_path):
@@ -154,6 +204,17 @@ def call(monkeypatch, capsys):
     [
         (["--seeds", "0"], "--seeds must be at least 1, not 0"),
         (["--data", "nonsense"], "unknown data set 'nonsense'"),
+        (["--rates", "nan"], "rate nan cannot be searched"),
+        (["--rates", "-1"], "rate -1.0 cannot be searched"),
+        (["--rates"], "nothing to try"),
+        (["--search", "random", "--trials", "0"], "at least one trial, not 0"),
+        (["--devices", "99"], "--devices 99 are more than the 2 runs"),
+        (["--devices", "99", "--seeds", "99"], "99 devices asked for; there are"),
+        (["--devices-per-run", "99"], "99 devices a run do not divide"),
+        (["--memory", "1e-6"], "GB on each device, which is more than the 0.00 GB"),
+        (["--minutes", "nan"], "--minutes must be a number"),
+        (["--num-processes", "2"], "--coordinator HOST:PORT, --num-processes N and --process-id"),
+        (["--coordinator", "nowhere", "--num-processes", "2", "--process-id", "1"], "is not HOST:PORT"),
         (["--out", "{file}"], "cannot be used"),
         (["--out", "{foreign}"], "not dlx's"),
     ],
@@ -193,23 +254,71 @@ def test_every_experiment_is_listed():
     assert "protocol" not in text
 
 
-CONFIGS = [Config("deep", (8, 8, 8), 0, epochs=2, patience=1), Config("deep", (4, 4, 4), 0, epochs=2, patience=1)]
+CONFIG = Config("deep", (8, 8, 8), 0, epochs=2, patience=1)
+SPACE = [(CONFIG, {"rate": (0.1, 1.0)}), (replace(CONFIG, k=2), {"rate": (0.1, 1.0), "masking": (0.0, 0.5)})]
 
 
-def test_units_hold_every_trial_and_every_seed_once():
-    trials = [(config, Hypers(rate)) for config in CONFIGS for rate in (0.1, 0.2, 0.3)]
-    units = search_units("exp2/deep", trials, lanes=2)
-    assert [(u.config, h) for u in units for h in u.hypers] == trials
-    assert {u.seeds for u in units} <= {(0, 0), (0,)}
-    finals = seed_units("exp2/deep", trials[0], seeds=5, lanes=2)
-    assert [u.seeds for u in finals] == [(1, 2), (3, 4), (5,)]
-    assert len({u.name for u in units + finals}) == len(units) + len(finals)
+def test_a_grid_holds_every_combination_once():
+    trials = grid(SPACE, Hypers)
+    assert trials[:2] == [(CONFIG, Hypers(0.1)), (CONFIG, Hypers(1.0))]
+    assert {(h.rate, h.masking) for config, h in trials if config.k == 2} == {(0.1, 0), (0.1, 0.5), (1, 0), (1, 0.5)}
+    assert len(trials) == 6
 
 
-def test_the_choice_has_the_lowest_validation_error_of_the_converged():
-    unit = Unit("u", CONFIGS[0], tuple(Hypers(rate) for rate in (1.0, 2.0, 3.0)), (0, 0, 0))
-    runs = [{"diverged": d, "valid": v} for d, v in ((False, 0.3), (False, 0.2), (True, "nan"))]
-    assert choose([unit], [{"runs": runs}]) == (CONFIGS[0], Hypers(2.0))
+def test_a_random_search_stays_in_the_space_and_is_uniform_on_a_logarithmic_scale():
+    trials = sample(SPACE, Hypers, 2000)
+    assert trials == sample(SPACE, Hypers, 2000)
+    rates = np.log10([hypers.rate for _, hypers in trials])
+    assert stats.kstest(rates, stats.uniform(-1, 1).cdf).pvalue > 0.001
+    masking = [hypers.masking for config, hypers in trials if config.k == 2]
+    assert stats.kstest(masking, stats.uniform(0, 0.5).cdf).pvalue > 0.001
+    assert abs(len(masking) / 2000 - 0.5) < 0.05
+
+
+def test_units_of_other_runs_have_other_names():
+    units = [Unit("group", CONFIG, Hypers(rate), seed) for rate in (0.1, 0.2) for seed in (0, 1)]
+    units += [unit._replace(start=units[0]) for unit in units] + [unit._replace(start=units[1]) for unit in units]
+    units.append(units[0]._replace(config=replace(CONFIG, k=2)))
+    assert len({unit.name for unit in units}) == len(units)
+
+
+def test_the_converged_are_ranked_by_validation_error_before_the_diverged():
+    trials = [(CONFIG, Hypers(rate)) for rate in (1.0, 2.0, 3.0)]
+    records = [{"diverged": d, "valid": v} for d, v in ((False, 0.3), (True, "nan"), (False, 0.2))]
+    assert ranked(trials, records) == [trials[2], trials[0], trials[1]]
+
+
+def test_successive_halving_trains_the_better_half_to_the_end():
+    """A workshop whose runs have as validation error their rate, for few epochs and for many."""
+
+    class Made:
+        units: ClassVar = []
+
+        def do(self, units):
+            self.units += units
+
+        def finished(self, unit):
+            return {"diverged": False, "valid": unit.hypers.rate}
+
+    cell, options = Cell(2, "deep"), bengio2006.Options(halving=True)
+    trials = [(replace(CONFIG, epochs=10), Hypers(rate)) for rate in (0.5, 0.2, 0.4)]
+    found = bengio2006.search(options, Made(), {cell: trials})[cell]
+    assert [(unit.config.epochs, unit.hypers.rate) for unit in Made.units] == [
+        (3, 0.5),
+        (3, 0.2),
+        (3, 0.4),
+        (10, 0.2),
+        (10, 0.4),
+    ]
+    assert found.chosen == trials[1]
+    assert len(found.trials) == len(found.tried) == 5
+
+
+def test_an_unreachable_coordinator_is_said_in_seconds():
+    start = time.monotonic()
+    with pytest.raises(ValueError, match=r"no coordinator answers at localhost:1 .*; start process 0 there"):
+        contract.join("localhost:1", 2, 1, seconds=0.5)
+    assert time.monotonic() - start < 10
 
 
 @pytest.mark.parametrize(
@@ -229,14 +338,28 @@ def test_verdicts(mean, low, high, paper, words):
 
 def test_the_benchmark_prints_what_it_promises(monkeypatch, capsys):
     monkeypatch.setattr(bench, "use_every_core", lambda: None)
-    monkeypatch.setattr(bench, "WIDTHS", (784, 8, 8, 10))
-    monkeypatch.setattr(bench, "cases", lambda every=bench.cases: itertools.islice(every(), 1))
-    monkeypatch.setattr(sys, "argv", ["bench", "--json", "--examples", "400"])
+    monkeypatch.setattr(bench, "EXAMPLES", 400)
+    monkeypatch.setattr(bench, "sgemm_gflops", lambda: 2.0)
+    monkeypatch.setattr(bench, "timing", lambda case, runs, data, **how: bench.Timing(0.5 * runs, 1.0, 10**9))
+    monkeypatch.setattr(sys, "argv", ["bench", "--json", "--examples", "200", "--seeds", "3"])
     bench.main()
     printed = json.loads(capsys.readouterr().out)
-    assert printed["sgemm_gflops"] > 0
-    (row,) = printed["rows"]
-    assert row["case"] == "finetune b20"
-    np.testing.assert_allclose(row["fraction_of_peak"] * printed["sgemm_gflops"], row["gflops"])
-    connections = 784 * 8 + 8 * 8 + 8 * 10
-    np.testing.assert_allclose(row["gflops"] * row["epoch_seconds"] * 1e9, 6 * connections * 400)
+    assert printed["row_memory_gb"] > 0
+    connections = 784 * 500 + 2 * 500 * 500 + 500 * 10
+    row = printed["sweep"][0]
+    assert (row["case"], row["runs"], row["seconds_a_run"]) == ("finetune b20", 4, 0.5)
+    np.testing.assert_allclose(row["gflops"] * row["seconds_a_run"] * 1e9, 6 * connections * 400)
+    np.testing.assert_allclose(row["fraction_of_peak"], row["gflops"] / 2)
+    assert [row["runs"] for row in printed["seeds"]] == [3]
+    monkeypatch.setattr(sys, "argv", ["bench"])
+    bench.main()
+    text = capsys.readouterr().out
+    assert all(title in text for title in bench.TABLES.values())
+
+
+def test_the_benchmark_times_runs_side_by_side():
+    case = bench.finetuning((4,), batch=20)
+    time = bench.timing(case, 2, bench.random_data(200))
+    assert np.isfinite(time.epoch)
+    assert time.compile > 0
+    assert time.memory > 200 * 784

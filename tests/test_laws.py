@@ -22,7 +22,7 @@ from dlx.optim import adam, max_norm, sgd
 from dlx.stage import chain, evaluate, focus, scratch
 from dlx.train import each, fit, gradient
 from dlx.types import Split
-from experiments.bengio2006 import EXPERIMENTS, TITLES, Config, Hypers, procedure
+from experiments.bengio2006 import Cell, Config, Hypers, cells, network, procedure, stages, tuning_unit
 
 ROOT = Path(__file__).parents[1]
 VISIBLE = 64
@@ -77,16 +77,31 @@ STAGES: dict[str, Callable[[Hypers], Any]] = {
 NETS = {"rectified": RECTIFIED, "rectified, dropout": RECTIFIED, "rectified, normalised": NORMALISED}
 
 
-def whole(experiment, row):
-    """The procedure of a row, which makes its own initial parameters, as a stage."""
-    widths = (8, 6 if experiment == 2 else 3)[row == "shallow" :]
-    config = Config(row, widths, pretrain_epochs=1, epochs=3, patience=1, batch_size=10)
-    run = procedure(config)
-    return MLP(widths), lambda hypers: lambda key, params, data: run(key, hypers, data)
+def tiny(cell):
+    """A small configuration of a row."""
+    widths = (8, 6 if cell.experiment == 2 else 3)[cell.row == "shallow" :]
+    return Config(cell.row, widths, 1, epochs=3, patience=1, batch_size=10, pretrain_batch_size=10)
 
 
+def whole(cell):
+    """All stages of a row as one, which makes its own initial parameters."""
+    config = tiny(cell)
+    net = network(config)
+
+    def build(hypers):
+        def stage(key, params, data):
+            key_init, key_train = jax.random.split(key)
+            fresh = init(key_init, net, data.train.x.shape[-1])
+            return chain(*stages(net, config, hypers))(key_train, fresh, data)
+
+        return stage
+
+    return net, build
+
+
+CELLS = {f"experiment {cell.experiment}, {cell.row}": cell for cell in (*cells("paper"), *cells("today", "quick"))}
 MEMBERS = {name: (NETS.get(name, NET), build) for name, build in STAGES.items()} | {
-    f"experiment {experiment}, {row}": whole(experiment, row) for experiment in EXPERIMENTS for row in TITLES
+    name: whole(cell) for name, cell in CELLS.items()
 }
 
 KEYS = jax.vmap(jax.random.key)(jnp.arange(LANES))
@@ -193,6 +208,23 @@ def test_parameters_never_depend_on_the_test_split(name, data):
     poisoned = data._replace(test=Split(255 - data.test.x, 9 - data.test.y))
     ends = [alone(KEYS[1], lane(1, HYPERS), params, given)[0] for given in (data, poisoned)]
     identical(*ends)
+
+
+@pytest.mark.parametrize("row", ["dbn", "autoassociator", "denoising", "supervised"])
+def test_the_units_of_a_row_one_after_the_other_are_its_chain(row, data):
+    cell = Cell(2, row)
+    trial, seed = (tiny(cell), lane(0, HYPERS)), 3
+    unit, units = tuning_unit("test", trial, seed), []
+    while unit is not None:
+        units.insert(0, unit)
+        unit = unit.start
+    kept, logs = {}, []
+    for unit in units:
+        kept, log = jax.jit(procedure(unit.config))(jax.random.key(seed), (unit.hypers, kept), data)
+        logs.append(log)
+    _, expected = member(f"experiment 2, {row}").alone(jax.random.key(seed), trial[1], member("finetune").params, data)
+    assert len(units) == 3
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), tuple(logs), expected)
 
 
 def longest_constant(program):
