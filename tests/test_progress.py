@@ -40,6 +40,24 @@ def stream():
     return io.StringIO()
 
 
+def test_units_done_at_once_share_their_time_and_plans_can_grow(clock, stream):
+    with Progress({}, clock=clock, stream=stream) as progress:
+        progress.plan({"a": 1.0, "b": 1.0})
+        progress.plan({"c": 2.0, "d": 3.0})
+        progress.say("two at once")
+        progress.unit("a", "b")
+        clock.now += 8
+        progress.done()
+        assert progress.left() == pytest.approx(8 / 2 * 5)
+        progress.unit("c", "d")
+        clock.now += 5
+        assert progress.left() == pytest.approx(15)
+        progress.done()
+    assert "two at once\n" in stream.getvalue()
+    assert "[2/4] a and 1 more" in stream.getvalue()
+    assert "[4/4] c and 1 more" in stream.getvalue()
+
+
 def test_time_left_follows_the_costs(clock, stream):
     with Progress({"a": 1.0, "b": 2.0, "c": 3.0}, clock=clock, stream=stream) as progress:
         assert progress.left() is None
