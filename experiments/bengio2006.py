@@ -287,8 +287,8 @@ def own_space(preset: str, cell: Cell) -> Space:
         config = Config(cell.row, widths, 5, epochs=20, patience=5)
         return [(config, {"rate": (2.0,), "pretrain_rate": (0.05, 0.1), **masking})]
     if cell.row in get_args(Modern):
-        rates = {"relu": (0.0002, 0.0005, 0.001), "dropout": (0.0005, 0.001, 0.002), "batchnorm": (0.001, 0.003, 0.01)}
-        return [(Config(cell.row, (500,) * 3, 0, epochs=60, patience=6, batch_size=100), {"rate": rates[cell.row]})]
+        rates = {"relu": (0.0003, 0.001), "dropout": (0.001, 0.002), "batchnorm": (0.001, 0.003)}
+        return [(Config(cell.row, (500,) * 3, 0, epochs=50, patience=6, batch_size=100), {"rate": rates[cell.row]})]
     limits: dict[str, Any] = dict(epochs=30, patience=4, batch_size=100)
     if cell.row == "shallow" and cell.experiment == 3:
         return [(Config("shallow", (TOP,), 0, **limits), {"rate": (0.1, 0.2, 0.4, 0.6, 0.8, 1.2, 1.6, 2.0, 2.4)})]
@@ -311,15 +311,34 @@ def cost(unit: Unit) -> float:
     return 20 * (sum(connections) + 50_000)
 
 
-def cells(block: Literal["paper", "today"], preset: str = "paper") -> list[Cell]:
-    """The cells of the paper's table, or those that are ours; of the latter the quick preset has fewer."""
+Block = Literal["paper", "modern", "others"]
+
+
+def cells(block: Block, preset: str = "paper") -> list[Cell]:
+    """The cells of the paper's table; rectified nets; the denoising rows and all from Glorot's initialisation.
+
+    Of the last the quick preset has only the former.
+    """
     own = [Cell(experiment, row) for experiment in EXPERIMENTS for row in TITLES if (experiment, row) in PAPER]
-    if block == "paper":
-        return own
-    ours = [*(Cell(2, row) for row in get_args(Modern)), *(Cell(e, "denoising") for e in EXPERIMENTS)]
-    if preset == "quick":
-        return ours
-    return [*ours, *(cell._replace(initializer="glorot") for cell in (*own, *ours) if cell.row not in get_args(Modern))]
+    denoising = [Cell(experiment, "denoising") for experiment in EXPERIMENTS]
+    match block:
+        case "paper":
+            return own
+        case "modern":
+            return [Cell(2, row) for row in get_args(Modern)]
+        case "others":
+            glorot = [cell._replace(initializer="glorot") for cell in (*own, *denoising)]
+            return denoising if preset == "quick" else denoising + glorot
+
+
+def wanted(options: Options) -> dict[Cell, int]:
+    """The cells of the table and how many seeds each is to have."""
+    seeds = {
+        "paper": options.fresh_seeds(),
+        "modern": options.fresh_seeds_today(),
+        "others": options.fresh_seeds_today(),
+    }
+    return {cell: seeds[block] for block in get_args(Block) for cell in cells(block, options.preset)}
 
 
 Done = list[tuple[Unit, dict[str, Any]]]
@@ -347,9 +366,12 @@ def work(options: Options, shop: Workshop) -> dict[Cell, Outcome]:
 
     Cells whose search is not finished are left out.
     """
+    few, all_of_them = options.fresh_seeds_today(), options.fresh_seeds()
     searches: dict[Cell, Search] = {}
     outcomes: dict[Cell, Outcome] = {}
-    for block, seeds in (("paper", options.fresh_seeds()), ("today", options.fresh_seeds_today())):
+    # A whole table of few seeds comes first, as far as it takes no second search of the paper's rows.
+    rounds: list[tuple[Block, int]] = [("paper", min(few, all_of_them)), ("modern", few), ("paper", all_of_them)]
+    for block, seeds in (*rounds, ("others", few)):
         for generation in generations(cells(block, options.preset)):
             chosen = {cell: search.chosen for cell, search in searches.items()}
             ready = [cell for cell in generation if parent(cell) is None or parent(cell) in chosen]
@@ -360,7 +382,7 @@ def work(options: Options, shop: Workshop) -> dict[Cell, Outcome]:
             if cell in searches
         }
         outcomes |= {cell: Outcome(searches[cell], trained) for cell, trained in finish(shop, finals).items()}
-    return outcomes
+    return {cell: outcomes[cell] for cell in wanted(options) if cell in outcomes}
 
 
 def search(options: Options, shop: Workshop, given: Mapping[Cell, list[Trial]]) -> dict[Cell, Search]:

@@ -14,7 +14,7 @@ from dlx.stats import interval, paired
 from dlx.store import Store, to_json
 from dlx.types import Data
 from experiments import contract
-from experiments.bengio2006 import EXPERIMENTS, FILTERS, PAPER, TITLES, Cell, Options, Outcome, cells
+from experiments.bengio2006 import EXPERIMENTS, FILTERS, PAPER, TITLES, Cell, Options, Outcome, cells, wanted
 from experiments.protocol import Unit, verdict
 
 SPLITS = ("train", "valid", "test")
@@ -279,9 +279,8 @@ TRIALS = (
 def unfinished(options: Options, rows: list[dict[str, Any]]) -> list[str]:
     """What is still missing of the table, and how it is made."""
     n = {row["row"]: row["n"] + row["diverged"] for row in rows}
-    wanted = {cell: options.fresh_seeds() for cell in cells("paper")}
-    wanted |= {cell: options.fresh_seeds_today() for cell in cells("today", options.preset)}
-    short = [f"{c.name} ({n.get(c.name, 0)} of {seeds})" for c, seeds in wanted.items() if n.get(c.name, 0) < seeds]
+    seeds = wanted(options).items()
+    short = [f"{c.name} ({n.get(c.name, 0)} of {most})" for c, most in seeds if n.get(c.name, 0) < most]
     if not short:
         return []
     return [f"Not finished, by number of seeds: {', '.join(short)}. The same command goes on with them."]

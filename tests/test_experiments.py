@@ -20,7 +20,7 @@ from scipy import stats
 
 from experiments import __main__ as listing
 from experiments import bench, bengio2006, contract
-from experiments.bengio2006 import Cell, Config, Hypers, cells
+from experiments.bengio2006 import Cell, Config, Hypers, wanted
 from experiments.protocol import Unit, Workshop, grid, ranked, sample, verdict
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,7 +61,7 @@ def records(folder, kind):
     return found
 
 
-CELLS = [*cells("paper"), *cells("today", "quick")]
+CELLS = list(wanted(bengio2006.Options()))
 
 
 def test_results_follow_from_the_records(finished):

@@ -22,7 +22,7 @@ from dlx.optim import adam, max_norm, sgd
 from dlx.stage import chain, evaluate, focus, scratch
 from dlx.train import each, fit, gradient
 from dlx.types import Split
-from experiments.bengio2006 import Cell, Config, Hypers, cells, network, procedure, stages, tuning_unit
+from experiments.bengio2006 import Cell, Config, Hypers, Options, network, procedure, stages, tuning_unit, wanted
 
 ROOT = Path(__file__).parents[1]
 VISIBLE = 64
@@ -99,7 +99,7 @@ def whole(cell):
     return net, build
 
 
-CELLS = {f"experiment {cell.experiment}, {cell.row}": cell for cell in (*cells("paper"), *cells("today", "quick"))}
+CELLS = {f"experiment {cell.experiment}, {cell.row}": cell for cell in wanted(Options())}
 MEMBERS = {name: (NETS.get(name, NET), build) for name, build in STAGES.items()} | {
     name: whole(cell) for name, cell in CELLS.items()
 }
