@@ -293,7 +293,8 @@ def own_space(preset: str, cell: Cell) -> Space:
     if cell.row == "shallow" and cell.experiment == 3:
         return [(Config("shallow", (TOP,), 0, **limits), {"rate": (0.1, 0.2, 0.4, 0.6, 0.8, 1.2, 1.6, 2.0, 2.4)})]
     if cell.row == "shallow":
-        return [(Config("shallow", (w,), 0, **limits), {"rate": (0.8, 1.6, 2.4)}) for w in (500, 750, 1000)]
+        limits = dict(epochs=40, patience=4, batch_size=20)
+        return [(Config("shallow", (w,), 0, **limits), {"rate": (0.1, 0.2, 0.3)}) for w in (500, 750, 1000)]
     widths = (500, 500, 500)
     if cell.row == "deep":
         return [(Config("deep", widths, 0, **limits), {"rate": (0.4, 0.8, 1.2, 1.4, 1.6, 1.8, 2.0, 2.4, 2.8)})]
