@@ -14,7 +14,8 @@ from dlx.stats import interval, paired
 from dlx.store import Store, to_json
 from dlx.types import Data
 from experiments import contract
-from experiments.bengio2006 import EXPERIMENTS, FILTERS, PAPER, TITLES, Cell, Options, Outcome, cells, wanted
+from experiments.bengio2006 import FILTERS, TITLES, Options
+from experiments.bengio2006_plan import EXPERIMENTS, PAPER, Cell, Outcome, cells, wanted
 from experiments.protocol import Unit, verdict
 
 SPLITS = ("train", "valid", "test")

@@ -20,7 +20,8 @@ from scipy import stats
 
 from experiments import __main__ as listing
 from experiments import bench, bengio2006, contract
-from experiments.bengio2006 import Cell, Config, Hypers, wanted
+from experiments.bengio2006 import Config, Hypers
+from experiments.bengio2006_plan import Cell, search, wanted
 from experiments.protocol import Unit, Workshop, grid, ranked, sample, verdict
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -301,7 +302,7 @@ def test_successive_halving_trains_the_better_half_to_the_end():
 
     cell, options = Cell(2, "deep"), bengio2006.Options(halving=True)
     trials = [(replace(CONFIG, epochs=10), Hypers(rate)) for rate in (0.5, 0.2, 0.4)]
-    found = bengio2006.search(options, Made(), {cell: trials})[cell]
+    found = search(options, Made(), {cell: trials})[cell]
     assert [(unit.config.epochs, unit.hypers.rate) for unit in Made.units] == [
         (3, 0.5),
         (3, 0.2),

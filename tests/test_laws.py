@@ -22,7 +22,8 @@ from dlx.optim import adam, max_norm, sgd
 from dlx.stage import chain, evaluate, focus, scratch
 from dlx.train import each, fit, gradient
 from dlx.types import Split
-from experiments.bengio2006 import Cell, Config, Hypers, Options, network, procedure, stages, tuning_unit, wanted
+from experiments.bengio2006 import Config, Hypers, Options, network, procedure, stages, tuning_unit
+from experiments.bengio2006_plan import Cell, wanted
 
 ROOT = Path(__file__).parents[1]
 VISIBLE = 64
