@@ -104,7 +104,7 @@ class Options(contract.Options):
     k: int = 1
     """Gibbs steps of contrastive divergence."""
     rates: tuple[float, ...] | None = None
-    """Rates of fine-tuning to search, instead of the preset's."""
+    """Rates of fine-tuning to search, instead of the preset's; not for rectified nets, which Adam trains."""
     search: Literal["grid", "random"] = "grid"
     trials: int = 9
     """Configurations a row of a random search."""

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple, get_args
 
+import jax
+
 from experiments.bengio2006 import TITLES, Config, Hypers, Modern, Options, Pretraining, Row, tuning_unit
 from experiments.protocol import Space, Trial, Unit, Workshop, grid, ranked, sample
 
@@ -57,7 +59,7 @@ def trials(options: Options, cell: Cell, chosen: Mapping[Cell, Trial]) -> list[T
 def space(options: Options, cell: Cell, chosen: Mapping[Cell, Trial]) -> Space:
     """What is searched for a cell, given the choices made before."""
     before = parent(cell)
-    asked = {} if options.rates is None else {"rate": options.rates}
+    asked = {} if options.rates is None or cell.row in get_args(Modern) else {"rate": options.rates}
     if before is None:
         own = own_space(options.preset, cell)
         return [(replace(config, tied=options.tied, k=options.k), {**lists, **asked}) for config, lists in own]
@@ -160,11 +162,13 @@ def work(options: Options, shop: Workshop) -> dict[Cell, Outcome]:
 
     Cells whose search is not finished are left out.
     """
-    few, all_of_them = options.fresh_seeds_today(), options.fresh_seeds()
+    few, most = options.fresh_seeds_today(), options.fresh_seeds()
     searches: dict[Cell, Search] = {}
     outcomes: dict[Cell, Outcome] = {}
-    # A whole table of few seeds comes first, as far as it takes no second search of the paper's rows.
-    rounds: list[tuple[Block, int]] = [("paper", min(few, all_of_them)), ("modern", few), ("paper", all_of_them)]
+    # A table of few seeds first; then more for all rows alike, so that at any time all have about as many.
+    step = jax.device_count() * shop.lanes(most)
+    rounds: list[tuple[Block, int]] = [("paper", min(few, most)), ("modern", few)]
+    rounds += [("paper", seeds) for seeds in (*range(few + step, most, step), most)]
     for block, seeds in (*rounds, ("others", few)):
         for generation in generations(cells(block, options.preset)):
             chosen = {cell: search.chosen for cell, search in searches.items()}

@@ -194,11 +194,14 @@ class Workshop:
         devices = None if asked is None else min(asked, len(group) * self.options.devices_per_run)
         return self.program(group[0].config, devices)
 
+    def lanes(self, runs: int) -> int:
+        """How many of so many runs each device is to train at once, if its memory holds them."""
+        return self.options.runs_at_once or (1 if jax.default_backend() == "cpu" else runs)
+
     def _fit(self, group: Sequence[Unit]) -> tuple[Sequence[Unit], tuple[Any, Any]]:
         """The first units of the group, as many as the devices' memory holds at once, and the inputs of their runs."""
         program, limit = self._program(group), self.options.bytes_a_device()
-        lanes = self.options.runs_at_once or (1 if jax.default_backend() == "cpu" else len(group))
-        count = min(len(group), lanes * program.groups(len(group)))
+        count = min(len(group), self.lanes(len(group)) * program.groups(len(group)))
         while True:
             inputs = self._inputs(group[:count])
             need = program.memory(*inputs, self.data)
