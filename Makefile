@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: quickstart test lint format table bench lock
+.PHONY: quickstart test lint format table bench report lock
 
 quickstart: $(READY)  ## the whole table on scikit-learn's embedded digits, in about a minute
 	$(BIN)/python -m experiments.bengio2006 --preset quick
@@ -24,8 +24,11 @@ format: $(READY)
 table: $(READY)  ## the table of Bengio et al. 2006 on MNIST: resumable, see README for the hours
 	$(BIN)/python -m experiments.bengio2006 --preset paper
 
-bench: $(READY)
+bench: $(READY)  ## GFLOP/s, memory, scaling: on an idle machine
 	$(BIN)/python -m experiments.bench
+
+report: $(READY)  ## all committed results in one page, experiments/results/index.html
+	$(BIN)/python -m experiments report
 
 lock:
 	uv pip compile pyproject.toml --extra dev --universal --no-emit-index-url --no-header --no-annotate -o requirements.lock

@@ -43,7 +43,7 @@ class Options:
 
     json: bool = False
     """Print one JSON object instead of tables."""
-    examples: int = 10_000
+    examples: int = 5_000
     """Training examples that an epoch is measured on."""
     seeds: tuple[int, ...] = (1, 2, 4, 8)
     """Numbers of runs to compare, such as 1 8 32 128 on an accelerator."""

@@ -14,7 +14,7 @@ import jax
 
 from dlx.data import DataError, read
 from dlx.store import StoreError
-from dlx.sweep import budget
+from dlx.sweep import Sweep, budget
 from dlx.types import Data
 
 
@@ -91,6 +91,7 @@ def main(name: str, kind: type[Options], description: str, experiment: Callable[
             "jax_default_matmul_precision", {"float32": "highest", "tf32": "tensorfloat32"}[options.precision]
         )
         join(options.coordinator, options.num_processes, options.process_id)
+        Sweep(lambda *_: None, options.devices, options.devices_per_run)  # refuses devices that there are not
         data, origin = read(options.data or {"quick": "digits", "paper": "mnist"}[options.preset])
         experiment(options, data, origin._asdict(), options.out / name)
     except (DataError, StoreError, ValueError) as error:

@@ -186,8 +186,9 @@ def test_the_same_command_again_does_nothing_twice(finished, monkeypatch):
 
 
 @pytest.fixture
-def call(monkeypatch, capsys):
-    """Run the command in this process; its exit status and what it said on stderr."""
+def call(monkeypatch, capsys, tmp_path_factory):
+    """Run the command in this process and an empty folder; its exit status and what it said on stderr."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("empty"))
     monkeypatch.setattr(contract, "use_every_core", lambda: None)
 
     def run(*arguments):
