@@ -104,7 +104,7 @@ def cost(unit: Unit) -> float:
     connections = [a * b for a, b in itertools.pairwise(sizes)]
     if not config.epochs:
         return 1.3 * config.pretrain_epochs * (connections[-1] + 30_000)
-    return 20 * (sum(connections) + 50_000)
+    return 20.0 * (sum(connections) + 50_000)
 
 
 Block = Literal["paper", "modern", "others"]

@@ -85,7 +85,7 @@ def test_an_untied_decoder_is_drawn_from_the_initializer(data):
 def test_fine_tuning_starts_from_the_pretrained_layers_and_a_fresh_output_layer(row, data):
     """Fine-tuning at rate 0 returns what it was given, and its loss is that of those parameters."""
     name = f"experiment 2, {row}"
-    end, (*_, curve, errors) = run(name, data, rate=0.0)
+    end, (*_, (curve, errors)) = run(name, data, rate=0.0)
     start = init(jax.random.split(KEYS[0])[0], MLP((8, 6)), VISIBLE)
     identical(end["output"], start["output"])
     for i in range(2):
