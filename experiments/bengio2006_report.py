@@ -311,7 +311,7 @@ def publish(options: Options, origin: dict, store: Store, outcomes: Mapping[Cell
         store.write(name, image)
     if options.tensorboard:
         events.write(store.folder / "tensorboard", event_curves(outcomes))
-    for experiment in EXPERIMENTS:
+    for experiment in sorted({cell.experiment for cell in found}):
         report.terminal(f"Experiment {experiment} on {origin['name']}", HEADER, row_table(rows, experiment))
     print(f"report: {store.folder / 'report.html'}")
 
