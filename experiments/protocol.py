@@ -200,7 +200,7 @@ class Workshop:
 
     def _fit(self, group: Sequence[Unit]) -> tuple[Sequence[Unit], tuple[Any, Any]]:
         """The first units of the group, as many as the devices' memory holds at once, and the inputs of their runs."""
-        program, limit = self._program(group), self.options.bytes_a_device()
+        program, limit = self._program(group), agree(self.options.bytes_a_device)
         count = min(len(group), self.lanes(len(group)) * program.groups(len(group)))
         while True:
             inputs = self._inputs(group[:count])
