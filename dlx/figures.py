@@ -136,7 +136,7 @@ def curves(panels: Mapping[str, Mapping[str, Runs]], *, ylabel: str, xlabel: str
         axes.grid(alpha=0.3)
     _log_axis(grid[0], summaries)
     grid[0].set_ylabel(ylabel, fontsize=12)
-    lines = math.ceil(len(names) / (2 * len(panels) + 1)) or 1
+    lines = math.ceil(len(names) / (2 * len(panels))) if panels else 1
     figure.legend(
         [handles[row] for row in names],
         [_named(row, panels) for row in names],
