@@ -23,7 +23,7 @@ class Options:
     """What every experiment can be asked for."""
 
     preset: Literal["quick", "paper"] = "quick"
-    """quick: small, offline, under a minute. paper: the real thing."""
+    """quick: small, offline, about a minute. paper: the real thing."""
     data: str | None = None
     """Data set: mnist, fashion_mnist, kmnist, digits or tfds:NAME. Default: digits for quick, mnist for paper."""
     seeds: int | None = None
