@@ -4,8 +4,6 @@ A row of the paper's table is `chain(*(pretrain(net, i) for i in range(depth)), 
 `pretrain` alone. Layer i is trained on the deterministic codes of the layers below, without labels but in `supervise`.
 """
 
-from optax import Schedule
-
 from dlx.losses import energy, reconstruction, supervised
 from dlx.nets.layer import Affine, encode
 from dlx.nets.mlp import MLP, init, logits
@@ -76,7 +74,7 @@ def supervise(net: MLP, i: int, *, rate: Rate, epochs: int, batch_size: int, rep
 
 
 def finetune(
-    net: MLP, *, rate: Rate | Schedule, epochs: int, batch_size: int, patience: int, report: Report | None = None
+    net: MLP, *, rate: Rate, epochs: int, batch_size: int, patience: int, report: Report | None = None
 ) -> Stage:
     """Train all layers on the labels by backpropagation; return the best epoch by validation error."""
 

@@ -8,17 +8,9 @@ from jax.tree_util import DictKey
 from dlx.types import Rate
 
 
-def sgd(rate: Rate | optax.Schedule, momentum: Rate | None = None) -> optax.GradientTransformation:
+def sgd(rate: Rate, momentum: Rate | None = None) -> optax.GradientTransformation:
     """Plain stochastic gradient descent, w <- w - rate * gradient, or with classical momentum."""
     return optax.sgd(rate, momentum)
-
-
-def decaying(rate: Rate, c: Rate) -> optax.Schedule:
-    """The rate after t updates, rate / (1 + c t): halved after 1 / c updates, and constant if c is 0.
-
-    It meets the conditions for convergence of Robbins & Monro 1951; the laboratory of Bengio et al. 2006 used it.
-    """
-    return lambda t: rate / (1 + c * t)
 
 
 def adam(rate: Rate) -> optax.GradientTransformation:

@@ -31,7 +31,7 @@ from dlx.modern import train_rectified
 from dlx.nets.layer import INITIALIZERS
 from dlx.nets.mlp import MLP, hidden, init, logits
 from dlx.nets.rectified import Dropout, Rectified
-from dlx.optim import adam, decaying, max_norm
+from dlx.optim import adam, max_norm
 from dlx.progress import Progress
 from dlx.stage import chain, evaluate
 from dlx.store import Store, open_store
@@ -89,9 +89,7 @@ class Hypers(NamedTuple):
     """What a search varies within one program."""
 
     rate: float
-    """Learning rate at the start of fine-tuning."""
-    decay: float = 0.0
-    """c of that rate's decay: after t updates it is rate / (1 + c t)."""
+    """Learning rate of fine-tuning."""
     pretrain_rate: float = 0.0
     masking: float = 0.0
     """Fraction of the inputs that the denoising auto-associator sets to 0."""
@@ -151,7 +149,7 @@ def stages(net: MLP | Rectified, config: Config, hypers: Hypers, progress: Progr
         )
         match net:
             case MLP():
-                tune = greedy.finetune(net, rate=decaying(hypers.rate, hypers.decay), **phase)
+                tune = greedy.finetune(net, rate=hypers.rate, **phase)
             case Rectified() if config.row == "dropout":
                 optimizer = optax.chain(adam(hypers.rate), max_norm(MAX_NORM))
                 tune = train_rectified(net, optimizer, dropout=Dropout(), **phase)
@@ -205,7 +203,7 @@ def layer_unit(trial: Trial, depth: int, seed: int) -> Unit | None:
         return None
     below = layer_unit(trial, depth - 1, seed)
     config = replace(config, widths=config.widths[:depth], epochs=0, patience=0, batch_size=0)
-    return Unit(f"layers/{config.row}", config, hypers._replace(rate=0.0, decay=0.0), seed, below)
+    return Unit(f"layers/{config.row}", config, hypers._replace(rate=0.0), seed, below)
 
 
 def tuning_unit(group: str, trial: Trial, seed: int) -> Unit:
@@ -215,13 +213,7 @@ def tuning_unit(group: str, trial: Trial, seed: int) -> Unit:
         return Unit(group, config, hypers, seed)
     start = layer_unit(trial, len(config.widths), seed)
     plain = Config("deep", config.widths, 0, config.epochs, config.patience, config.batch_size)
-    return Unit(
-        group,
-        replace(plain, initializer=config.initializer),
-        hypers._replace(pretrain_rate=0.0, masking=0.0),
-        seed,
-        start,
-    )
+    return Unit(group, replace(plain, initializer=config.initializer), Hypers(hypers.rate), seed, start)
 
 
 def run(options: Options, data: Data, origin: dict, folder: Path) -> None:
