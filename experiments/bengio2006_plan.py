@@ -66,36 +66,66 @@ def space(options: Options, cell: Cell, chosen: Mapping[Cell, Trial]) -> Space:
     config, hypers = chosen[before]
     top = TOP if cell.experiment == 3 else config.widths[-1]
     config = replace(config, widths=(*config.widths[:-1], top), initializer=cell.initializer)
-    rates = {"quick": (0.5, 2.0), "paper": (0.8, 1.6, 2.4)}[options.preset]
+    rates = (0.5, 2.0) if options.preset == "quick" else {20: (0.3, 0.6, 1.0), 100: (0.8, 1.6, 2.4)}[config.batch_size]
     fixed = {"pretrain_rate": (hypers.pretrain_rate,), "masking": (hypers.masking,)}
     return [(config, {"rate": rates, **fixed, **asked})]
 
 
+class Grid(NamedTuple):
+    """A part of a row's search on MNIST: every rate with every pre-training rate."""
+
+    width: int
+    batch_size: int
+    rates: tuple[float, ...]
+    pretrain_rates: tuple[float, ...] = (0.0,)
+    epochs: int = 30
+
+
+_UNSUPERVISED = Grid(500, 100, (0.8, 1.6, 2.4), (0.05, 0.1, 0.2))
+GRIDS: dict[Row, list[Grid]] = {
+    "dbn": [_UNSUPERVISED, Grid(750, 100, (2.4,), (0.1,)), Grid(750, 20, (0.5, 0.9), (0.1,))],
+    "autoassociator": [_UNSUPERVISED, Grid(750, 20, (0.6, 1.0, 1.4), (0.2,))],
+    "denoising": [Grid(750, 20, (0.6, 1.0), (0.2,))],
+    "supervised": [
+        Grid(500, 100, (0.8, 1.6, 2.4), (0.1, 0.3, 0.9)),
+        Grid(750, 20, (0.3, 0.6, 1.0), (0.3,)),
+    ],
+    "deep": [
+        Grid(500, 100, (0.4, 0.8, 1.2, 1.4, 1.6, 1.8, 2.0, 2.4, 2.8)),
+        Grid(750, 20, (0.3, 0.6, 1.0)),
+    ],
+    "shallow": [
+        *(Grid(width, 100, (0.8, 1.6, 2.4)) for width in (500, 750, 1000)),
+        *(Grid(width, 20, (0.1, 0.2, 0.3), epochs=40) for width in (500, 750, 1000)),
+    ],
+}
+
+
 def own_space(preset: str, cell: Cell) -> Space:
     """What is searched for a cell that takes over nothing: the same number of configurations for every row."""
-    masking = {"masking": (0.25,)} if cell.row == "denoising" else {}
     if preset == "quick":
         widths = (64, 64) if cell.row != "shallow" else (64 if cell.experiment == 2 else TOP,)
         if cell.row not in get_args(Pretraining):
             rates = (0.001, 0.003) if cell.row in get_args(Modern) else (0.5, 2.0)
             return [(Config(cell.row, widths, 0, epochs=20, patience=5), {"rate": rates})]
         config = Config(cell.row, widths, 5, epochs=20, patience=5)
-        return [(config, {"rate": (2.0,), "pretrain_rate": (0.05, 0.1), **masking})]
+        return [(config, {"rate": (2.0,), "pretrain_rate": (0.05, 0.1)})]
     if cell.row in get_args(Modern):
         rates = {"relu": (0.0003, 0.001), "dropout": (0.001, 0.002), "batchnorm": (0.001, 0.003)}
         return [(Config(cell.row, (500,) * 3, 0, epochs=50, patience=6, batch_size=100), {"rate": rates[cell.row]})]
-    limits: dict[str, Any] = dict(epochs=30, patience=4, batch_size=100)
     if cell.row == "shallow" and cell.experiment == 3:
-        return [(Config("shallow", (TOP,), 0, **limits), {"rate": (0.1, 0.2, 0.4, 0.6, 0.8, 1.2, 1.6, 2.0, 2.4)})]
-    if cell.row == "shallow":
-        limits = dict(epochs=40, patience=4, batch_size=20)
-        return [(Config("shallow", (w,), 0, **limits), {"rate": (0.1, 0.2, 0.3)}) for w in (500, 750, 1000)]
-    widths = (500, 500, 500)
-    if cell.row == "deep":
-        return [(Config("deep", widths, 0, **limits), {"rate": (0.4, 0.8, 1.2, 1.4, 1.6, 1.8, 2.0, 2.4, 2.8)})]
-    epochs, rates = {"supervised": (5, (0.1, 0.3, 0.9))}.get(cell.row, (15, (0.05, 0.1, 0.2)))
-    config = Config(cell.row, widths, epochs, **limits)
-    return [(config, {"rate": (0.8, 1.6, 2.4), "pretrain_rate": rates, **masking})]
+        rates = (0.1, 0.2, 0.4, 0.6, 0.8, 1.2, 1.6, 2.0, 2.4)
+        return [(Config("shallow", (TOP,), 0, epochs=30, patience=4, batch_size=100), {"rate": rates})]
+    masking = (0.1, 0.25, 0.4) if cell.row == "denoising" else (0.0,)
+    depth = 1 if cell.row == "shallow" else 3
+    pretrain_epochs = {"shallow": 0, "deep": 0, "supervised": 5}.get(cell.row, 15)
+    return [
+        (
+            Config(cell.row, (part.width,) * depth, pretrain_epochs, part.epochs, 4, part.batch_size),
+            {"rate": part.rates, "pretrain_rate": part.pretrain_rates, "masking": masking},
+        )
+        for part in GRIDS[cell.row]
+    ]
 
 
 def cost(unit: Unit) -> float:
@@ -113,7 +143,7 @@ Block = Literal["paper", "modern", "others"]
 def cells(block: Block, preset: str = "paper") -> list[Cell]:
     """The cells of the paper's table; rectified nets; the denoising rows and all from Glorot's initialisation.
 
-    Of the last the quick preset has only the former.
+    The quick preset has none of the last.
     """
     own = [Cell(experiment, row) for experiment in EXPERIMENTS for row in TITLES if (experiment, row) in PAPER]
     denoising = [Cell(experiment, "denoising") for experiment in EXPERIMENTS]
@@ -124,7 +154,7 @@ def cells(block: Block, preset: str = "paper") -> list[Cell]:
             return [Cell(2, row) for row in get_args(Modern)]
         case "others":
             glorot = [cell._replace(initializer="glorot") for cell in (*own, *denoising)]
-            return denoising if preset == "quick" else denoising + glorot
+            return [] if preset == "quick" else denoising + glorot
 
 
 def wanted(options: Options) -> dict[Cell, int]:
