@@ -203,17 +203,20 @@ def layer_unit(trial: Trial, depth: int, seed: int) -> Unit | None:
         return None
     below = layer_unit(trial, depth - 1, seed)
     config = replace(config, widths=config.widths[:depth], epochs=0, patience=0, batch_size=0)
-    return Unit(f"layers/{config.row}", config, hypers._replace(rate=0.0), seed, below)
+    return Unit(f"layers/{config.row}", config, hypers._replace(rate=0.0), seed, below, keeps=True)
 
 
-def tuning_unit(group: str, trial: Trial, seed: int) -> Unit:
-    """The fine-tuning of a configuration: one program for all rows, which differ in what it starts from."""
+def tuning_unit(group: str, trial: Trial, seed: int, keeps: bool = False) -> Unit:
+    """The fine-tuning of a configuration: one program for all rows, which differ in what it starts from.
+
+    It `keeps` its filters for a figure, if asked to.
+    """
     config, hypers = trial
     if config.row not in get_args(Pretraining):
-        return Unit(group, config, hypers, seed)
+        return Unit(group, config, hypers, seed, keeps=keeps)
     start = layer_unit(trial, len(config.widths), seed)
     plain = Config("deep", config.widths, 0, config.epochs, config.patience, config.batch_size)
-    return Unit(group, replace(plain, initializer=config.initializer), Hypers(hypers.rate), seed, start)
+    return Unit(group, replace(plain, initializer=config.initializer), Hypers(hypers.rate), seed, start, keeps)
 
 
 def run(options: Options, data: Data, origin: dict, folder: Path) -> None:

@@ -205,12 +205,18 @@ def work(options: Options, shop: Workshop) -> dict[Cell, Outcome]:
             ready = [cell for cell in generation if parent(cell) is None or parent(cell) in chosen]
             searches |= search(options, shop, {cell: trials(options, cell, chosen) for cell in ready})
         finals = {
-            cell: [tuning_unit(f"final/{cell.name}", searches[cell].chosen, seed) for seed in range(1, seeds + 1)]
+            cell: [final_unit(cell, searches[cell].chosen, seed) for seed in range(1, seeds + 1)]
             for cell in cells(block, options.preset)
             if cell in searches
         }
         outcomes |= {cell: Outcome(searches[cell], trained) for cell, trained in finish(shop, finals).items()}
     return {cell: outcomes[cell] for cell in wanted(options) if cell in outcomes}
+
+
+def final_unit(cell: Cell, trial: Trial, seed: int) -> Unit:
+    """A run of the table. The figure of filters shows the first ones of Experiment 2."""
+    drawn = seed == 1 and cell.experiment == 2 and cell.initializer == "fan"
+    return tuning_unit(f"final/{cell.name}", trial, seed, keeps=drawn)
 
 
 def search(options: Options, shop: Workshop, given: Mapping[Cell, list[Trial]]) -> dict[Cell, Search]:

@@ -41,6 +41,8 @@ class Unit(NamedTuple):
     hypers: Any
     seed: int
     start: "Unit | None" = None
+    keeps: bool = False
+    """Whether arrays are saved beside the record, for other units or for a figure; not part of its identity."""
 
     def identity(self) -> dict[str, Any]:
         """What a record must agree with to be this unit's, as it reads in a record."""
@@ -53,11 +55,6 @@ class Unit(NamedTuple):
         """The name of its record, from all that makes the run what it is."""
         digest = hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()
         return f"{self.group}/{self.seed}-{digest[:16]}"
-
-    @property
-    def keeps(self) -> bool:
-        """Whether arrays are saved beside the record: layers for the units that stand on them, and seed 1's filters."""
-        return self.group.startswith("layers/") or (self.group.startswith("final/") and self.seed == 1)
 
 
 Space = Sequence[tuple[Any, Mapping[str, Sequence[float]]]]
