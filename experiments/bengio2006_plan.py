@@ -102,7 +102,7 @@ GRIDS: dict[Row, list[Grid]] = {
 
 
 def own_space(preset: str, cell: Cell) -> Space:
-    """What is searched for a cell that takes over nothing: the same number of configurations for every row."""
+    """What is searched for a cell that takes over nothing: as many configurations for all of the paper's deep rows."""
     if preset == "quick":
         widths = (64, 64) if cell.row != "shallow" else (64 if cell.experiment == 2 else TOP,)
         if cell.row not in get_args(Pretraining):

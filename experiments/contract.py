@@ -90,6 +90,8 @@ def main(name: str, kind: type[Options], description: str, experiment: Callable[
         jax.config.update(
             "jax_default_matmul_precision", {"float32": "highest", "tf32": "tensorfloat32"}[options.precision]
         )
+        if options.preset == "quick":  # to compile takes longer than to run
+            jax.config.update("jax_disable_most_optimizations", True)
         join(options.coordinator, options.num_processes, options.process_id)
         Sweep(lambda *_: None, options.devices, options.devices_per_run)  # refuses devices that there are not
         data, origin = read(options.data or {"quick": "digits", "paper": "mnist"}[options.preset])
