@@ -26,6 +26,8 @@ PAPER: dict[tuple[int, Row], tuple[float, float, float]] = {
 EXPERIMENTS = (2, 3)
 TOP = 20
 """Units of the top hidden layer in Experiment 3."""
+PATIENT: dict[str, int] = {"epochs": 60, "patience": 10}
+"""What part of the search in Experiment 3 gives fine-tuning time for."""
 
 
 class Cell(NamedTuple):
@@ -66,9 +68,14 @@ def space(options: Options, cell: Cell, chosen: Mapping[Cell, Trial]) -> Space:
     config, hypers = chosen[before]
     top = TOP if cell.experiment == 3 else config.widths[-1]
     config = replace(config, widths=(*config.widths[:-1], top), initializer=cell.initializer)
-    rates = (0.5, 2.0) if options.preset == "quick" else {20: (0.3, 0.6, 1.0), 100: (0.8, 1.6, 2.4)}[config.batch_size]
     fixed = {"pretrain_rate": (hypers.pretrain_rate,), "masking": (hypers.masking,)}
-    return [(config, {"rate": rates, **fixed, **asked})]
+    if options.preset == "quick":
+        return [(config, {"rate": (0.5, 2.0), **fixed, **asked})]
+    low, *high = {20: (0.3, 0.6, 1.0), 100: (0.8, 1.6, 2.4)}[config.batch_size]
+    parts: Space = [(config, {"rate": (low, *high), **fixed, **asked})]
+    if before.experiment < cell.experiment:  # a narrow top layer makes validation errors jump for long
+        parts.append((replace(config, **PATIENT), {"rate": tuple(high), **fixed, **asked}))
+    return parts
 
 
 class Grid(NamedTuple):
@@ -115,7 +122,8 @@ def own_space(preset: str, cell: Cell) -> Space:
         return [(Config(cell.row, (500,) * 3, 0, epochs=50, patience=6, batch_size=100), {"rate": rates[cell.row]})]
     if cell.row == "shallow" and cell.experiment == 3:
         rates = (0.1, 0.2, 0.4, 0.6, 0.8, 1.2, 1.6, 2.0, 2.4)
-        return [(Config("shallow", (TOP,), 0, epochs=30, patience=4, batch_size=100), {"rate": rates})]
+        config = Config("shallow", (TOP,), 0, epochs=30, patience=4, batch_size=100)
+        return [(config, {"rate": rates}), (replace(config, **PATIENT), {"rate": (0.4, 0.6)})]
     masking = (0.1, 0.25, 0.4) if cell.row == "denoising" else (0.0,)
     depth = 1 if cell.row == "shallow" else 3
     pretrain_epochs = {"shallow": 0, "deep": 0, "supervised": 5}.get(cell.row, 15)
