@@ -294,7 +294,7 @@ TRIALS = (
     "units fine-tuned in minibatches of 20: 1.36 (DBN) and 1.58 % (auto-associator) of the validation digits, and no "
     "better by a rate that decays as 1 / (1 + t / 10 000) (1.41 and 1.65). So what was added to the search, for every "
     "deep row alike, are three configurations of 750 units a layer. In Experiment 3 the two with more patience were "
-    "added when the first fresh seeds had stopped after 8 to 12 epochs, at validation errors of up to 2.2 %; with seed 0 "
+    "added when the first fresh seeds had stopped after 8 to 12 epochs, at validation errors up to 2.2 %; with seed 0 "
     "they tie with their like of less patience where that had found the best epoch, too, and a tie goes to patience."
 )
 
