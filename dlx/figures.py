@@ -67,6 +67,19 @@ def _panels(
     return figure, list(grid)
 
 
+def _legend(figure: Figure, keys: Sequence[Any], names: Sequence[str]) -> None:
+    """A legend below the panels, in as few lines as the figure is wide enough for."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    for lines in range(1, len(keys) + 1):
+        columns = math.ceil(len(keys) / lines)
+        legend = figure.legend(keys, names, loc="outside lower center", ncols=columns, fontsize=12, frameon=False)
+        if columns == 1 or legend.get_window_extent(renderer).width <= figure.bbox.width:
+            break
+        legend.remove()
+
+
 def _summary(runs: Runs) -> Float[np.ndarray, "3 _epochs"]:
     """Mean, smallest and largest over the runs still going; NaN where fewer than half of them are."""
     values = np.asarray(runs, np.float64)
@@ -136,15 +149,7 @@ def curves(panels: Mapping[str, Mapping[str, Runs]], *, ylabel: str, xlabel: str
         axes.grid(alpha=0.3)
     _log_axis(grid[0], summaries)
     grid[0].set_ylabel(ylabel, fontsize=12)
-    lines = math.ceil(len(names) / (2 * len(panels))) if panels else 1
-    figure.legend(
-        [handles[row] for row in names],
-        [_named(row, panels) for row in names],
-        loc="outside lower center",
-        ncols=math.ceil(len(names) / lines) or 1,
-        fontsize=12,
-        frameon=False,
-    )
+    _legend(figure, [handles[row] for row in names], [_named(row, panels) for row in names])
     return figure
 
 
@@ -206,7 +211,7 @@ def bars(panels: Mapping[str, Sequence[Bar]], *, ylabel: str, title: str = "") -
     grid[0].set_xlim(0, 1.5 * max(filter(math.isfinite, values), default=1))
     keys = [Patch(color=_OURS, label="ours, with 95 % interval of the mean")]
     keys += [Patch(color=_PAPER, label="paper")] * compared
-    figure.legend(handles=keys, loc="outside lower center", ncols=2, fontsize=12, frameon=False)
+    _legend(figure, keys, [str(key.get_label()) for key in keys])
     return figure
 
 
@@ -350,8 +355,7 @@ def scatter(points: Sequence[Point], *, ylabel: str, title: str = "") -> Figure:
         axes.yaxis.minorticks_off()
     keys = [Line2D([], [], color=c, marker=m, linestyle="", markersize=8) for c, m in styles.values()]
     keys.append(Line2D([], [], color="black", marker="o", linestyle="", fillstyle="none", markersize=13))
-    ncols = math.ceil(len(keys) / math.ceil(len(keys) / (2 * across)))
-    figure.legend(keys, [*rows, "chosen"], loc="outside lower center", ncols=ncols, fontsize=12, frameon=False)
+    _legend(figure, keys, [*rows, "chosen"])
     return figure
 
 

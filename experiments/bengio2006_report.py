@@ -324,7 +324,7 @@ def publish(options: Options, origin: dict, store: Store, outcomes: Mapping[Cell
     content = contract.results("bengio2006", options.preset, origin, records, rows, **more)
     images = {
         name: plots.png(
-            figure, limit=70_000 if name in ("curves.png", "filters.png") else 45_000
+            figure, limit=60_000 if name in ("curves.png", "filters.png") else 45_000
         )  # report.html is to stay below 400 kB
         for name, figure in figures(found, rows, entries, visible).items()
     }

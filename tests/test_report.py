@@ -138,6 +138,24 @@ def test_more_rows_than_colours_still_differ():
     assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 15
 
 
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda names: figures.curves({"e": {name: falling(2, 3) for name in names}, "f": {}}, ylabel="y"),
+        lambda names: figures.scatter([Point(name, {"h": 1}, 2.0) for name in names], ylabel="y"),
+    ],
+)
+@pytest.mark.parametrize("words", [1, 4, 8])
+def test_a_legend_is_no_wider_than_its_figure(draw, words):
+    figure = draw([f"{i} " + "words " * words for i in range(9)])
+    figures.png(figure)
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1
+    assert len(legend.get_texts()) >= 9
+
+
 def test_filters_show_the_units_of_largest_norm_on_a_symmetric_scale():
     weights = np.ones((6, 5)) * [1.0, -4.0, 2.0, 3.0, 0.5]
     figure = figures.filters({"dbn": weights, "few": weights[:, :2]}, (2, 3), count=4)
