@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import math
 import statistics
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -175,7 +176,9 @@ def filters(groups: Mapping[str, Weights], image_shape: tuple[int, int], *, coun
 
     across = 2 if len(groups) == 4 else min(len(groups), 3)
     down = math.ceil(len(groups) / max(across, 1))
-    figure, grid = _panels(groups, down, across, (3.6 * across, 3.9 * down + 0.4), title)
+    side = math.ceil(math.sqrt(count))
+    tall = 3.2 * math.ceil(count / side) / side + 0.8
+    figure, grid = _panels(groups, down, across, (3.6 * across, tall * down + 0.4), title)
     gray = matplotlib.colormaps["gray"].with_extremes(bad="white")
     for axes in grid:
         axes.set_axis_off()
@@ -188,7 +191,7 @@ def filters(groups: Mapping[str, Weights], image_shape: tuple[int, int], *, coun
             continue
         picture, scale = _tiles(weights, image_shape, count)
         axes.imshow(picture, gray, vmin=-scale, vmax=scale, interpolation="nearest")
-        axes.set_title(f"{name}\nblack to white: ±{scale:.2g}", fontsize=12)
+        axes.set_title(f"{textwrap.fill(name, 36)}\nblack to white: ±{scale:.2g}", fontsize=12)
     return figure
 
 

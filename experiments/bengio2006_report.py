@@ -20,7 +20,7 @@ from experiments.protocol import Unit, verdict
 
 SPLITS = ("train", "valid", "test")
 UNSUPERVISED = ("dbn", "autoassociator")
-SHOWN = 9
+SHOWN = 6
 """Filters of each row in the figure."""
 TOLERANCE = 0.1
 """Points by which a mean may be above the paper's figure before it is called a miss."""
