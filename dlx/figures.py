@@ -367,13 +367,26 @@ def png(figure: Figure, limit: int = 200_000) -> bytes:
 
     Raises ValueError if even a coarse one is larger.
     """
+    settings, image = ((200, 256), (160, 256), (130, 256), (110, 256), (110, 32), (90, 32), (72, 16)), None
+    low, high = 0, len(settings)
+    while low < high:  # the first setting that fits, by bisection
+        middle = (low + high) // 2
+        drawn = _drawn(figure, *settings[middle])
+        if len(drawn) <= limit:
+            image, high = drawn, middle
+        else:
+            smallest, low = len(drawn), middle + 1
+    if image is None:
+        raise ValueError(f"the figure takes {smallest} bytes as a PNG at 72 dpi; at most {limit} are allowed")
+    return image
+
+
+def _drawn(figure: Figure, dpi: int, colours: int) -> bytes:
+    """The figure as a PNG of so many colours."""
     from PIL import Image
 
-    for dpi, colours in ((200, 256), (160, 256), (130, 256), (110, 256), (110, 32), (90, 32), (72, 16)):
-        drawn, packed = io.BytesIO(), io.BytesIO()
-        figure.savefig(drawn, format="png", dpi=dpi)
-        with Image.open(drawn) as image:
-            image.convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
-        if packed.tell() <= limit:
-            return packed.getvalue()
-    raise ValueError(f"the figure takes {packed.tell()} bytes as a PNG at {dpi} dpi; at most {limit} are allowed")
+    drawn, packed = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=dpi)
+    with Image.open(drawn) as image:
+        image.convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
+    return packed.getvalue()
