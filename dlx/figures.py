@@ -191,7 +191,7 @@ def filters(groups: Mapping[str, Weights], image_shape: tuple[int, int], *, coun
             continue
         picture, scale = _tiles(weights, image_shape, count)
         axes.imshow(picture, gray, vmin=-scale, vmax=scale, interpolation="nearest")
-        axes.set_title(f"{textwrap.fill(name, 36)}\nblack to white: ±{scale:.2g}", fontsize=12)
+        axes.set_title(f"{textwrap.fill(name, 36, break_on_hyphens=False)}\nblack to white: ±{scale:.2g}", fontsize=12)
     return figure
 
 
@@ -206,12 +206,14 @@ def bars(panels: Mapping[str, Sequence[Bar]], *, ylabel: str, title: str = "") -
     for axes, panel in zip(grid, panels.values(), strict=True):
         for y, bar in enumerate(panel):
             _bar(axes, y, bar)
-        axes.set_yticks(range(len(panel)), [bar.label for bar in panel], fontsize=12)
+        axes.set_yticks(
+            range(len(panel)), [textwrap.fill(bar.label, 28, break_on_hyphens=False) for bar in panel], fontsize=12
+        )
         axes.set_ylim(len(panel) - 0.4, -0.6)
         axes.set_xlabel(ylabel, fontsize=12)
         axes.grid(axis="x", alpha=0.3)
     values = [v for panel in panels.values() for bar in panel for v in (bar.mean, bar.high, bar.paper) if v]
-    grid[0].set_xlim(0, 1.5 * max(filter(math.isfinite, values), default=1))
+    grid[0].set_xlim(0, 1.6 * max(filter(math.isfinite, values), default=1))
     keys = [Patch(color=_OURS, label="ours, with 95 % interval of the mean")]
     keys += [Patch(color=_PAPER, label="paper")] * compared
     _legend(figure, keys, [str(key.get_label()) for key in keys])

@@ -6,7 +6,7 @@ error is trained again from fresh seeds, and those runs are reported. Experiment
 and searches the rate of fine-tuning again. Under the paper's rows stand ours: what pre-training is worth from Glorot's
 initialisation, and beside rectified nets as they are trained today.
 
-    python -m experiments.bengio2006 --preset quick     # embedded 8 x 8 digits, 80 seconds on two cores
+    python -m experiments.bengio2006 --preset quick     # embedded 8 x 8 digits, about a minute on two cores
     python -m experiments.bengio2006 --preset paper     # MNIST; results/bengio2006/report.md gives hardware and time
 
 Lecture: CMU 10-601B 16, "Deep Learning (Part I)", Ideas #1 to #3; CS7015 lecture 9, "Unsupervised pre-training".
