@@ -100,7 +100,11 @@ def whole(cell):
     return net, build
 
 
-CELLS = {f"experiment {cell.experiment}, {cell.row}": cell for cell in wanted(Options())}
+CELLS = {
+    f"experiment {cell.experiment}, {cell.row}": cell
+    for cell in wanted(Options(preset="paper"))
+    if cell.initializer == "fan"
+}
 MEMBERS = {name: (NETS.get(name, NET), build) for name, build in STAGES.items()} | {
     name: whole(cell) for name, cell in CELLS.items()
 }
