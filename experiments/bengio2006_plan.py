@@ -44,7 +44,7 @@ class Cell(NamedTuple):
 
 
 def parent(cell: Cell) -> Cell | None:
-    """The cell whose choice a cell takes over, but for the rate of fine-tuning."""
+    """The cell whose choice a cell takes over, but for the rate and, in Experiment 3, the patience."""
     if cell.initializer == "glorot":
         return cell._replace(initializer="fan")
     return cell._replace(experiment=2) if cell.experiment == 3 and cell.row != "shallow" else None
