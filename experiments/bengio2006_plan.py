@@ -26,6 +26,8 @@ PAPER: dict[tuple[int, Row], tuple[float, float, float]] = {
 EXPERIMENTS = (2, 3)
 TOP = 20
 """Units of the top hidden layer in Experiment 3."""
+MASKING = (0.1, 0.25, 0.4)
+"""Fractions of masked inputs that the search of the denoising row tries."""
 PATIENT: dict[str, int] = {"epochs": 60, "patience": 10}
 """What part of the search in Experiment 3 gives fine-tuning time for. It comes first: a tie is decided for it."""
 
@@ -44,18 +46,23 @@ class Cell(NamedTuple):
 
 
 def parent(cell: Cell) -> Cell | None:
-    """The cell whose choice a cell takes over, but for the rate and, in Experiment 3, the patience."""
+    """The cell whose choice a cell takes over.
+
+    In Experiment 3 the rate and the patience of fine-tuning are searched again; of the denoising row only the masking
+    is; from Glorot's initialisation nothing is.
+    """
     if cell.initializer == "glorot":
         return cell._replace(initializer="fan")
-    return cell._replace(experiment=2) if cell.experiment == 3 and cell.row != "shallow" else None
+    if cell.experiment == 3 and cell.row != "shallow":
+        return cell._replace(experiment=2)
+    return cell._replace(row="autoassociator") if cell.row == "denoising" else None
 
 
 def trials(options: Options, cell: Cell, chosen: Mapping[Cell, Trial]) -> list[Trial]:
     """The configurations to try for a cell: as many for every row that takes over as little."""
     lists = space(options, cell, chosen)
-    if options.search == "grid":
-        return grid(lists, Hypers)
-    return sample(lists, Hypers, options.trials)
+    every = grid(lists, Hypers)
+    return every if options.search == "grid" or len(every) == 1 else sample(lists, Hypers, options.trials)
 
 
 def space(options: Options, cell: Cell, chosen: Mapping[Cell, Trial]) -> Space:
@@ -66,16 +73,20 @@ def space(options: Options, cell: Cell, chosen: Mapping[Cell, Trial]) -> Space:
         own = own_space(options.preset, cell)
         return [(replace(config, tied=options.tied, k=options.k), {**lists, **asked}) for config, lists in own]
     config, hypers = chosen[before]
-    top = TOP if cell.experiment == 3 else config.widths[-1]
-    config = replace(config, widths=(*config.widths[:-1], top), initializer=cell.initializer)
-    fixed = {"pretrain_rate": (hypers.pretrain_rate,), "masking": (hypers.masking,)}
+    config = replace(config, row=cell.row, initializer=cell.initializer)
+    same = {name: (value,) for name, value in hypers._asdict().items()}
+    if before.initializer != cell.initializer:
+        return [(config, same)]
+    if before.row != cell.row:
+        return [(config, {**same, "masking": MASKING, **asked})]
+    config = replace(config, widths=(*config.widths[:-1], TOP))
     if options.preset == "quick":
-        return [(config, {"rate": (0.5, 2.0), **fixed, **asked})]
+        return [(config, {**same, "rate": (0.5, 2.0), **asked})]
     low, *high = {20: (0.3, 0.6, 1.0), 100: (0.8, 1.6, 2.4)}[config.batch_size]
-    parts: Space = [(config, {"rate": (low, *high), **fixed, **asked})]
-    if before.experiment < cell.experiment:  # a narrow top layer makes validation errors jump for long
-        parts = [(replace(config, **PATIENT), {"rate": tuple(high), **fixed, **asked}), *parts]
-    return parts
+    return [  # a narrow top layer makes validation errors jump for long
+        (replace(config, **PATIENT), {**same, "rate": tuple(high), **asked}),
+        (config, {**same, "rate": (low, *high), **asked}),
+    ]
 
 
 class Grid(NamedTuple):
@@ -92,7 +103,6 @@ _UNSUPERVISED = Grid(500, 100, (0.8, 1.6, 2.4), (0.05, 0.1, 0.2))
 GRIDS: dict[Row, list[Grid]] = {
     "dbn": [_UNSUPERVISED, Grid(750, 100, (2.4,), (0.1,)), Grid(750, 20, (0.5, 0.9), (0.1,))],
     "autoassociator": [_UNSUPERVISED, Grid(750, 20, (0.6, 1.0, 1.4), (0.2,))],
-    "denoising": [Grid(750, 20, (0.6, 1.0), (0.2,))],
     "supervised": [
         Grid(500, 100, (0.8, 1.6, 2.4), (0.1, 0.3, 0.9)),
         Grid(750, 20, (0.3, 0.6, 1.0), (0.3,)),
@@ -124,13 +134,12 @@ def own_space(preset: str, cell: Cell) -> Space:
         rates = (0.1, 0.2, 0.4, 0.6, 0.8, 1.2, 1.6, 2.0, 2.4)
         config = Config("shallow", (TOP,), 0, epochs=30, patience=4, batch_size=100)
         return [(replace(config, **PATIENT), {"rate": (0.4, 0.6)}), (config, {"rate": rates})]
-    masking = (0.1, 0.25, 0.4) if cell.row == "denoising" else (0.0,)
     depth = 1 if cell.row == "shallow" else 3
     pretrain_epochs = {"shallow": 0, "deep": 0, "supervised": 5}.get(cell.row, 15)
     return [
         (
             Config(cell.row, (part.width,) * depth, pretrain_epochs, part.epochs, 4, part.batch_size),
-            {"rate": part.rates, "pretrain_rate": part.pretrain_rates, "masking": masking},
+            {"rate": part.rates, "pretrain_rate": part.pretrain_rates},
         )
         for part in GRIDS[cell.row]
     ]
@@ -149,7 +158,7 @@ Block = Literal["paper", "modern", "others"]
 
 
 def cells(block: Block, preset: str = "paper") -> list[Cell]:
-    """The cells of the paper's table; rectified nets; the denoising rows and all from Glorot's initialisation.
+    """The cells of the paper's table; rectified nets; denoising rows and Experiment 2 from Glorot's initialisation.
 
     The quick preset has none of the last.
     """
@@ -161,7 +170,7 @@ def cells(block: Block, preset: str = "paper") -> list[Cell]:
         case "modern":
             return [Cell(2, row) for row in get_args(Modern)]
         case "others":
-            glorot = [cell._replace(initializer="glorot") for cell in (*own, *denoising)]
+            glorot = [cell._replace(initializer="glorot") for cell in (*own, *denoising) if cell.experiment == 2]
             return [] if preset == "quick" else denoising + glorot
 
 
@@ -180,7 +189,7 @@ Done = list[tuple[Unit, dict[str, Any]]]
 
 
 class Search(NamedTuple):
-    """All that was tried for a cell, with seed 0."""
+    """All that was tried for a cell, with seed 0: nothing, if the cell has but one configuration."""
 
     trials: list[Trial]
     tried: Done
@@ -237,13 +246,14 @@ def search(options: Options, shop: Workshop, given: Mapping[Cell, list[Trial]]) 
         units = {cell: [tuning_unit(f"search/{cell.name}", trial, 0) for trial in trials[cell]] for cell in trials}
         return {cell: done for cell, done in finish(shop, units).items() if len(done) == len(units[cell])}
 
+    searches = {cell: Search([], [], *trials) for cell, trials in given.items() if len(trials) == 1}
+    given = {cell: trials for cell, trials in given.items() if cell not in searches}
     before: dict[Cell, tuple[list[Trial], Done]] = {cell: ([], []) for cell in given}
     if options.halving:
         brief = {cell: [(replace(c, epochs=-(-c.epochs // 4)), h) for c, h in given[cell]] for cell in given}
         before = {cell: (brief[cell], done) for cell, done in attempt(brief).items()}
         orders = {cell: ranked(given[cell], [record for _, record in before[cell][1]]) for cell in before}
         given = {cell: order[: -(-len(order) // 2)] for cell, order in orders.items()}
-    searches = {}
     for cell, done in attempt(given).items():
         best, *_ = ranked(given[cell], [record for _, record in done])
         searches[cell] = Search(before[cell][0] + given[cell], before[cell][1] + done, best)

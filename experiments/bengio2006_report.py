@@ -58,7 +58,9 @@ def protocol() -> list[tuple[str, str, str]]:
         (
             "search",
             "on validation; extent not given",
-            "on validation: 12 configurations a row (shallow 18), then 5 in Experiment 3 (shallow 11)",
+            "on validation: 12 configurations a row (shallow 18), then 5 in Experiment 3 (shallow 11). The denoising "
+            "row takes over the auto-associator's and searches the masking; from Glorot's initialisation all is taken "
+            "over",
         ),
         ("reported", "one run a cell", "fresh seeds of the chosen configuration"),
     ]

@@ -12,7 +12,6 @@ import tarfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ from scipy import stats
 from experiments import __main__ as listing
 from experiments import bench, bengio2006, contract
 from experiments.bengio2006 import Config, Hypers
-from experiments.bengio2006_plan import Cell, search, wanted
+from experiments.bengio2006_plan import PAPER, Cell, search, trials, wanted
 from experiments.protocol import Unit, Workshop, grid, ranked, sample, verdict
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -259,18 +258,18 @@ SPACE = [(CONFIG, {"rate": (0.1, 1.0)}), (replace(CONFIG, k=2), {"rate": (0.1, 1
 
 
 def test_a_grid_holds_every_combination_once():
-    trials = grid(SPACE, Hypers)
-    assert trials[:2] == [(CONFIG, Hypers(0.1)), (CONFIG, Hypers(1.0))]
-    assert {(h.rate, h.masking) for config, h in trials if config.k == 2} == {(0.1, 0), (0.1, 0.5), (1, 0), (1, 0.5)}
-    assert len(trials) == 6
+    tried = grid(SPACE, Hypers)
+    assert tried[:2] == [(CONFIG, Hypers(0.1)), (CONFIG, Hypers(1.0))]
+    assert {(h.rate, h.masking) for config, h in tried if config.k == 2} == {(0.1, 0), (0.1, 0.5), (1, 0), (1, 0.5)}
+    assert len(tried) == 6
 
 
 def test_a_random_search_stays_in_the_space_and_is_uniform_on_a_logarithmic_scale():
-    trials = sample(SPACE, Hypers, 2000)
-    assert trials == sample(SPACE, Hypers, 2000)
-    rates = np.log10([hypers.rate for _, hypers in trials])
+    tried = sample(SPACE, Hypers, 2000)
+    assert tried == sample(SPACE, Hypers, 2000)
+    rates = np.log10([hypers.rate for _, hypers in tried])
     assert stats.kstest(rates, stats.uniform(-1, 1).cdf).pvalue > 0.001
-    masking = [hypers.masking for config, hypers in trials if config.k == 2]
+    masking = [hypers.masking for config, hypers in tried if config.k == 2]
     assert stats.kstest(masking, stats.uniform(0, 0.5).cdf).pvalue > 0.001
     assert abs(len(masking) / 2000 - 0.5) < 0.05
 
@@ -283,34 +282,60 @@ def test_units_of_other_runs_have_other_names():
 
 
 def test_the_converged_are_ranked_by_validation_error_before_the_diverged():
-    trials = [(CONFIG, Hypers(rate)) for rate in (1.0, 2.0, 3.0)]
+    tried = [(CONFIG, Hypers(rate)) for rate in (1.0, 2.0, 3.0)]
     records = [{"diverged": d, "valid": v} for d, v in ((False, 0.3), (True, "nan"), (False, 0.2))]
-    assert ranked(trials, records) == [trials[2], trials[0], trials[1]]
+    assert ranked(tried, records) == [tried[2], tried[0], tried[1]]
+
+
+class Pretence:
+    """A workshop whose runs have as validation error their rate, for few epochs and for many."""
+
+    def __init__(self):
+        self.units = []
+
+    def do(self, units):
+        self.units += units
+
+    def finished(self, unit):
+        return {"diverged": False, "valid": unit.hypers.rate}
+
+
+def test_rows_of_the_paper_that_are_compared_have_equal_searches():
+    options = bengio2006.Options(preset="paper")
+    deep = [row for experiment, row in PAPER if experiment == 2 and row != "shallow"]
+    firsts = {row: trials(options, Cell(2, row), {}) for row in deep}
+    later = [trials(options, Cell(3, row), {Cell(2, row): firsts[row][0]}) for row in deep]
+    assert {len(tried) for tried in firsts.values()} == {12}
+    assert {len(tried) for tried in later} == {5}
+    assert {config.widths[-1] for tried in later for config, _ in tried} == {20}
+
+
+def test_what_a_row_of_ours_takes_over():
+    options = bengio2006.Options(preset="paper", search="random")
+    before, one = Cell(2, "autoassociator"), (replace(CONFIG, row="autoassociator"), Hypers(1.4, 0.2))
+    masked = trials(replace(options, search="grid"), Cell(2, "denoising"), {before: one})
+    assert masked == [(replace(CONFIG, row="denoising"), Hypers(1.4, 0.2, v)) for v in (0.1, 0.25, 0.4)]
+    other = trials(options, before._replace(initializer="glorot"), {before: one})
+    assert other == [(replace(one[0], initializer="glorot"), one[1])]
+    shop = Pretence()
+    found = search(options, shop, {before: other})[before]
+    assert found.chosen == other[0]
+    assert not shop.units
 
 
 def test_successive_halving_trains_the_better_half_to_the_end():
-    """A workshop whose runs have as validation error their rate, for few epochs and for many."""
-
-    class Made:
-        units: ClassVar = []
-
-        def do(self, units):
-            self.units += units
-
-        def finished(self, unit):
-            return {"diverged": False, "valid": unit.hypers.rate}
-
     cell, options = Cell(2, "deep"), bengio2006.Options(halving=True)
-    trials = [(replace(CONFIG, epochs=10), Hypers(rate)) for rate in (0.5, 0.2, 0.4)]
-    found = search(options, Made(), {cell: trials})[cell]
-    assert [(unit.config.epochs, unit.hypers.rate) for unit in Made.units] == [
+    given = [(replace(CONFIG, epochs=10), Hypers(rate)) for rate in (0.5, 0.2, 0.4)]
+    shop = Pretence()
+    found = search(options, shop, {cell: given})[cell]
+    assert [(unit.config.epochs, unit.hypers.rate) for unit in shop.units] == [
         (3, 0.5),
         (3, 0.2),
         (3, 0.4),
         (10, 0.2),
         (10, 0.4),
     ]
-    assert found.chosen == trials[1]
+    assert found.chosen == given[1]
     assert len(found.trials) == len(found.tried) == 5
 
 
