@@ -114,9 +114,9 @@ class Progress:
             self._live = None
 
     def plan(self, units: Mapping[str, float]) -> None:
-        """Announce more units with their costs."""
+        """Announce the units ahead and their costs, instead of those announced before."""
         with self._lock:
-            self._units.update(units)
+            self._units = {name: self._units[name] for name in (*self._finished, *self._names)} | dict(units)
 
     def say(self, text: str) -> None:
         """Tell what is worth a line of its own."""

@@ -4,6 +4,7 @@ A folder holds `identity.json` (what the work belongs to), `units/` (records, th
 what `Store.write` puts there. Content goes to a temporary file, is flushed, and is renamed: a kill at any
 moment leaves the old file or the new one, and two processes may share a folder. Arrays are named by their
 hash and written before the record, so none meets another's. Nothing reads a killed process's `.*.tmp`.
+Processes that share a folder may share out its units by claims, which end with the process that made them.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -92,10 +94,21 @@ class Store:
             raise StoreError(f"{self.folder}: unit {name!r} has other arrays: {_differences(kept, wanted)}")
         return jax.tree.unflatten(jax.tree.structure(like), [arrays[key] for key in wanted])
 
+    def claim(self, name: str) -> bool:
+        """Take a unit for this process until `release`; False if another process has it.
+
+        Where there are no file locks every claim is granted: then two processes may do the same work, to no harm.
+        """
+        return self._lock(name, "LOCK_EX", "LOCK_NB")
+
+    def release(self, name: str) -> None:
+        """Let other processes claim the unit."""
+        self._lock(name, "LOCK_UN")
+
     def write(self, name: str, content: str | bytes) -> None:
         """Write a file of the folder, such as "results.json"; text as UTF-8."""
         parts = _parts(name)
-        if parts[0].lower() in ("identity.json", "units"):
+        if parts[0].lower() in ("identity.json", "units", "claims"):
             raise ValueError(f"{name!r} is the store's own")
         _write(self.folder.joinpath(*parts), content.encode() if isinstance(content, str) else content)
 
@@ -114,6 +127,25 @@ class Store:
                 with file.open("rb") as content:
                     tar.addfile(member, content)
         return packed.getvalue()
+
+    @cached_property
+    def _claims(self) -> int:
+        """An empty file of which each unit has one byte to lock. Never closed: that would end the claims."""
+        with _explained(self.folder):
+            return os.open(self.folder / "claims", os.O_RDWR | os.O_CREAT, 0o666)
+
+    def _lock(self, name: str, *operation: str) -> bool:
+        _, unit = self._locate(name)
+        place = int.from_bytes(hashlib.sha256(unit.encode()).digest()[:7])
+        try:
+            import fcntl
+
+            fcntl.lockf(self._claims, sum(getattr(fcntl, flag) for flag in operation), 1, place)
+        except (BlockingIOError, PermissionError):
+            return False
+        except (ImportError, OSError):
+            pass
+        return True
 
     def _locate(self, name: str) -> tuple[Path, str]:
         parts = _parts(name)

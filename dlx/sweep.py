@@ -5,12 +5,14 @@ the same runs, each on its part of every minibatch (see `dlx.train.fit`). One CP
 devices of many hosts joined by `jax.distributed` all take the same way.
 """
 
-import os
+import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+import psutil
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Key
@@ -125,5 +127,13 @@ def budget() -> int:
     stats = here[0].memory_stats()
     if stats and "bytes_limit" in stats:
         return int(0.9 * (stats["bytes_limit"] - stats["bytes_in_use"]))
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return int(0.9 * free / len(here))
+    return int(0.9 * free_memory() / len(here))
+
+
+def free_memory(group: Path = Path("/sys/fs/cgroup")) -> int:
+    """Bytes of main memory that are free: of the machine, or of the control group that a container is."""
+    free = psutil.virtual_memory().available
+    with contextlib.suppress(OSError, ValueError):  # no such group, or "max"
+        limit, used = (int((group / f"memory.{name}").read_text()) for name in ("max", "current"))
+        return max(min(free, limit - used), 0)
+    return free

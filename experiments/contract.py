@@ -107,7 +107,8 @@ def main(name: str, kind: type[Options], description: str, experiment: Callable[
 def use_every_core() -> None:
     """Make each CPU core a device of its own, unless the environment already says how many there are."""
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+        allowed = getattr(os, "sched_getaffinity", None)  # Linux only
+        jax.config.update("jax_num_cpu_devices", len(allowed(0)) if allowed else os.cpu_count() or 1)
 
 
 def join(coordinator: str | None, processes: int | None, index: int | None, seconds: float = 20) -> None:

@@ -1,9 +1,9 @@
 """The protocol that experiments share: units of work on disk, search by validation error, fresh seeds.
 
 A unit is one run of one phase: a layer's greedy training, or the fine-tuning that stands on such layers. Each finished
-unit is a record in the experiment's output folder, so the same command again does only what is missing, and layers
-that several units stand on are trained once. A search unit's record holds no test error: nothing could be
-chosen by it.
+unit is a record in the experiment's output folder, so the same command again does only what is missing, the same
+command twice at once shares the work, and layers that several units stand on are trained once. A search unit's record
+holds no test error: nothing could be chosen by it.
 """
 
 import hashlib
@@ -55,6 +55,11 @@ class Unit(NamedTuple):
         """The name of its record, from all that makes the run what it is."""
         digest = hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()
         return f"{self.group}/{self.seed}-{digest[:16]}"
+
+    @property
+    def lineage(self) -> tuple["Unit", ...]:
+        """The units that it stands on, from the first, and itself."""
+        return (*(self.start.lineage if self.start else ()), self)
 
 
 Space = Sequence[tuple[Any, Mapping[str, Sequence[float]]]]
@@ -134,6 +139,7 @@ class Workshop:
         self.surroundings = {**provenance(), "data": origin}
         self._shapes: dict[tuple, Any] = {}
         self._said: set[tuple[Any, int]] = set()
+        self._done: set[str] = set()
         self.procedure = cache(procedure)
         self.program = cache(lambda config, devices: Sweep(self.procedure(config), devices, options.devices_per_run))
 
@@ -142,32 +148,56 @@ class Workshop:
         return agree(lambda: self.store.load(unit.name))
 
     def do(self, units: Sequence[Unit]) -> None:
-        """Make the records that are missing, and those of the units that these start from, while there is time."""
-        missing = [unit for unit in units if self.finished(unit) is None]
-        starts = list(dict.fromkeys(unit.start for unit in missing if unit.start))
-        if starts:
-            self.do(starts)
-        self.progress.plan({unit.name: self.cost(unit) for unit in missing})
+        """Make the records that are missing, and those of the units that these start from, while there is time.
+
+        Other processes that do so in the same folder share the work.
+        """
+        every = list(dict.fromkeys(link for unit in units for link in unit.lineage))
+        waiting = False
+        while (missing := self._missing(every)) and agree(lambda: time.monotonic() < self.deadline):
+            self.progress.plan({unit.name: self.cost(unit) for unit in missing})
+            taken = self._take([unit for unit in missing if unit.start not in missing])
+            if taken:
+                self._work(taken)
+            elif not waiting:
+                self.progress.say("other processes are at what is left; waiting for them")
+            waiting = not taken
+            time.sleep(waiting)
+
+    def _missing(self, units: Sequence[Unit]) -> dict[Unit, None]:
+        """Those that have no record, in order."""
+        unknown = [unit for unit in units if unit.name not in self._done]
+        absent = agree(lambda: [self.store.load(unit.name) is None for unit in unknown])
+        self._done |= {unit.name for unit, gone in zip(unknown, absent, strict=True) if not gone}
+        return dict.fromkeys(unit for unit, gone in zip(unknown, absent, strict=True) if gone)
+
+    def _take(self, ready: Sequence[Unit]) -> list[Unit]:
+        """As many units of one program as are trained at once, which are this process's until `_work` is done."""
         groups: dict[Any, list[Unit]] = {}
-        for unit in missing:
-            if unit.start is None or self.finished(unit.start):
-                groups.setdefault((unit.config, unit.start is None), []).append(unit)
+        for unit in ready:
+            groups.setdefault((unit.config, unit.start is None), []).append(unit)
+
+        def claimed(group: Sequence[Unit], count: int) -> list[int]:
+            claims = (i for i, unit in enumerate(group) if self.store.claim(unit.name))
+            # another process may have finished it since it was found to be missing
+            return list(itertools.islice((i for i in claims if self.store.load(group[i].name) is None), count))
+
         for group in groups.values():
-            while group and agree(lambda: time.monotonic() < self.deadline):
-                group = group[self._work(group) :]
+            count = min(len(group), self.lanes(len(group)) * self._program(group).groups(len(group)))
+            if places := agree(lambda group=group, count=count: claimed(group, count)):
+                return [group[i] for i in places]
+        return []
 
     def _kept(self, unit: Unit | None) -> Any:
         """What the unit keeps, as shapes, which follow from the configs of the unit and of what it starts from."""
         if unit is None:
             return {}
-        configs, below = [], unit
-        while below:
-            configs, below = [*configs, below.config], below.start
-        if tuple(configs) not in self._shapes:
+        configs = tuple(link.config for link in unit.lineage)
+        if configs not in self._shapes:
             given = unit.hypers, self._kept(unit.start)
             run = self.procedure(unit.config)
-            self._shapes[tuple(configs)] = jax.eval_shape(run, jax.random.key(0), given, self.data)[0]
-        return self._shapes[tuple(configs)]
+            self._shapes[configs] = jax.eval_shape(run, jax.random.key(0), given, self.data)[0]
+        return self._shapes[configs]
 
     def _start(self, unit: Unit) -> Any:
         """What the unit starts from, read by the first process."""
@@ -197,8 +227,7 @@ class Workshop:
 
     def _fit(self, group: Sequence[Unit]) -> tuple[Sequence[Unit], tuple[Any, Any]]:
         """The first units of the group, as many as the devices' memory holds at once, and the inputs of their runs."""
-        program, limit = self._program(group), agree(self.options.bytes_a_device)
-        count = min(len(group), self.lanes(len(group)) * program.groups(len(group)))
+        program, limit, count = self._program(group), agree(self.options.bytes_a_device), len(group)
         while True:
             inputs = self._inputs(group[:count])
             need = program.memory(*inputs, self.data)
@@ -215,8 +244,8 @@ class Workshop:
             self.progress.say(f"{count} at once take {need / 1e9:.2f} GB a device, of {limit / 1e9:.2f} free")
         return group[:count], inputs
 
-    def _work(self, group: Sequence[Unit]) -> int:
-        """Train the first units of the group, as many as fit; their number."""
+    def _work(self, group: Sequence[Unit]) -> None:
+        """Train the first units of the group, as many as fit, and release all."""
         begin = time.monotonic()
         self.progress.unit(group[0].name)
         batch, inputs = self._fit(group)
@@ -231,7 +260,9 @@ class Workshop:
             if jax.process_index() == 0:
                 self.store.save(unit.name, record, keep if unit.keeps else None)
         self.progress.done()
-        return len(batch)
+        if jax.process_index() == 0:
+            for unit in group:
+                self.store.release(unit.name)
 
 
 def agree(value: Callable[[], Any]) -> Any:

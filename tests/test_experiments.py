@@ -149,7 +149,7 @@ def test_out_of_time_it_reports_what_is_finished(finished, tmp_path, monkeypatch
     assert len(list((tmp_path / "out" / "bengio2006" / "tensorboard").rglob("*tfevents*"))) == 2 * len(rows) // 3
 
 
-def test_killed_at_any_moment_it_resumes_to_the_same_results(finished, cache, tmp_path):
+def test_killed_at_any_moment_it_resumes_to_the_same_results_and_two_share_the_rest(finished, cache, tmp_path):
     moments = random.Random(0)
     process = start(tmp_path, cache)
     for _ in range(4):
@@ -160,8 +160,11 @@ def test_killed_at_any_moment_it_resumes_to_the_same_results(finished, cache, tm
             process.send_signal(signal.SIGKILL)
             process.communicate()
             process = start(tmp_path, cache)
-    _, stderr = process.communicate(timeout=300)
-    assert process.returncode == 0, stderr.decode()[-2000:]
+    pair = [process, start(tmp_path, cache)]
+    said = [process.communicate(timeout=300)[1].decode() for process in pair]
+    assert [process.returncode for process in pair] == [0, 0], said[0][-2000:] + said[1][-2000:]
+    mine, others = ({line.split()[1] for line in text.splitlines() if "  done in " in line} for text in said)
+    assert not mine & others, "units that both processes trained"
 
     def results(folder):
         content = json.loads((folder / "results.json").read_text())

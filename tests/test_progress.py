@@ -40,14 +40,16 @@ def stream():
     return io.StringIO()
 
 
-def test_units_done_at_once_share_their_time_and_plans_can_grow(clock, stream):
+def test_units_done_at_once_share_their_time_and_plans_can_change(clock, stream):
     with Progress({}, clock=clock, stream=stream) as progress:
-        progress.plan({"a": 1.0, "b": 1.0})
-        progress.plan({"c": 2.0, "d": 3.0})
+        progress.plan({"a": 1.0, "b": 1.0, "x": 9.0})
+        progress.plan({"a": 1.0, "b": 1.0, "c": 2.0, "d": 3.0})
         progress.say("two at once")
         progress.unit("a", "b")
         clock.now += 8
         progress.done()
+        assert progress.left() == pytest.approx(8 / 2 * 5)
+        progress.plan({"c": 2.0, "d": 3.0})
         assert progress.left() == pytest.approx(8 / 2 * 5)
         progress.unit("c", "d")
         clock.now += 5

@@ -318,6 +318,33 @@ def test_kills_and_company_leave_every_record_whole(tmp_path):
             worker.stdout.close()
 
 
+CLAIMANT = """
+import sys
+from dlx.store import open_store
+store = open_store(sys.argv[1], {"experiment": "claims"})
+print(store.claim("search/a"), store.claim("search/b"), flush=True)
+store.release("search/b")
+print("released", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_claim_holds_against_other_processes_until_it_is_released_or_its_process_is_killed(tmp_path):
+    store = open_store(tmp_path, {"experiment": "claims"})
+    command = [sys.executable, "-c", CLAIMANT, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"True True\n"
+        assert other.stdout.readline() == b"released\n"
+        assert not store.claim("search/a")
+        assert store.claim("search/b")
+        assert store.claim("search/c")
+        other.kill()
+        other.wait(10)
+        assert store.claim("search/a")
+    assert not list((tmp_path / "units").rglob("*")), "a claim leaves no file beside the records"
+    open_store(tmp_path, {"experiment": "claims"})
+
+
 # Opening
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from dlx import greedy
 from dlx.nets.mlp import MLP, init
-from dlx.sweep import Sweep, budget
+from dlx.sweep import Sweep, budget, free_memory
 
 NET = MLP((4,))
 TRACES = []
@@ -65,6 +65,13 @@ def test_memory_grows_with_the_runs_of_a_device_and_the_budget_is_positive(data)
     parameters = 4 * (64 * 4 + 4 + 64 + 4 * 10 + 10)
     assert four - two > 2 * parameters * (4 - 2) / jax.device_count()
     assert 0 < budget() < 2**50
+
+
+@pytest.mark.parametrize(("limit", "used", "free"), [("3000", "1000", 2000), ("3000", "4000", 0), ("max", "1", None)])
+def test_a_container_has_no_more_memory_than_its_group(tmp_path, limit, used, free):
+    (tmp_path / "memory.max").write_text(f"{limit}\n")
+    (tmp_path / "memory.current").write_text(f"{used}\n")
+    assert free_memory(tmp_path) == free or (free is None and free_memory(tmp_path) > 2**20)
 
 
 @pytest.mark.parametrize(
