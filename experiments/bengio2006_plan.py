@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple, get_args
 
-import jax
-
 from experiments.bengio2006 import TITLES, Config, Hypers, Modern, Options, Pretraining, Row, tuning_unit
 from experiments.protocol import Space, Trial, Unit, Workshop, grid, ranked, sample
 
@@ -158,20 +156,19 @@ Block = Literal["paper", "modern", "others"]
 
 
 def cells(block: Block, preset: str = "paper") -> list[Cell]:
-    """The cells of the paper's table; rectified nets; denoising rows and Experiment 2 from Glorot's initialisation.
+    """The cells of the paper's table; rectified nets; a denoising row and the paper's from Glorot's initialisation.
 
-    The quick preset has none of the last.
+    All but the paper's are of Experiment 2. The quick preset has none of the last.
     """
     own = [Cell(experiment, row) for experiment in EXPERIMENTS for row in TITLES if (experiment, row) in PAPER]
-    denoising = [Cell(experiment, "denoising") for experiment in EXPERIMENTS]
     match block:
         case "paper":
             return own
         case "modern":
             return [Cell(2, row) for row in get_args(Modern)]
         case "others":
-            glorot = [cell._replace(initializer="glorot") for cell in (*own, *denoising) if cell.experiment == 2]
-            return [] if preset == "quick" else denoising + glorot
+            glorot = [cell._replace(initializer="glorot") for cell in own if cell.experiment == 2]
+            return [] if preset == "quick" else [Cell(2, "denoising"), *glorot]
 
 
 def wanted(options: Options) -> dict[Cell, int]:
@@ -212,11 +209,9 @@ def work(options: Options, shop: Workshop) -> dict[Cell, Outcome]:
     few, most = options.fresh_seeds_today(), options.fresh_seeds()
     searches: dict[Cell, Search] = {}
     outcomes: dict[Cell, Outcome] = {}
-    # A table of few seeds first; then more for all rows alike, so that at any time all have about as many.
-    step = jax.device_count() * shop.lanes(most)
-    rounds: list[tuple[Block, int]] = [("paper", min(few, most)), ("modern", few)]
-    rounds += [("paper", seeds) for seeds in (*range(few + step, most, step), most)]
-    for block, seeds in (*rounds, ("others", few)):
+    # A table of few seeds first, and the rows of today under it.
+    rounds: list[tuple[Block, int]] = [("paper", min(few, most)), ("modern", few), ("paper", most), ("others", few)]
+    for block, seeds in rounds:
         for generation in generations(cells(block, options.preset)):
             chosen = {cell: search.chosen for cell, search in searches.items()}
             ready = [cell for cell in generation if parent(cell) is None or parent(cell) in chosen]
@@ -261,8 +256,9 @@ def search(options: Options, shop: Workshop, given: Mapping[Cell, list[Trial]]) 
 
 
 def finish(shop: Workshop, units: Mapping[Cell, Sequence[Unit]]) -> dict[Cell, Done]:
-    """Do the units of all cells; of each cell those that are finished, with their records."""
-    shop.do([unit for group in units.values() for unit in group])
+    """Do the units of all cells, the first of each before the second; of each the finished ones and their records."""
+    in_turn = itertools.zip_longest(*units.values())
+    shop.do([unit for units in in_turn for unit in units if unit])
     return {cell: [(unit, r) for unit in group if (r := shop.finished(unit))] for cell, group in units.items()}
 
 

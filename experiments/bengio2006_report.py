@@ -94,9 +94,19 @@ def search_table(entries: list[dict[str, Any]]) -> str:
     return report.markdown(header, body)
 
 
-def matrix(tests: list[dict[str, Any]], experiment: int) -> str:
-    """The p-values of one experiment as a triangle, in Markdown."""
-    p = {frozenset((t["a"], t["b"])): t["p"] for t in tests if t["a"].startswith(f"exp{experiment}/")}
+def matrices(tests: list[dict[str, Any]]) -> list[str]:
+    """The p-values as triangles under their headings, in Markdown."""
+    heads: dict[str, list[dict[str, Any]]] = {}
+    for test in tests:
+        experiment, _, *glorot = test["a"].split("/")
+        head = f"Experiment {experiment[3]}" + (", Glorot's initialisation:" if glorot else ":")
+        heads.setdefault(head, []).append(test)
+    return [f"{head}\n\n{matrix(those)}" for head, those in heads.items()]
+
+
+def matrix(tests: list[dict[str, Any]]) -> str:
+    """P-values as a triangle, in Markdown."""
+    p = {frozenset((t["a"], t["b"])): t["p"] for t in tests}
     names = sorted(set().union(*p), key=lambda name: list(TITLES).index(name.split("/")[1]))
     short = [name.split("/")[1] for name in names]
     body = [
@@ -124,7 +134,7 @@ def markdown(options: Options, results: Mapping[str, Any], images: Iterable[str]
         shown["bars.png"],
         "## Paired tests\n\nExact McNemar tests on the test digits, seed s of one row against seed s of the other; "
         "the p-values of the seeds are merged by twice their median.",
-        *(f"Experiment {e}:\n\n{matrix(tests, e)}" for e in there if any(t["a"][3] == str(e) for t in tests)),
+        *matrices(tests),
         shown["curves.png"],
         shown["filters.png"],
         f"First-layer filters after fine-tuning, Experiment 2: of each row's first run the {SHOWN} units of largest "
