@@ -29,11 +29,11 @@ class Sweep:
     """`run(key, given, data)`, compiled to take many keys [runs], `given` [runs, ...] of each, and one data set.
 
     Uses so many `devices` (None: all), `per_run` of them for each run. A last round of devices that the runs do not
-    fill is made up by copies, which are thrown away; a run alone is not copied. A device goes on by itself until the
-    last of its own runs has stopped. On many hosts every process makes the same call, and gets every result.
+    fill is made up by copies, which are thrown away; on one host a run alone is not copied. A device goes on by itself
+    until the last of its own runs has stopped. On many hosts every process makes the same call, and gets every result.
 
-    Raises ValueError, when made, if there are not so many devices or `per_run` does not divide them; when called, if
-    there are fewer runs than devices asked for.
+    Raises ValueError, when made, if there are not so many devices, `per_run` does not divide them, or there are devices
+    of other hosts that are not to be used; when called, if there are fewer runs than devices asked for.
     """
 
     def __init__(self, run: Run, devices: int | None = None, per_run: int = 1):
@@ -42,6 +42,8 @@ class Sweep:
         present = jax.device_count()
         if devices is not None and not 1 <= devices <= present:
             raise ValueError(f"{devices} devices asked for; there are {present}")
+        if devices not in (None, present) and jax.process_count() > 1:
+            raise ValueError(f"{devices} devices asked for; on many hosts it must be all {present} or no number")
         if per_run < 1 or (devices or present) % per_run:
             raise ValueError(f"{per_run} devices a run do not divide {devices or present} devices; choose a divisor")
 
@@ -58,14 +60,14 @@ class Sweep:
         return need.argument_size_in_bytes + need.output_size_in_bytes + need.temp_size_in_bytes
 
     def groups(self, runs: int) -> int:
-        """How many of these runs are trained side by side on devices of their own; a run alone has one to itself."""
+        """How many of these runs are trained side by side on devices of their own; on one host, one run takes one."""
         groups = (self.devices or jax.device_count()) // self.per_run
         if self.devices is not None and groups > runs:
             raise ValueError(
                 f"{self.devices} devices are more than {runs} runs can use at {self.per_run} a run; ask for fewer "
                 "devices, for more runs, or for more devices a run"
             )
-        return 1 if runs == 1 else groups
+        return 1 if runs == 1 and jax.process_count() == 1 else groups
 
     def _mesh(self, runs: int) -> Mesh:
         shape = self.groups(runs), self.per_run

@@ -217,7 +217,7 @@ class Workshop:
 
     def _program(self, group: Sequence[Unit]) -> Sweep:
         """The program of these units, on no more of the devices asked for than they can use."""
-        asked = self.options.devices
+        asked = self.options.devices if jax.process_count() == 1 else None
         devices = None if asked is None else min(asked, len(group) * self.options.devices_per_run)
         return self.program(group[0].config, devices)
 

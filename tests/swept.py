@@ -1,4 +1,4 @@
-"""Ten runs that test_sweep.py compares between devices and processes: `swept.py OUT PER_RUN [COORDINATOR PROCESS]`."""
+"""Ten runs, and one alone, that test_sweep.py compares: `swept.py OUT PER_RUN [COORDINATOR PROCESS]`."""
 
 import json
 import sys
@@ -46,9 +46,11 @@ def data():
 
 keys = jax.vmap(jax.random.key)(jnp.arange(10))
 swept = Sweep(run, per_run=int(PER_RUN))
-params, logs = swept(keys, np.linspace(0.1, 4, 10, dtype=np.float32), data())
+rates = np.linspace(0.1, 4, 10, dtype=np.float32)
+params, logs = swept(keys, rates, data())
+alone = swept(keys[:1], rates[:1], data())
 assert agree(lambda: jax.process_index()) == 0
 if jax.process_index() == 0:
-    leaves = [np.nan_to_num(leaf, nan=-1).tolist() for leaf in jax.tree.leaves((params, logs))]
+    leaves = [np.nan_to_num(leaf, nan=-1).tolist() for leaf in jax.tree.leaves((params, logs, alone))]
     with open(OUT, "w") as file:
         json.dump({"devices": jax.device_count(), "leaves": leaves, "epochs": logs[-1].epochs.tolist()}, file)

@@ -88,6 +88,12 @@ def test_impossible_shares_are_refused_in_words(make, said):
         make()
 
 
+def test_devices_of_other_hosts_are_not_left_out(monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(ValueError, match="1 devices asked for; on many hosts it must be all"):
+        Sweep(run, devices=1)
+
+
 def start(out, devices, *arguments):
     """Ten runs in a process of their own: see swept.py."""
     environment = os.environ | {
@@ -107,6 +113,8 @@ def finish(*processes):
     finally:
         for process in processes:
             process.kill()
+            process.wait()
+            process.stderr.close()
 
 
 @pytest.fixture(scope="module")
