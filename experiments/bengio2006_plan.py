@@ -152,13 +152,13 @@ def cost(unit: Unit) -> float:
     return 20.0 * (sum(connections) + 50_000)
 
 
-Block = Literal["paper", "modern", "others"]
+Block = Literal["paper", "modern", "glorot", "denoising"]
 
 
 def cells(block: Block, preset: str = "paper") -> list[Cell]:
-    """The cells of the paper's table; rectified nets; a denoising row and the paper's from Glorot's initialisation.
+    """The cells of the paper's table; rectified nets; the paper's rows from Glorot's initialisation; a denoising row.
 
-    All but the paper's are of Experiment 2. The quick preset has none of the last.
+    All but the paper's are of Experiment 2. The quick preset has none of the last two.
     """
     own = [Cell(experiment, row) for experiment in EXPERIMENTS for row in TITLES if (experiment, row) in PAPER]
     match block:
@@ -166,19 +166,20 @@ def cells(block: Block, preset: str = "paper") -> list[Cell]:
             return own
         case "modern":
             return [Cell(2, row) for row in get_args(Modern)]
-        case "others":
-            glorot = [cell._replace(initializer="glorot") for cell in own if cell.experiment == 2]
-            return [] if preset == "quick" else [Cell(2, "denoising"), *glorot]
+        case _ if preset == "quick":
+            return []
+        case "glorot":
+            return [cell._replace(initializer="glorot") for cell in own if cell.experiment == 2]
+        case "denoising":
+            return [Cell(2, "denoising")]
 
 
 def wanted(options: Options) -> dict[Cell, int]:
     """The cells of the table and how many seeds each is to have."""
-    seeds = {
-        "paper": options.fresh_seeds(),
-        "modern": options.fresh_seeds_today(),
-        "others": options.fresh_seeds_today(),
+    few, most = options.fresh_seeds_today(), options.fresh_seeds()
+    return {
+        cell: most if block == "paper" else few for block in get_args(Block) for cell in cells(block, options.preset)
     }
-    return {cell: seeds[block] for block in get_args(Block) for cell in cells(block, options.preset)}
 
 
 Done = list[tuple[Unit, dict[str, Any]]]
@@ -210,8 +211,8 @@ def work(options: Options, shop: Workshop) -> dict[Cell, Outcome]:
     searches: dict[Cell, Search] = {}
     outcomes: dict[Cell, Outcome] = {}
     # A table of few seeds first, and the rows of today under it.
-    rounds: list[tuple[Block, int]] = [("paper", min(few, most)), ("modern", few), ("paper", most), ("others", few)]
-    for block, seeds in rounds:
+    rounds: list[tuple[Block, int]] = [("paper", min(few, most)), ("modern", few), ("paper", most)]
+    for block, seeds in (*rounds, ("glorot", few), ("denoising", few)):
         for generation in generations(cells(block, options.preset)):
             chosen = {cell: search.chosen for cell, search in searches.items()}
             ready = [cell for cell in generation if parent(cell) is None or parent(cell) in chosen]
