@@ -67,6 +67,26 @@ def paired(wrong_a: ArrayLike, wrong_b: ArrayLike) -> float:
     return min(1.0, 2 * float(np.median([_mcnemar(*pair) for pair in zip(a, b, strict=True)])))
 
 
+def over_seeds(errors_a: ArrayLike, errors_b: ArrayLike) -> float | None:
+    """P-value that a and b err equally often on average over seeds: Student's paired t-test, seed s against seed s.
+
+    The errors are [seeds], on one test set, and it is for this set alone that the answer holds. None for a single seed.
+    Raises ValueError if the shapes differ or an error is not finite.
+    """
+    from scipy import stats
+
+    a, b = np.asarray(errors_a, np.float64), np.asarray(errors_b, np.float64)
+    if a.shape != b.shape:
+        raise ValueError(f"shapes {a.shape} and {b.shape}: give two equal ones of 1 dimension(s)")
+    mean, low, _, n = interval(a - b)
+    if low is None:
+        return None
+    deviation = float((a - b).std(ddof=1)) / math.sqrt(n)
+    if deviation == 0:
+        return float(mean == 0)
+    return 2 * float(stats.t.sf(abs(mean) / deviation, n - 1))
+
+
 def unpaired(error_a: float, error_b: float, n: int) -> float:
     """P-value that two error rates, each of n independent test examples, are equal: for published figures.
 

@@ -95,7 +95,7 @@ def search_table(entries: list[dict[str, Any]]) -> str:
 
 
 def matrices(tests: list[dict[str, Any]]) -> list[str]:
-    """The p-values as triangles under their headings, in Markdown."""
+    """The p-values of each group of rows under its heading, in Markdown."""
     heads: dict[str, list[dict[str, Any]]] = {}
     for test in tests:
         experiment, _, *glorot = test["a"].split("/")
@@ -105,15 +105,16 @@ def matrices(tests: list[dict[str, Any]]) -> list[str]:
 
 
 def matrix(tests: list[dict[str, Any]]) -> str:
-    """P-values as a triangle, in Markdown."""
-    p = {frozenset((t["a"], t["b"])): t["p"] for t in tests}
+    """P-values as a square, in Markdown: over digits below the diagonal, over seeds above."""
+    p = {frozenset((t["a"], t["b"])): t for t in tests}
     names = sorted(set().union(*p), key=lambda name: list(TITLES).index(name.split("/")[1]))
-    short = [name.split("/")[1] for name in names]
-    body = [
-        [short[i], *(f"{p[frozenset((a, b))]:.2g}" if i > j else "" for j, b in enumerate(names[:-1]))]
-        for i, a in enumerate(names)
-    ]
-    return report.markdown(["p", *short[:-1]], body[1:])
+
+    def entry(i: int, j: int) -> str:
+        value = None if i == j else p[frozenset((names[i], names[j]))]["p_digits" if i > j else "p_seeds"]
+        return "" if value is None else f"{value:.2g}"
+
+    short, places = [name.split("/")[1] for name in names], range(len(names))
+    return report.markdown(["p", *short], [[short[i], *(entry(i, j) for j in places)] for i in places])
 
 
 def markdown(options: Options, results: Mapping[str, Any], images: Iterable[str]) -> str:
@@ -132,8 +133,9 @@ def markdown(options: Options, results: Mapping[str, Any], images: Iterable[str]
         *(f"## Experiment {e}\n\n{report.markdown(HEADER, row_table(rows, e))}" for e in there),
         "\n".join(f"- {line}" for line in (*claims(rows, tests), *unfinished(options, rows))),
         shown["bars.png"],
-        "## Paired tests\n\nExact McNemar tests on the test digits, seed s of one row against seed s of the other; "
-        "the p-values of the seeds are merged by twice their median.",
+        "## Paired tests\n\nSeed s of one row against seed s of the other. Below the diagonal, exact McNemar tests on "
+        "the test digits, their p-values merged over seeds by twice the median; above it, t-tests of the test errors "
+        "over seeds. The former speak of these runs and other digits, the latter of other runs and these digits.",
         *matrices(tests),
         shown["curves.png"],
         shown["filters.png"],

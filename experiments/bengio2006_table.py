@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from dlx.stats import interval, paired
+from dlx.stats import interval, over_seeds, paired
 from dlx.store import Store
 from experiments.bengio2006 import FILTERS, TITLES, Options
 from experiments.bengio2006_plan import EXPERIMENTS, PAPER, Cell, Outcome, cells, wanted
@@ -91,13 +91,17 @@ def table_rows(found: Mapping[Cell, Runs], compare: bool, n_test: int) -> list[d
 
 
 def paired_tests(found: Mapping[Cell, Runs]) -> list[dict[str, Any]]:
-    """McNemar tests between all rows of an experiment that start alike, seed s against seed s, merged over seeds."""
+    """Tests between all rows of an experiment that start alike, seed s against seed s.
+
+    `p_digits` are McNemar tests on the test digits, merged over seeds; `p_seeds` is a t-test of the test errors.
+    """
     tests = []
     for a, b in itertools.combinations(found, 2):
         if (a.experiment, a.initializer) == (b.experiment, b.initializer):
             n = min(len(found[a].wrong), len(found[b].wrong))
-            p = paired(found[a].wrong[:n], found[b].wrong[:n])
-            tests.append({"a": a.name, "b": b.name, "p": p, "seeds": n})
+            ours, theirs = found[a].wrong[:n], found[b].wrong[:n]
+            p = {"p_digits": paired(ours, theirs), "p_seeds": over_seeds(ours.mean(1), theirs.mean(1))}
+            tests.append({"a": a.name, "b": b.name, **p, "seeds": n})
     return sorted(tests, key=lambda test: test["a"][:4])
 
 
@@ -107,13 +111,13 @@ def claims(rows: list[dict[str, Any]], tests: list[dict[str, Any]]) -> list[str]
     compared = {name: row for name, row in test.items() if row["paper"] is not None}
     misses = {name: row for name, row in compared.items() if row["mean"] > row["paper"] + TOLERANCE}
     lines = [
-        f"**Miss**: {name} is {row['mean'] - row['paper']:.2f} points above the paper's figure; what was tried is "
+        f"**Miss**: {name} is {row['mean'] - row['paper']:.3f} points above the paper's figure; what was tried is "
         "listed under Search."
         for name, row in misses.items()
     ]
     if compared and not misses:
         lines.append(f"No cell's mean test error is above the paper's by more than {TOLERANCE} points.")
-    p = {frozenset((t["a"], t["b"])): t["p"] for t in tests}
+    p = {frozenset((t["a"], t["b"])): t for t in tests}
     for experiment, row in itertools.product(EXPERIMENTS, UNSUPERVISED):
         mine = f"exp{experiment}/{row}"
         others = [f"exp{experiment}/{other}" for other in ("supervised", "deep", "shallow")]
@@ -122,7 +126,9 @@ def claims(rows: list[dict[str, Any]], tests: list[dict[str, Any]]) -> list[str]
         said = []
         for other in (other for other in others if other in test):
             side = "below" if test[mine]["mean"] < test[other]["mean"] else "**not below**"
-            said.append(f"{side} {test[other]['title']} (p = {p[frozenset((mine, other))]:.2g})")
+            pair = p[frozenset((mine, other))]
+            seeds = "" if pair["p_seeds"] is None else f", over seeds {pair['p_seeds']:.2g}"
+            said.append(f"{side} {test[other]['title']} (p over digits {pair['p_digits']:.2g}{seeds})")
         lines.append(f"Experiment {experiment}: {TITLES[row]} is {'; '.join(said)}.")
     return lines
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dlx.stats import interval, mcnemar, paired, unpaired
+from dlx.stats import interval, mcnemar, over_seeds, paired, unpaired
 
 
 @pytest.mark.parametrize("n", [2, 5, 30])
@@ -117,6 +117,26 @@ def test_paired_finds_a_difference():
 def test_paired_tests_refuse_what_is_not_paired(test, a, b, said):
     with pytest.raises(ValueError, match=said):
         test(a, b)
+
+
+@pytest.mark.parametrize("n", [2, 10])
+def test_over_seeds_agrees_with_scipy(n):
+    a, b = np.random.default_rng(n).normal([0.012, 0.014], 0.001, (n, 2)).T
+    assert over_seeds(a, b) == pytest.approx(stats.ttest_rel(a, b).pvalue)
+
+
+def test_over_seeds_without_spread():
+    assert over_seeds([0.01, 0.02], [0.01, 0.02]) == 1
+    assert over_seeds([0.25, 0.5], [0.5, 0.75]) == 0
+    assert over_seeds([0.01], [0.02]) is None
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "said"), [([0.1], [0.1, 0.2], "shapes"), ([math.nan, 0], [0, 0], "non-finite"), ([], [], "at least one")]
+)
+def test_over_seeds_refuses_what_is_not_paired(a, b, said):
+    with pytest.raises(ValueError, match=said):
+        over_seeds(a, b)
 
 
 @pytest.mark.parametrize(("a", "b", "n"), [(120, 140, 10000), (12, 30, 500), (7, 7, 60)])
