@@ -369,7 +369,7 @@ def png(figure: Figure, limit: int = 200_000) -> bytes:
 
     Raises ValueError if even a coarse one is larger.
     """
-    settings, image = ((200, 256), (160, 256), (130, 256), (110, 256), (110, 32), (90, 32), (72, 16)), None
+    settings, image = ((200, 256), (160, 256), (130, 256), (110, 256), (90, 256), (90, 64), (72, 64), (72, 16)), None
     low, high = 0, len(settings)
     while low < high:  # the first setting that fits, by bisection
         middle = (low + high) // 2
@@ -390,5 +390,7 @@ def _drawn(figure: Figure, dpi: int, colours: int) -> bytes:
     drawn, packed = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=dpi)
     with Image.open(drawn) as image:
-        image.convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
+        # Maximum coverage keeps the colours of thin lines, which the median cut merges.
+        few = image.convert("RGB").quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few.save(packed, "PNG", optimize=True)
     return packed.getvalue()

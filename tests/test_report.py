@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
-from PIL import Image
+from PIL import Image, ImageColor
 
 from dlx import figures, report
 from dlx.figures import Bar, Point
@@ -285,6 +285,18 @@ def test_scatter_tells_more_rows_than_colours_apart_and_refuses_nothing_to_draw(
     assert len({(marker, colour) for *_, marker, colour in points}) == 15
     with pytest.raises(ValueError, match="no point"):
         figures.scatter([Point("r", {"h": None}, 2.0)], ylabel="y")
+
+
+@pytest.mark.parametrize("limit", [200_000, 60_000, 35_000])
+def test_a_small_png_still_tells_the_lines_apart(limit):
+    rng = np.random.default_rng(0)
+    runs = {f"row {i}": 5 + i + rng.normal(0, 0.5, (10, 30)) for i in range(7)}
+    data = figures.png(figures.curves({"Experiment 2": runs, "Experiment 3": runs}, ylabel="y"), limit)
+    with Image.open(io.BytesIO(data)) as image:
+        pixels = np.asarray(image.convert("RGB"), int).reshape(-1, 3)
+    for name in figures._COLOURS:
+        colour = np.array(ImageColor.getrgb(name))
+        assert np.abs(pixels - colour).max(1).min() < 32, f"nothing is {name}"
 
 
 def test_png_gives_up_sharpness_for_size_and_then_gives_up():
