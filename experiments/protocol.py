@@ -152,9 +152,8 @@ class Workshop:
 
         Other processes that do so in the same folder share the work.
         """
-        every = list(dict.fromkeys(link for unit in units for link in unit.lineage))
         waiting = False
-        while (missing := self._missing(every)) and agree(lambda: time.monotonic() < self.deadline):
+        while (missing := self._missing(units)) and agree(lambda: time.monotonic() < self.deadline):
             self.progress.plan({unit.name: self.cost(unit) for unit in missing})
             taken = self._take([unit for unit in missing if unit.start not in missing])
             if taken:
@@ -165,11 +164,13 @@ class Workshop:
             time.sleep(waiting)
 
     def _missing(self, units: Sequence[Unit]) -> dict[Unit, None]:
-        """Those that have no record, in order."""
-        unknown = [unit for unit in units if unit.name not in self._done]
+        """Those that have no record, each after those without one that it stands on."""
+        unknown = [unit for unit in dict.fromkeys(units) if unit.name not in self._done]
         absent = agree(lambda: [self.store.load(unit.name) is None for unit in unknown])
         self._done |= {unit.name for unit, gone in zip(unknown, absent, strict=True) if not gone}
-        return dict.fromkeys(unit for unit, gone in zip(unknown, absent, strict=True) if gone)
+        missing = [unit for unit, gone in zip(unknown, absent, strict=True) if gone]
+        starts = self._missing([unit.start for unit in missing if unit.start]) if missing else {}
+        return dict.fromkeys(link for unit in missing for link in unit.lineage if link == unit or link in starts)
 
     def _take(self, ready: Sequence[Unit]) -> list[Unit]:
         """As many units of one program as are trained at once, which are this process's until `_work` is done."""
