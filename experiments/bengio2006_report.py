@@ -125,7 +125,8 @@ def markdown(options: Options, results: Mapping[str, Any], images: Iterable[str]
     there = [e for e in EXPERIMENTS if any(row["experiment"] == e for row in rows)]
     parts = [
         "# Greedy layer-wise training of deep networks (Bengio et al. 2006)",
-        f"`{results['command']}`, {results['seconds'] / 60:.0f} minutes of training on {results['device']}. "
+        f"`{results['command']}`, {results['seconds'] / 60:.0f} minutes of fine-tuning on {results['device']}, "
+        "the greedy training of layers not counted. "
         f"Data: {data['name']}, source {data['source']}, variant {data['variant']}, "
         f"fingerprint {data['fingerprint'][:16]}. Errors in percent; ± is half the 95 % interval of the mean over "
         "n seeds. The paper's test figures are consistent across sources; its train and valid figures come from one "

@@ -184,7 +184,7 @@ class Workshop:
             return list(itertools.islice((i for i in claims if self.store.load(group[i].name) is None), count))
 
         for group in groups.values():
-            count = min(len(group), self.lanes(len(group)) * self._program(group).groups(len(group)))
+            count = min(len(group), self._lanes(len(group)) * self._program(group).groups(len(group)))
             if places := agree(lambda group=group, count=count: claimed(group, count)):
                 return [group[i] for i in places]
         return []
@@ -222,7 +222,7 @@ class Workshop:
         devices = None if asked is None else min(asked, len(group) * self.options.devices_per_run)
         return self.program(group[0].config, devices)
 
-    def lanes(self, runs: int) -> int:
+    def _lanes(self, runs: int) -> int:
         """How many of so many runs each device is to train at once, if its memory holds them."""
         return self.options.runs_at_once or (1 if jax.default_backend() == "cpu" else runs)
 
