@@ -26,8 +26,9 @@ TOP = 20
 """Units of the top hidden layer in Experiment 3."""
 MASKING = (0.1, 0.25, 0.4)
 """Fractions of masked inputs that the search of the denoising row tries."""
-PATIENT: dict[str, int] = {"epochs": 60, "patience": 10}
-"""What part of the search in Experiment 3 gives fine-tuning time for. It comes first: a tie is decided for it."""
+PATIENT: dict[str, Any] = {"epochs": 60, "patience": 10}
+"""What part of the search gives fine-tuning time for. It comes first: a tie is decided for it."""
+BRIEF: dict[str, Any] = {"epochs": 30, "patience": 4}
 
 
 class Cell(NamedTuple):
@@ -80,10 +81,10 @@ def space(options: Options, cell: Cell, chosen: Mapping[Cell, Trial]) -> Space:
     config = replace(config, widths=(*config.widths[:-1], TOP))
     if options.preset == "quick":
         return [(config, {**same, "rate": (0.5, 2.0), **asked})]
-    low, *high = {20: (0.3, 0.6, 1.0), 100: (0.8, 1.6, 2.4)}[config.batch_size]
+    rates = {20: (0.3, 0.6, 1.0, 1.4, 2.0), 100: (0.8, 1.6, 2.4, 3.2, 4.0)}[config.batch_size]
     return [  # a narrow top layer makes validation errors jump for long
-        (replace(config, **PATIENT), {**same, "rate": tuple(high), **asked}),
-        (config, {**same, "rate": (low, *high), **asked}),
+        (replace(config, **PATIENT), {**same, "rate": rates[1:], **asked}),
+        (replace(config, **BRIEF), {**same, "rate": rates[:3], **asked}),
     ]
 
 
@@ -94,18 +95,30 @@ class Grid(NamedTuple):
     batch_size: int
     rates: tuple[float, ...]
     pretrain_rates: tuple[float, ...] = (0.0,)
-    epochs: int = 30
+    epochs: int = BRIEF["epochs"]
+    patience: int = BRIEF["patience"]
 
 
 _UNSUPERVISED = Grid(500, 100, (0.8, 1.6, 2.4), (0.05, 0.1, 0.2))
 GRIDS: dict[Row, list[Grid]] = {
-    "dbn": [_UNSUPERVISED, Grid(750, 100, (2.4,), (0.1,)), Grid(750, 20, (0.5, 0.9), (0.1,))],
-    "autoassociator": [_UNSUPERVISED, Grid(750, 20, (0.6, 1.0, 1.4), (0.2,))],
+    "dbn": [
+        Grid(500, 100, (1.6, 2.4), (0.1,), **PATIENT),
+        _UNSUPERVISED,
+        Grid(750, 100, (2.4,), (0.1,)),
+        Grid(750, 20, (0.5, 0.9), (0.1,)),
+    ],
+    "autoassociator": [
+        Grid(500, 100, (1.6, 2.4), (0.2,), **PATIENT),
+        _UNSUPERVISED,
+        Grid(750, 20, (0.6, 1.0, 1.4), (0.2,)),
+    ],
     "supervised": [
+        Grid(500, 100, (1.6, 2.4), (0.3,), **PATIENT),
         Grid(500, 100, (0.8, 1.6, 2.4), (0.1, 0.3, 0.9)),
         Grid(750, 20, (0.3, 0.6, 1.0), (0.3,)),
     ],
     "deep": [
+        Grid(500, 100, (0.8, 1.4), **PATIENT),
         Grid(500, 100, (0.4, 0.8, 1.2, 1.4, 1.6, 1.8, 2.0, 2.4, 2.8)),
         Grid(750, 20, (0.3, 0.6, 1.0)),
     ],
@@ -130,13 +143,13 @@ def own_space(preset: str, cell: Cell) -> Space:
         return [(Config(cell.row, (500,) * 3, 0, epochs=50, patience=6, batch_size=100), {"rate": rates[cell.row]})]
     if cell.row == "shallow" and cell.experiment == 3:
         rates = (0.1, 0.2, 0.4, 0.6, 0.8, 1.2, 1.6, 2.0, 2.4)
-        config = Config("shallow", (TOP,), 0, epochs=30, patience=4, batch_size=100)
+        config = Config("shallow", (TOP,), 0, **BRIEF, batch_size=100)
         return [(replace(config, **PATIENT), {"rate": (0.4, 0.6)}), (config, {"rate": rates})]
     depth = 1 if cell.row == "shallow" else 3
     pretrain_epochs = {"shallow": 0, "deep": 0, "supervised": 5}.get(cell.row, 15)
     return [
         (
-            Config(cell.row, (part.width,) * depth, pretrain_epochs, part.epochs, 4, part.batch_size),
+            Config(cell.row, (part.width,) * depth, pretrain_epochs, part.epochs, part.patience, part.batch_size),
             {"rate": part.rates, "pretrain_rate": part.pretrain_rates},
         )
         for part in GRIDS[cell.row]
