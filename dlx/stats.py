@@ -1,6 +1,7 @@
 """What error rates allow to be said: intervals over seeds, and tests between two methods.
 
-Errors are fractions (0.012 is 1.2 %), p-values are two-sided, and scipy is imported on first use.
+Errors are fractions (0.012 is 1.2 %; only `verdict` takes percent), p-values are two-sided, and scipy is imported on
+first use.
 
 Sources: Student, Biometrika 6 (1908); McNemar, Psychometrika 12 (1947); for twice the median of p-values
 Rüger, Metrika 25 (1978), and Vovk & Wang, Biometrika 107 (2020), on merging them in general.
@@ -100,6 +101,22 @@ def unpaired(error_a: float, error_b: float, n: int) -> float:
     pooled = (error_a + error_b) / 2
     deviation = math.sqrt(2 * pooled * (1 - pooled) / n)
     return 2 * float(stats.norm.sf(abs(error_a - error_b) / deviation)) if deviation else 1.0
+
+
+def verdict(mean: float | None, low: float | None, high: float | None, paper: float | None, n: int) -> str:
+    """What error figures in percent allow to be said beside the paper's one run on n examples.
+
+    The paper's own 95 % interval is binomial. Two intervals that overlap do not tell the figures apart.
+    """
+    if mean is None:
+        return "every run diverged"
+    if paper is None:
+        return "no figure in the paper"
+    half = 196 * (paper / 100 * (1 - paper / 100) / n) ** 0.5
+    low, high = (mean, mean) if low is None or high is None else (low, high)
+    if low <= paper + half and high >= paper - half:
+        return "not told apart from the paper's"
+    return f"{'lower' if mean < paper else 'higher'} than the paper's by {abs(mean - paper):.2f}"
 
 
 def _paired(wrong_a: ArrayLike, wrong_b: ArrayLike, ndim: int) -> tuple[np.ndarray, np.ndarray]:

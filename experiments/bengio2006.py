@@ -38,7 +38,8 @@ from dlx.store import Store, open_store
 from dlx.sweep import Run
 from dlx.types import Data, Stage
 from experiments import contract
-from experiments.protocol import Trial, Unit, Workshop
+from experiments.protocol import Unit, Workshop
+from experiments.search import Trial
 
 Pretraining = Literal["dbn", "autoassociator", "denoising", "supervised"]
 Modern = Literal["relu", "dropout", "batchnorm"]

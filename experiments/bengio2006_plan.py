@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any, Literal, NamedTuple, get_args
 
 from experiments.bengio2006 import TITLES, Config, Hypers, Modern, Options, Pretraining, Row, tuning_unit
-from experiments.protocol import Space, Trial, Unit, Workshop, grid, ranked, sample
+from experiments.protocol import Unit, Workshop
+from experiments.search import Space, Trial, grid, ranked, sample
 
 # Train, valid and test error in percent; the test figures are consistent across sources (A), the others are not (B).
 PAPER: dict[tuple[int, Row], tuple[float, float, float]] = {

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from dlx.stats import interval, over_seeds, paired
+from dlx.stats import interval, over_seeds, paired, verdict
 from dlx.store import Store
 from experiments.bengio2006 import FILTERS, TITLES, Options
 from experiments.bengio2006_plan import EXPERIMENTS, PAPER, Cell, Outcome, cells, wanted
-from experiments.protocol import Unit, verdict
+from experiments.protocol import Unit
 
 SPLITS = ("train", "valid", "test")
 UNSUPERVISED = ("dbn", "autoassociator")

@@ -1,4 +1,4 @@
-"""The protocol that experiments share: units of work on disk, search by validation error, fresh seeds.
+"""The protocol that experiments share: units of work on disk, done once, by any number of processes.
 
 A unit is one run of one phase: a layer's greedy training, or the fine-tuning that stands on such layers. Each finished
 unit is a record in the experiment's output folder, so the same command again does only what is missing, the same
@@ -9,9 +9,8 @@ holds no test error: nothing could be chosen by it.
 import hashlib
 import itertools
 import json
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cache
 from typing import Any, NamedTuple
@@ -27,9 +26,6 @@ from dlx.sweep import Run, Sweep
 from dlx.train import Curve
 from dlx.types import Data
 from experiments.contract import Options
-
-Trial = tuple[Any, Any]
-"""A configuration of the search: a frozen Config and a NamedTuple of Hypers."""
 
 
 class Unit(NamedTuple):
@@ -60,61 +56,6 @@ class Unit(NamedTuple):
     def lineage(self) -> tuple["Unit", ...]:
         """The units that it stands on, from the first, and itself."""
         return (*(self.start.lineage if self.start else ()), self)
-
-
-Space = Sequence[tuple[Any, Mapping[str, Sequence[float]]]]
-"""What a search may try: Configs, and the values of each of the `Hypers` for it."""
-
-
-def grid(space: Space, kind: Callable[..., Any]) -> list[Trial]:
-    """Every combination, as `kind` of Hypers.
-
-    Raises ValueError if there is none, or a value is not a number of 0 or more.
-    """
-    trials = [
-        (config, kind(**dict(zip(lists, values, strict=True))))
-        for config, lists in checked(space)
-        for values in itertools.product(*lists.values())
-    ]
-    if not trials:
-        raise ValueError("the search has nothing to try: give every hyper-parameter at least one value")
-    return trials
-
-
-def sample(space: Space, kind: Callable[..., Any], count: int, seed: int = 0) -> list[Trial]:
-    """`count` random combinations: a Config of the space, and between the least and the largest of its values for each
-    hyper-parameter one that is uniform on a logarithmic scale (Bergstra & Bengio 2012), or uniform if the least is 0.
-
-    Raises ValueError as `grid` does.
-    """
-    least = len(grid(space, kind)) and min(count, 1)
-    if least < 1:
-        raise ValueError(f"a random search needs at least one trial, not {count}")
-    rng, trials = np.random.default_rng(seed), []
-    for _ in range(count):
-        config, lists = space[int(rng.integers(len(space)))]
-        values = {}
-        for name, choices in lists.items():
-            low, high = min(choices), max(choices)
-            values[name] = rng.uniform(low, high) if low == 0 else math.exp(rng.uniform(math.log(low), math.log(high)))
-        trials.append((config, kind(**values)))
-    return trials
-
-
-def checked(space: Space) -> Space:
-    """The space. Raises ValueError for values that no hyper-parameter can have."""
-    for _, lists in space:
-        for name, values in lists.items():
-            for value in values:
-                if not 0 <= value < float("inf"):
-                    raise ValueError(f"{name} {value} cannot be searched: it must be a finite number of 0 or more")
-    return space
-
-
-def ranked(trials: Sequence[Trial], records: Sequence[Mapping[str, Any]]) -> list[Trial]:
-    """The configurations from the lowest validation error up, and then those whose run has diverged."""
-    rank = [(record["diverged"], float(record["valid"])) for record in records]
-    return [trials[i] for i in sorted(range(len(trials)), key=rank.__getitem__)]
 
 
 class Workshop:
@@ -295,19 +236,3 @@ def summary(log: Any, public: bool) -> dict[str, Any]:
     if errors is not None and public:
         figures |= {"test": errors.test, "wrong": np.flatnonzero(errors.test_each)}
     return figures
-
-
-def verdict(mean: float | None, low: float | None, high: float | None, paper: float | None, n: int) -> str:
-    """What error figures in percent allow to be said beside the paper's one run on n examples.
-
-    The paper's own 95 % interval is binomial. Two intervals that overlap do not tell the figures apart.
-    """
-    if mean is None:
-        return "every run diverged"
-    if paper is None:
-        return "no figure in the paper"
-    half = 196 * (paper / 100 * (1 - paper / 100) / n) ** 0.5
-    low, high = (mean, mean) if low is None or high is None else (low, high)
-    if low <= paper + half and high >= paper - half:
-        return "not told apart from the paper's"
-    return f"{'lower' if mean < paper else 'higher'} than the paper's by {abs(mean - paper):.2f}"

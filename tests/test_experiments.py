@@ -21,7 +21,8 @@ from experiments import __main__ as listing
 from experiments import bench, bengio2006, contract
 from experiments.bengio2006 import Config, Hypers
 from experiments.bengio2006_plan import PAPER, Cell, search, trials, wanted
-from experiments.protocol import Unit, Workshop, grid, ranked, sample, verdict
+from experiments.protocol import Unit, Workshop
+from experiments.search import grid, ranked, sample
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = [sys.executable, "-m", "experiments.bengio2006", "--preset", "quick", "--out", "out"]
@@ -347,21 +348,6 @@ def test_an_unreachable_coordinator_is_said_in_seconds():
     with pytest.raises(ValueError, match=r"no coordinator answers at localhost:1 .*; start process 0 there"):
         contract.join("localhost:1", 2, 1, seconds=0.5)
     assert time.monotonic() - start < 10
-
-
-@pytest.mark.parametrize(
-    ("mean", "low", "high", "paper", "words"),
-    [
-        (None, None, None, 1.2, "every run diverged"),
-        (1.3, 1.2, 1.4, None, "no figure"),
-        (1.3, 1.2, 1.4, 1.2, "not told apart"),
-        (1.3, None, None, 1.2, "not told apart"),  # the paper's own interval is 1.2 ± 0.21
-        (1.8, 1.7, 1.9, 1.2, "higher than the paper's by 0.60"),
-        (1.8, 1.7, 1.9, 2.4, "lower than the paper's by 0.60"),
-    ],
-)
-def test_verdicts(mean, low, high, paper, words):
-    assert words in verdict(mean, low, high, paper, 10_000)
 
 
 def test_the_benchmark_prints_what_it_promises(monkeypatch, capsys):

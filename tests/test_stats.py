@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dlx.stats import interval, mcnemar, over_seeds, paired, unpaired
+from dlx.stats import interval, mcnemar, over_seeds, paired, unpaired, verdict
 
 
 @pytest.mark.parametrize("n", [2, 5, 30])
@@ -158,3 +158,18 @@ def test_unpaired_of_two_certainties_is_one(error):
 def test_unpaired_refuses_percentages_and_empty_test_sets(a, b, n):
     with pytest.raises(ValueError, match="fractions"):
         unpaired(a, b, n)
+
+
+@pytest.mark.parametrize(
+    ("mean", "low", "high", "paper", "words"),
+    [
+        (None, None, None, 1.2, "every run diverged"),
+        (1.3, 1.2, 1.4, None, "no figure"),
+        (1.3, 1.2, 1.4, 1.2, "not told apart"),
+        (1.3, None, None, 1.2, "not told apart"),  # the paper's own interval is 1.2 ± 0.21
+        (1.8, 1.7, 1.9, 1.2, "higher than the paper's by 0.60"),
+        (1.8, 1.7, 1.9, 2.4, "lower than the paper's by 0.60"),
+    ],
+)
+def test_verdicts(mean, low, high, paper, words):
+    assert words in verdict(mean, low, high, paper, 10_000)
