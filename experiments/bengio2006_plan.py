@@ -219,25 +219,20 @@ class Outcome(NamedTuple):
 def work(options: Options, shop: Workshop) -> dict[Cell, Outcome]:
     """Search, then train the chosen configurations from fresh seeds, whatever has no record yet and there is time for.
 
-    Cells whose search is not finished are left out.
+    The first seed of every cell comes before the second of any. Cells whose search is not finished are left out.
     """
-    few, most = options.fresh_seeds_today(), options.fresh_seeds()
+    seeds = wanted(options)
     searches: dict[Cell, Search] = {}
-    outcomes: dict[Cell, Outcome] = {}
-    # A table of few seeds first, and the rows of today under it.
-    rounds: list[tuple[Block, int]] = [("paper", min(few, most)), ("modern", few), ("paper", most)]
-    for block, seeds in (*rounds, ("glorot", few), ("denoising", few)):
-        for generation in generations(cells(block, options.preset)):
-            chosen = {cell: search.chosen for cell, search in searches.items()}
-            ready = [cell for cell in generation if parent(cell) is None or parent(cell) in chosen]
-            searches |= search(options, shop, {cell: trials(options, cell, chosen) for cell in ready})
-        finals = {
-            cell: [final_unit(cell, searches[cell].chosen, seed) for seed in range(1, seeds + 1)]
-            for cell in cells(block, options.preset)
-            if cell in searches
-        }
-        outcomes |= {cell: Outcome(searches[cell], trained) for cell, trained in finish(shop, finals).items()}
-    return {cell: outcomes[cell] for cell in wanted(options) if cell in outcomes}
+    for generation in generations(list(seeds)):
+        chosen = {cell: search.chosen for cell, search in searches.items()}
+        ready = [cell for cell in generation if parent(cell) is None or parent(cell) in chosen]
+        searches |= search(options, shop, {cell: trials(options, cell, chosen) for cell in ready})
+    finals = {
+        cell: [final_unit(cell, searches[cell].chosen, seed) for seed in range(1, seeds[cell] + 1)]
+        for cell in seeds
+        if cell in searches
+    }
+    return {cell: Outcome(searches[cell], trained) for cell, trained in finish(shop, finals).items()}
 
 
 def final_unit(cell: Cell, trial: Trial, seed: int) -> Unit:
@@ -278,6 +273,6 @@ def finish(shop: Workshop, units: Mapping[Cell, Sequence[Unit]]) -> dict[Cell, D
 
 
 def generations(cells: Sequence[Cell]) -> list[list[Cell]]:
-    """The cells in two groups: those of Experiment 3 that stand on choices of Experiment 2 come second."""
+    """The cells in two groups: those that take over another's choice come second."""
     late = [cell for cell in cells if parent(cell) in cells]
     return [[cell for cell in cells if cell not in late], late]
