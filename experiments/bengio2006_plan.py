@@ -1,7 +1,7 @@
 """The plan of `experiments.bengio2006`: the cells of its table, what is searched for each, and in what order."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -217,62 +217,75 @@ class Outcome(NamedTuple):
 
 
 def work(options: Options, shop: Workshop) -> dict[Cell, Outcome]:
-    """Search, then train the chosen configurations from fresh seeds, whatever has no record yet and there is time for.
+    """Do whatever has no record yet and there is time for; what has been done then, by cell."""
+    while True:
+        units, outcomes = plan(options, shop.finished)
+        if not shop.advance(units):
+            return outcomes
 
-    The first seed of every cell comes before the second of any. Cells whose search is not finished are left out.
+
+Finished = Callable[[Unit], dict[str, Any] | None]
+"""The record of a unit, if there is one."""
+
+
+def plan(options: Options, finished: Finished) -> tuple[list[Unit], dict[Cell, Outcome]]:
+    """What is to be done as far as the records tell by now, in order, and what has been done of it by cell.
+
+    All that can be searched comes first. Then the chosen configurations are trained from fresh seeds: from the first
+    seed in every cell, from the second in every cell, and so on. Cells whose search is not finished have no outcome.
     """
-    seeds = wanted(options)
-    searches: dict[Cell, Search] = {}
-    for generation in generations(list(seeds)):
-        chosen = {cell: search.chosen for cell, search in searches.items()}
-        ready = [cell for cell in generation if parent(cell) is None or parent(cell) in chosen]
-        searches |= search(options, shop, {cell: trials(options, cell, chosen) for cell in ready})
-    finals = {
-        cell: [final_unit(cell, searches[cell].chosen, seed) for seed in range(1, seeds[cell] + 1)]
-        for cell in seeds
-        if cell in searches
-    }
-    return {cell: Outcome(searches[cell], trained) for cell, trained in finish(shop, finals).items()}
+    searching: list[Unit] = []
+    outcomes: dict[Cell, Outcome] = {}
+    training: dict[Cell, list[Unit]] = {}
+    for cell, seeds in wanted(options).items():
+        before = parent(cell)
+        if before is not None and before not in outcomes:
+            continue
+        chosen = {other: outcome.search.chosen for other, outcome in outcomes.items()}
+        units, found = search(options, cell, trials(options, cell, chosen), finished)
+        searching += units
+        if found:
+            training[cell] = [final_unit(cell, found.chosen, seed) for seed in range(1, seeds + 1)]
+            outcomes[cell] = Outcome(found, done(training[cell], finished))
+    in_turn = itertools.chain(*itertools.zip_longest(*training.values()))
+    return [*searching, *filter(None, in_turn)], outcomes
+
+
+def search(options: Options, cell: Cell, trials: list[Trial], finished: Finished) -> tuple[list[Unit], Search | None]:
+    """The units that try every configuration, or by successive halving each one briefly and the better half at length.
+
+    With them the finished search, once it is so.
+    """
+
+    def attempt(trials: Sequence[Trial]) -> list[Unit]:
+        return [tuning_unit(f"search/{cell.name}", trial, 0) for trial in trials]
+
+    if len(trials) == 1:
+        return [], Search([], [], trials[0])
+    tried: list[Trial] = []
+    units: list[Unit] = []
+    if options.halving:
+        tried = [(replace(config, epochs=-(-config.epochs // 4)), hypers) for config, hypers in trials]
+        units = attempt(tried)
+        brief = done(units, finished)
+        if len(brief) < len(units):
+            return units, None
+        order = ranked(trials, [record for _, record in brief])
+        trials = order[: -(-len(order) // 2)]
+    units += attempt(trials)
+    records = done(units, finished)
+    if len(records) < len(units):
+        return units, None
+    best, *_ = ranked(trials, [record for _, record in records[len(tried) :]])
+    return units, Search(tried + trials, records, best)
+
+
+def done(units: Sequence[Unit], finished: Finished) -> Done:
+    """Those of the units that are finished, with their records."""
+    return [(unit, record) for unit in units if (record := finished(unit))]
 
 
 def final_unit(cell: Cell, trial: Trial, seed: int) -> Unit:
     """A run of the table. The figure of filters shows the first ones of Experiment 2."""
     drawn = seed == 1 and cell.experiment == 2 and cell.initializer == "fan"
     return tuning_unit(f"final/{cell.name}", trial, seed, keeps=drawn)
-
-
-def search(options: Options, shop: Workshop, given: Mapping[Cell, list[Trial]]) -> dict[Cell, Search]:
-    """Try every configuration of every cell, or by successive halving each one briefly and the better half at length.
-
-    Cells for which the time did not suffice are left out.
-    """
-
-    def attempt(trials: Mapping[Cell, list[Trial]]) -> dict[Cell, Done]:
-        units = {cell: [tuning_unit(f"search/{cell.name}", trial, 0) for trial in trials[cell]] for cell in trials}
-        return {cell: done for cell, done in finish(shop, units).items() if len(done) == len(units[cell])}
-
-    searches = {cell: Search([], [], *trials) for cell, trials in given.items() if len(trials) == 1}
-    given = {cell: trials for cell, trials in given.items() if cell not in searches}
-    before: dict[Cell, tuple[list[Trial], Done]] = {cell: ([], []) for cell in given}
-    if options.halving:
-        brief = {cell: [(replace(c, epochs=-(-c.epochs // 4)), h) for c, h in given[cell]] for cell in given}
-        before = {cell: (brief[cell], done) for cell, done in attempt(brief).items()}
-        orders = {cell: ranked(given[cell], [record for _, record in before[cell][1]]) for cell in before}
-        given = {cell: order[: -(-len(order) // 2)] for cell, order in orders.items()}
-    for cell, done in attempt(given).items():
-        best, *_ = ranked(given[cell], [record for _, record in done])
-        searches[cell] = Search(before[cell][0] + given[cell], before[cell][1] + done, best)
-    return searches
-
-
-def finish(shop: Workshop, units: Mapping[Cell, Sequence[Unit]]) -> dict[Cell, Done]:
-    """Do the units of all cells, the first of each before the second; of each the finished ones and their records."""
-    in_turn = itertools.zip_longest(*units.values())
-    shop.do([unit for units in in_turn for unit in units if unit])
-    return {cell: [(unit, r) for unit in group if (r := shop.finished(unit))] for cell, group in units.items()}
-
-
-def generations(cells: Sequence[Cell]) -> list[list[Cell]]:
-    """The cells in two groups: those that take over another's choice come second."""
-    late = [cell for cell in cells if parent(cell) in cells]
-    return [[cell for cell in cells if cell not in late], late]

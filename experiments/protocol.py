@@ -80,36 +80,39 @@ class Workshop:
         self.surroundings = {**provenance(), "data": origin}
         self._shapes: dict[tuple, Any] = {}
         self._said: set[tuple[Any, int]] = set()
-        self._done: set[str] = set()
+        self._records: dict[str, dict[str, Any]] = {}
+        self._waiting = False
         self.procedure = cache(procedure)
         self.program = cache(lambda config, devices: Sweep(self.procedure(config), devices, options.devices_per_run))
 
     def finished(self, unit: Unit) -> dict[str, Any] | None:
         """The record of the unit if there is one."""
-        return agree(lambda: self.store.load(unit.name))
+        if unit.name not in self._records and (record := agree(lambda: self.store.load(unit.name))):
+            self._records[unit.name] = record
+        return self._records.get(unit.name)
 
-    def do(self, units: Sequence[Unit]) -> None:
-        """Make the records that are missing, and those of the units that these start from, while there is time.
+    def advance(self, units: Sequence[Unit]) -> bool:
+        """Make some of the records that are missing, of these units or of what they start from; False if none is, or
+        if the time is up.
 
-        Other processes that do so in the same folder share the work.
+        Other processes that do so in the same folder share the work; if they are at all that is left, wait a moment.
         """
-        waiting = False
-        while (missing := self._missing(units)) and agree(lambda: time.monotonic() < self.deadline):
-            self.progress.plan({unit.name: self.cost(unit) for unit in missing})
-            taken = self._take([unit for unit in missing if unit.start not in missing])
-            if taken:
-                self._work(taken)
-            elif not waiting:
-                self.progress.say("other processes are at what is left; waiting for them")
-            waiting = not taken
-            time.sleep(waiting)
+        missing = self._missing(units)
+        if not missing or not agree(lambda: time.monotonic() < self.deadline):
+            return False
+        self.progress.plan({unit.name: self.cost(unit) for unit in missing})
+        taken = self._take([unit for unit in missing if unit.start not in missing])
+        if taken:
+            self._work(taken)
+        elif not self._waiting:
+            self.progress.say("other processes are at what is left; waiting for them")
+        self._waiting = not taken
+        time.sleep(self._waiting)
+        return True
 
     def _missing(self, units: Sequence[Unit]) -> dict[Unit, None]:
         """Those that have no record, each after those without one that it stands on."""
-        unknown = [unit for unit in dict.fromkeys(units) if unit.name not in self._done]
-        absent = agree(lambda: [self.store.load(unit.name) is None for unit in unknown])
-        self._done |= {unit.name for unit, gone in zip(unknown, absent, strict=True) if not gone}
-        missing = [unit for unit, gone in zip(unknown, absent, strict=True) if gone]
+        missing = [unit for unit in dict.fromkeys(units) if not self.finished(unit)]
         starts = self._missing([unit.start for unit in missing if unit.start]) if missing else {}
         return dict.fromkeys(link for unit in missing for link in unit.lineage if link == unit or link in starts)
 

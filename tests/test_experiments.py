@@ -20,7 +20,7 @@ from scipy import stats
 from experiments import __main__ as listing
 from experiments import bench, bengio2006, contract
 from experiments.bengio2006 import Config, Hypers
-from experiments.bengio2006_plan import PAPER, Cell, search, trials, wanted
+from experiments.bengio2006_plan import PAPER, Cell, plan, search, trials, wanted
 from experiments.protocol import Unit, Workshop
 from experiments.search import grid, ranked, sample
 
@@ -291,19 +291,6 @@ def test_the_converged_are_ranked_by_validation_error_before_the_diverged():
     assert ranked(tried, records) == [tried[2], tried[0], tried[1]]
 
 
-class Pretence:
-    """A workshop whose runs have as validation error their rate, for few epochs and for many."""
-
-    def __init__(self):
-        self.units = []
-
-    def do(self, units):
-        self.units += units
-
-    def finished(self, unit):
-        return {"diverged": False, "valid": unit.hypers.rate}
-
-
 def test_rows_of_the_paper_that_are_compared_have_equal_searches():
     options = bengio2006.Options(preset="paper")
     deep = [row for experiment, row in PAPER if experiment == 2 and row != "shallow"]
@@ -321,26 +308,44 @@ def test_what_a_row_of_ours_takes_over():
     assert masked == [(replace(CONFIG, row="denoising"), Hypers(1.4, 0.2, v)) for v in (0.1, 0.25, 0.4)]
     other = trials(options, before._replace(initializer="glorot"), {before: one})
     assert other == [(replace(one[0], initializer="glorot"), one[1])]
-    shop = Pretence()
-    found = search(options, shop, {before: other})[before]
+    units, found = search(options, before, other, lambda unit: pytest.fail("there is nothing to compare"))
     assert found.chosen == other[0]
-    assert not shop.units
+    assert not units
+
+
+def as_good_as_its_rate(unit):
+    return {"diverged": False, "valid": unit.hypers.rate}
 
 
 def test_successive_halving_trains_the_better_half_to_the_end():
     cell, options = Cell(2, "deep"), bengio2006.Options(halving=True)
     given = [(replace(CONFIG, epochs=10), Hypers(rate)) for rate in (0.5, 0.2, 0.4)]
-    shop = Pretence()
-    found = search(options, shop, {cell: given})[cell]
-    assert [(unit.config.epochs, unit.hypers.rate) for unit in shop.units] == [
-        (3, 0.5),
-        (3, 0.2),
-        (3, 0.4),
-        (10, 0.2),
-        (10, 0.4),
-    ]
+    brief = [(3, 0.5), (3, 0.2), (3, 0.4)]
+    units, found = search(options, cell, given, lambda unit: None)
+    assert [(unit.config.epochs, unit.hypers.rate) for unit in units] == brief
+    assert found is None
+    units, found = search(options, cell, given, as_good_as_its_rate)
+    assert [(unit.config.epochs, unit.hypers.rate) for unit in units] == [*brief, (10, 0.2), (10, 0.4)]
     assert found.chosen == given[1]
     assert len(found.trials) == len(found.tried) == 5
+
+
+def test_the_plan_follows_from_what_is_finished():
+    """Told that whatever was planned is finished, it plans more until every cell has its seeds."""
+    options = bengio2006.Options(preset="paper", seeds=4, seeds_today=2)
+    finished, before = set(), None
+    while len(finished) != before:
+        before = len(finished)
+        units, outcomes = plan(options, lambda unit: as_good_as_its_rate(unit) if unit.name in finished else None)
+        fresh = [unit for unit in units if unit.name not in finished]
+        kinds = [unit.group.startswith("final/") for unit in fresh]
+        assert kinds == sorted(kinds), "what can be searched comes first"
+        seeds = [unit.seed for unit in fresh if unit.group.startswith("final/")]
+        assert seeds == sorted(seeds), "seed by seed"
+        finished |= {unit.name for unit in units}
+    assert {cell: len(outcome.trained) for cell, outcome in outcomes.items()} == wanted(options)
+    searches = [outcome.search for outcome in outcomes.values() if outcome.search.tried]
+    assert all(search.chosen[1].rate == min(h.rate for _, h in search.trials) for search in searches)
 
 
 def test_an_unreachable_coordinator_is_said_in_seconds():
