@@ -334,15 +334,19 @@ def test_the_plan_follows_from_what_is_finished():
     """Told that whatever was planned is finished, it plans more until every cell has its seeds."""
     options = bengio2006.Options(preset="paper", seeds=4, seeds_today=2)
     finished, before = set(), None
+
+    def record(unit):
+        return as_good_as_its_rate(unit) if unit.name in finished else None
+
     while len(finished) != before:
         before = len(finished)
-        units, outcomes = plan(options, lambda unit: as_good_as_its_rate(unit) if unit.name in finished else None)
+        units, outcomes = plan(options, record)
         fresh = [unit for unit in units if unit.name not in finished]
         kinds = [unit.group.startswith("final/") for unit in fresh]
         assert kinds == sorted(kinds), "what can be searched comes first"
         seeds = [unit.seed for unit in fresh if unit.group.startswith("final/")]
         assert seeds == sorted(seeds), "seed by seed"
-        finished |= {unit.name for unit in units}
+        finished.update(unit.name for unit in units)
     assert {cell: len(outcome.trained) for cell, outcome in outcomes.items()} == wanted(options)
     searches = [outcome.search for outcome in outcomes.values() if outcome.search.tried]
     assert all(search.chosen[1].rate == min(h.rate for _, h in search.trials) for search in searches)
