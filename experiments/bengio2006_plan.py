@@ -82,10 +82,10 @@ def space(options: Options, cell: Cell, chosen: Mapping[Cell, Trial]) -> Space:
     config = replace(config, widths=(*config.widths[:-1], TOP))
     if options.preset == "quick":
         return [(config, {**same, "rate": (0.5, 2.0), **asked})]
-    rates = {20: (0.3, 0.6, 1.0, 1.4, 2.0), 100: (0.8, 1.6, 2.4, 3.2, 4.0)}[config.batch_size]
+    rates = {20: (0.3, 0.6, 1.0), 100: (0.8, 1.6, 2.4)}[config.batch_size]
     return [  # a narrow top layer makes validation errors jump for long
         (replace(config, **PATIENT), {**same, "rate": rates[1:], **asked}),
-        (replace(config, **BRIEF), {**same, "rate": rates[:3], **asked}),
+        (replace(config, **BRIEF), {**same, "rate": rates, **asked}),
     ]
 
 
@@ -231,24 +231,27 @@ Finished = Callable[[Unit], dict[str, Any] | None]
 def plan(options: Options, finished: Finished) -> tuple[list[Unit], dict[Cell, Outcome]]:
     """What is to be done as far as the records tell by now, in order, and what has been done of it by cell.
 
-    All that can be searched comes first. Then the chosen configurations are trained from fresh seeds: from the first
-    seed in every cell, from the second in every cell, and so on. Cells whose search is not finished have no outcome.
+    In each block all that can be searched comes first. Then the chosen configurations are trained from fresh seeds:
+    from the first seed in every cell, from the second in every cell, and so on. Cells whose search is not finished
+    have no outcome.
     """
-    searching: list[Unit] = []
+    units: list[Unit] = []
     outcomes: dict[Cell, Outcome] = {}
-    training: dict[Cell, list[Unit]] = {}
-    for cell, seeds in wanted(options).items():
-        before = parent(cell)
-        if before is not None and before not in outcomes:
-            continue
-        chosen = {other: outcome.search.chosen for other, outcome in outcomes.items()}
-        units, found = search(options, cell, trials(options, cell, chosen), finished)
-        searching += units
-        if found:
-            training[cell] = [final_unit(cell, found.chosen, seed) for seed in range(1, seeds + 1)]
-            outcomes[cell] = Outcome(found, done(training[cell], finished))
-    in_turn = itertools.chain(*itertools.zip_longest(*training.values()))
-    return [*searching, *filter(None, in_turn)], outcomes
+    for block in get_args(Block):
+        training: list[list[Unit]] = []
+        for cell in cells(block, options.preset):
+            before = parent(cell)
+            if before is not None and before not in outcomes:
+                continue
+            chosen = {other: outcome.search.chosen for other, outcome in outcomes.items()}
+            tried, found = search(options, cell, trials(options, cell, chosen), finished)
+            units += tried
+            if found:
+                seeds = range(1, wanted(options)[cell] + 1)
+                training.append([final_unit(cell, found.chosen, seed) for seed in seeds])
+                outcomes[cell] = Outcome(found, done(training[-1], finished))
+        units += filter(None, itertools.chain(*itertools.zip_longest(*training)))
+    return units, outcomes
 
 
 def search(options: Options, cell: Cell, trials: list[Trial], finished: Finished) -> tuple[list[Unit], Search | None]:

@@ -117,20 +117,22 @@ class Workshop:
         return dict.fromkeys(link for unit in missing for link in unit.lineage if link == unit or link in starts)
 
     def _take(self, ready: Sequence[Unit]) -> list[Unit]:
-        """As many units of one program as are trained at once, which are this process's until `_work` is done."""
-        groups: dict[Any, list[Unit]] = {}
-        for unit in ready:
-            groups.setdefault((unit.config, unit.start is None), []).append(unit)
+        """The first unit that this process gets, and of the others of its program as many as are trained at once.
 
-        def claimed(group: Sequence[Unit], count: int) -> list[int]:
-            claims = (i for i, unit in enumerate(group) if self.store.claim(unit.name))
-            # another process may have finished it since it was found to be missing
-            return list(itertools.islice((i for i in claims if self.store.load(group[i].name) is None), count))
+        No other process gets them before `_work` is done.
+        """
 
-        for group in groups.values():
-            count = min(len(group), self._lanes(len(group)) * self._program(group).groups(len(group)))
-            if places := agree(lambda group=group, count=count: claimed(group, count)):
-                return [group[i] for i in places]
+        def program(unit: Unit) -> tuple[Any, bool]:
+            return unit.config, unit.start is None
+
+        def mine(unit: Unit) -> bool:  # another process may have finished it since it was found to be missing
+            return agree(lambda: self.store.claim(unit.name) and self.store.load(unit.name) is None)
+
+        for i, first in enumerate(ready):
+            if mine(first):
+                alike = [unit for unit in ready[i:] if program(unit) == program(first)]
+                count = self._lanes(len(alike)) * self._program(alike).groups(len(alike))
+                return list(itertools.islice(filter(mine, alike), count))
         return []
 
     def _kept(self, unit: Unit | None) -> Any:

@@ -12,15 +12,17 @@ import tarfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from dlx.store import Store
 from experiments import __main__ as listing
 from experiments import bench, bengio2006, contract
 from experiments.bengio2006 import Config, Hypers
-from experiments.bengio2006_plan import PAPER, Cell, plan, search, trials, wanted
+from experiments.bengio2006_plan import PAPER, Block, Cell, cells, plan, search, trials, wanted
 from experiments.protocol import Unit, Workshop
 from experiments.search import grid, ranked, sample
 
@@ -187,6 +189,20 @@ def test_the_same_command_again_does_nothing_twice(finished, monkeypatch):
     assert (folder / "results.json").read_bytes() == results
 
 
+def test_a_process_takes_the_first_unit_that_no_other_has_and_those_like_it(tmp_path, monkeypatch):
+    other = replace(CONFIG, k=2)
+    units = [Unit("group", config, Hypers(0.1), seed) for seed in range(4) for config in (CONFIG, other)]
+    store = Store(tmp_path)
+    shop = Workshop(bengio2006.Options(), store, bengio2006.procedure, None, {}, None, None)
+    assert shop._take(units) == units[0:3:2], "as many as there are devices"
+    taken = {unit.name for unit in units[:2]}
+    monkeypatch.setattr(Store, "claim", lambda _, name: name not in taken)
+    assert shop._take(units) == units[2:5:2]
+    store.save(units[2].name, {})
+    assert shop._take(units) == units[3:6:2]
+    assert shop._take(units[:2]) == []
+
+
 @pytest.fixture
 def call(monkeypatch, capsys, tmp_path_factory):
     """Run the command in this process and an empty folder; its exit status and what it said on stderr."""
@@ -297,7 +313,7 @@ def test_rows_of_the_paper_that_are_compared_have_equal_searches():
     firsts = {row: trials(options, Cell(2, row), {}) for row in deep}
     later = [trials(options, Cell(3, row), {Cell(2, row): firsts[row][0]}) for row in deep]
     assert {len(tried) for tried in firsts.values()} == {14}
-    assert {len(tried) for tried in later} == {7}
+    assert {len(tried) for tried in later} == {5}
     assert {config.widths[-1] for tried in later for config, _ in tried} == {20}
 
 
@@ -342,10 +358,10 @@ def test_the_plan_follows_from_what_is_finished():
         before = len(finished)
         units, outcomes = plan(options, record)
         fresh = [unit for unit in units if unit.name not in finished]
-        kinds = [unit.group.startswith("final/") for unit in fresh]
-        assert kinds == sorted(kinds), "what can be searched comes first"
-        seeds = [unit.seed for unit in fresh if unit.group.startswith("final/")]
-        assert seeds == sorted(seeds), "seed by seed"
+        for block in get_args(Block):
+            names = {cell.name for cell in cells(block)}
+            seeds = [unit.seed for unit in fresh if unit.group.split("/", 1)[1] in names]
+            assert seeds == sorted(seeds), "the search, which has seed 0, and then seed by seed"
         finished.update(unit.name for unit in units)
     assert {cell: len(outcome.trained) for cell, outcome in outcomes.items()} == wanted(options)
     searches = [outcome.search for outcome in outcomes.values() if outcome.search.tried]
