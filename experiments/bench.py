@@ -6,7 +6,8 @@
 A step on n examples counts as 6 n FLOPs a connection (2 forward, 4 backward), the field's convention; `executed` leaves
 out the gradient for the net's input, which is never computed. A step of an auto-associator or of CD-1 counts 10 n. The
 peak is the best single-precision product of two 4096 x 4096 matrices by NumPy in the same process. Seconds are of an
-epoch on 50 000 digits, from the difference of three epochs and one, the fastest of several. Run it on a machine that does nothing else.
+epoch on 50 000 digits, from the difference of three epochs and one, each the fastest of several. Run it on a machine
+that does nothing else.
 """
 
 import itertools
@@ -32,7 +33,7 @@ from experiments.contract import use_every_core
 VISIBLE, CLASSES = 784, 10
 WIDTHS = (500, 500, 500)
 EXAMPLES = 50_000
-REPEATS = 7
+REPEATS = 4
 """Times that each of the two is run in turn; the fastest counts."""
 
 Stages = Callable[[int], Stage]
