@@ -10,7 +10,8 @@ from dlx.store import Store, to_json
 from dlx.types import Data
 from experiments import contract
 from experiments.bengio2006 import TITLES, Modern, Options
-from experiments.bengio2006_plan import EXPERIMENTS, Cell, Outcome
+from experiments.bengio2006_plan import Outcome
+from experiments.bengio2006_space import EXPERIMENTS, Cell
 from experiments.bengio2006_table import Runs, claims, gather, paired_tests, searched, table_rows, title, unfinished
 
 SHOWN = 6
@@ -174,9 +175,9 @@ TRIALS = (
     "found the best epoch, too, and a tie goes to patience. Last, two configurations with as much patience were added "
     "for every deep row of Experiment 2: in a finished table one seed of the row with supervised pre-training, which "
     "had a test error of 2.10, had stopped after 5 epochs at a validation error of 2.57 %; so this was not blind. "
-    "In Experiment 3 the largest rate was chosen for every deep row. Larger ones, tried once with as much patience, had "
-    "lower validation errors in each; neither those runs nor fresh seeds of them are among the records, and the table "
-    "stands on the choice before."
+    "In Experiment 3 the largest rate was chosen for every deep row. Larger ones, tried once with as much patience, "
+    "had lower validation errors in each; neither those runs nor fresh seeds of them are among the records, and the "
+    "table stands on the choice before."
 )
 
 

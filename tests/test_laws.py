@@ -23,7 +23,8 @@ from dlx.stage import chain, evaluate, focus, scratch
 from dlx.train import each, fit, gradient
 from dlx.types import Split
 from experiments.bengio2006 import Config, Hypers, Options, network, procedure, stages, tuning_unit
-from experiments.bengio2006_plan import Cell, wanted
+from experiments.bengio2006_plan import wanted
+from experiments.bengio2006_space import Cell
 
 ROOT = Path(__file__).parents[1]
 VISIBLE = 64
