@@ -50,7 +50,7 @@ def protocol() -> list[tuple[str, str, str]]:
         (
             "search",
             "on validation; extent not given",
-            "on validation: 14 configurations a row (shallow 18), then 5 in Experiment 3 (shallow 11). The denoising "
+            "on validation: 14 configurations a row (shallow 18), then 7 in Experiment 3 (shallow 11). The denoising "
             "row takes over the auto-associator's and searches the masking; from Glorot's initialisation all is taken "
             "over",
         ),
@@ -175,9 +175,9 @@ TRIALS = (
     "found the best epoch, too, and a tie goes to patience. Last, two configurations with as much patience were added "
     "for every deep row of Experiment 2: in a finished table one seed of the row with supervised pre-training, which "
     "had a test error of 2.10, had stopped after 5 epochs at a validation error of 2.57 %; so this was not blind. "
-    "In Experiment 3 the largest rate was chosen for every deep row. Larger ones, tried once with as much patience, "
-    "had lower validation errors in each; neither those runs nor fresh seeds of them are among the records, and the "
-    "table stands on the choice before."
+    "In Experiment 3 the largest rate was then the choice of every deep row, in a finished table of ten seeds with test "
+    "errors of 1.61 (DBN), 1.71 (auto-associator) and 1.80 (supervised, and deep without pre-training): two larger "
+    "rates were added for each, with patience, which was not blind either."
 )
 
 

@@ -80,10 +80,10 @@ def space(options: Options, cell: Cell, chosen: Mapping[Cell, Trial]) -> Space:
     config = replace(config, widths=(*config.widths[:-1], TOP))
     if options.preset == "quick":
         return [(config, {**same, "rate": (0.5, 2.0), **asked})]
-    rates = {20: (0.3, 0.6, 1.0), 100: (0.8, 1.6, 2.4)}[config.batch_size]
+    rates = {20: (0.3, 0.6, 1.0, 1.4, 2.0), 100: (0.8, 1.6, 2.4, 3.2, 4.0)}[config.batch_size]
     return [  # a narrow top layer makes validation errors jump for long
         (replace(config, **PATIENT), {**same, "rate": rates[1:], **asked}),
-        (replace(config, **BRIEF), {**same, "rate": rates, **asked}),
+        (replace(config, **BRIEF), {**same, "rate": rates[:3], **asked}),
     ]
 
 
