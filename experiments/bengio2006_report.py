@@ -176,8 +176,8 @@ TRIALS = (
     "for every deep row of Experiment 2: in a finished table one seed of the row with supervised pre-training, which "
     "had a test error of 2.10, had stopped after 5 epochs at a validation error of 2.57 %; so this was not blind. "
     "In Experiment 3 the largest rate was then the choice of every deep row, in a finished table of ten seeds with "
-    "test errors of 1.61 (DBN), 1.71 (auto-associator) and 1.80 (supervised, and deep without pre-training): two larger "
-    "rates were added for each, with patience, which was not blind either."
+    "test errors of 1.61 (DBN), 1.71 (auto-associator) and 1.80 (supervised, and deep without pre-training): two "
+    "larger rates were added for each, with patience, which was not blind either."
 )
 
 
