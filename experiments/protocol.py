@@ -83,7 +83,11 @@ class Workshop:
         self._records: dict[str, dict[str, Any]] = {}
         self._waiting = False
         self.procedure = cache(procedure)
-        self.program = cache(lambda config, devices: Sweep(self.procedure(config), devices, options.devices_per_run))
+        self.program = cache(
+            lambda config, devices: Sweep(
+                self.procedure(config), devices, options.devices_per_run, options.runs_at_once
+            )
+        )
 
     def finished(self, unit: Unit) -> dict[str, Any] | None:
         """The record of the unit if there is one."""
@@ -131,7 +135,8 @@ class Workshop:
         for i, first in enumerate(ready):
             if mine(first):
                 alike = [unit for unit in ready[i:] if program(unit) == program(first)]
-                count = self._lanes(len(alike)) * self._program(alike).groups(len(alike))
+                program_of_all = self._program(alike)
+                count = program_of_all.lanes(len(alike)) * program_of_all.groups(len(alike))
                 return list(itertools.islice(filter(mine, alike), count))
         return []
 
@@ -167,10 +172,6 @@ class Workshop:
         asked = self.options.devices if jax.process_count() == 1 else None
         devices = None if asked is None else min(asked, len(group) * self.options.devices_per_run)
         return self.program(group[0].config, devices)
-
-    def _lanes(self, runs: int) -> int:
-        """How many of so many runs each device is to train at once, if its memory holds them."""
-        return self.options.runs_at_once or (1 if jax.default_backend() == "cpu" else runs)
 
     def _fit(self, group: Sequence[Unit]) -> tuple[Sequence[Unit], tuple[Any, Any]]:
         """The first units of the group, as many as the devices' memory holds at once, and the inputs of their runs."""

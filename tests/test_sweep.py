@@ -33,17 +33,18 @@ def run(key, hypers, data):
     return stage(key_train, init(key_init, NET, 64), data)
 
 
-SWEPT, ALONE = Sweep(run), jax.jit(run)
+SWEPT, PAIRS, ALONE = Sweep(run), Sweep(run, at_once=2), jax.jit(run)
 
 
 def batch(seeds):
     return jax.vmap(jax.random.key)(seeds), Rate(0.1 + 0.6 * seeds)
 
 
-@pytest.mark.parametrize("runs", [1, 4, 3], ids=["fewer than devices", "even", "a last round made up"])
-def test_every_run_gives_what_it_gives_alone(data, runs):
+@pytest.mark.parametrize("swept", [SWEPT, PAIRS], ids=["in turn", "in pairs"])
+@pytest.mark.parametrize("runs", [1, 4, 7], ids=["fewer than devices", "even", "a last round made up"])
+def test_every_run_gives_what_it_gives_alone(data, swept, runs):
     keys, hypers = batch(jnp.arange(runs))
-    found, close = SWEPT(keys, hypers, data), partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)
+    found, close = swept(keys, hypers, data), partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)
     for i in range(runs):
         alone = ALONE(keys[i], Rate(hypers.rate[i]), data)
         jax.tree.map(close, jax.tree.map(lambda leaf, i=i: leaf[i], found), alone)
@@ -61,9 +62,10 @@ def test_a_second_call_does_not_trace_again(data):
 
 
 def test_memory_grows_with_the_runs_of_a_device_and_the_budget_is_positive(data):
-    two, four = (SWEPT.memory(*batch(jnp.arange(runs)), data) for runs in (2, 4))
+    two, four = (PAIRS.memory(*batch(jnp.arange(runs)), data) for runs in (2, 4))
     parameters = 4 * (64 * 4 + 4 + 64 + 4 * 10 + 10)
     assert four - two > 2 * parameters * (4 - 2) / jax.device_count()
+    assert SWEPT.memory(*batch(jnp.arange(4)), data) < four
     assert 0 < budget() < 2**50
 
 
