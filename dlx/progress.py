@@ -90,6 +90,7 @@ class Progress:
         self._stream = _Steady(sys.stderr if stream is None else stream)
         self._lock, self._live = threading.Lock(), None
         self._finished: dict[str, float] = {}
+        self._others = 0.0
         self._names: tuple[str, ...] = ()
         self._latest: tuple[_Report, int, float] | None = None
         self._start = self._unit_start = self._printed = clock()
@@ -114,8 +115,14 @@ class Progress:
             self._live = None
 
     def plan(self, units: Mapping[str, float]) -> None:
-        """Announce the units ahead and their costs, instead of those announced before."""
+        """Announce the units ahead and their costs, instead of those announced before.
+
+        What is no longer announced after a unit was begun has been done by others, who are taken to go on so.
+        """
         with self._lock:
+            if self._names or self._finished:
+                known = {*units, *self._finished, *self._names}
+                self._others += sum(cost for name, cost in self._units.items() if name not in known)
             self._units = {name: self._units[name] for name in (*self._finished, *self._names)} | dict(units)
 
     def say(self, text: str) -> None:
@@ -152,18 +159,19 @@ class Progress:
         """Seconds until all is done; None before a unit is.
 
         Time is taken to be proportional to cost, at the rate of the units finished, or at the rate up to now
-        if the current unit takes longer than that.
+        if the current unit takes longer than that. Others take as much of what is ahead as they took up to now.
         """
         finished = sum(self._finished.values())
         spent = sum(self._units[name] for name in self._finished)
         ahead = sum(cost for name, cost in self._units.items() if name not in self._finished)
         if not self._finished or spent <= 0:
             return None
+        share = spent / (spent + self._others)
         if not self._names:
-            return finished / spent * ahead
+            return share * finished / spent * ahead
         cost, elapsed = sum(self._units[name] for name in self._names), self._clock() - self._unit_start
         rate = max(finished / spent, (finished + elapsed) / (spent + cost))
-        return rate * (ahead - cost) + max(rate * cost - elapsed, 0.0)
+        return share * rate * (ahead - cost) + max(rate * cost - elapsed, 0.0)
 
     def _update(self, report: _Report, epoch: int, score: float) -> None:
         with self._lock:

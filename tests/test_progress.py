@@ -82,6 +82,23 @@ def test_time_left_follows_the_costs(clock, stream):
         assert progress.left() == 0
 
 
+def test_what_others_do_is_not_waited_for(clock, stream):
+    names = "abcdefgh"
+    with Progress(dict.fromkeys(names, 1.0), clock=clock, stream=stream) as progress:
+        progress.unit("a")
+        clock.now += 10
+        progress.done()
+        assert progress.left() == pytest.approx(70)
+        progress.plan(dict.fromkeys("cdefgh", 1.0))  # b was done elsewhere meanwhile
+        assert progress.left() == pytest.approx(30)
+        progress.unit("c")
+        assert progress.left() == pytest.approx(10 + 25)
+        clock.now += 10
+        progress.done()
+        progress.plan(dict.fromkeys("efgh", 1.0))
+        assert progress.left() == pytest.approx(20)
+
+
 def test_lines_are_rare_and_one_ends_each_unit(clock, stream):
     with Progress({"a": 1.0, "b": 1.0}, clock=clock, stream=stream) as progress:
         report = progress.report("finetune", epochs=30)
