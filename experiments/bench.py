@@ -63,7 +63,7 @@ class Case(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """Runs trained side by side: seconds an epoch of 50 000 for all of them, seconds to compile, bytes a device."""
+    """Runs of one program: seconds an epoch of 50 000 for all of them, seconds to compile, bytes a device."""
 
     epoch: float
     compile: float
@@ -120,8 +120,10 @@ def random_data(examples: int) -> Data:
     return Data(split(examples), split(100), split(100))
 
 
-def timing(case: Case, runs: int, data: Data, devices: int | None = None, per_run: int = 1) -> Timing:
-    """Time `runs` runs of a case, side by side on the devices."""
+def timing(
+    case: Case, runs: int, data: Data, devices: int | None = None, per_run: int = 1, at_once: int | None = None
+) -> Timing:
+    """Time `runs` runs of a case on the devices."""
 
     def run(epochs: int) -> Run:
         def from_fresh(key, given, data):
@@ -131,7 +133,7 @@ def timing(case: Case, runs: int, data: Data, devices: int | None = None, per_ru
         return from_fresh
 
     arguments = jax.vmap(jax.random.key)(jnp.arange(runs)), np.zeros(runs, np.float32), data
-    short, long = (Sweep(run(epochs), devices, per_run) for epochs in (1, 3))
+    short, long = (Sweep(run(epochs), devices, per_run, at_once) for epochs in (1, 3))
     compiling = seconds(lambda: long.memory(*arguments))
     rounds = [[seconds(lambda s=sweep: s(*arguments)) for sweep in (short, long)] for _ in range(REPEATS)]
     one, three = map(min, zip(*rounds, strict=True))
@@ -174,6 +176,7 @@ def measure(options: Options) -> dict[str, Any]:
         "alone": [row(case, 1, devices=1) for case in cases()],
         "sweep": [row(case, 4) for case in cases()],
         "seeds": [row(finetuning(WIDTHS, 100), n) for n in options.seeds],
+        "at_once": [{"at_once": n, **row(finetuning(WIDTHS, 20), 4 * everywhere, at_once=n)} for n in (1, 2, 4)],
         "shapes": [{"widths": "-".join(map(str, w)), **row(finetuning(w, 100), everywhere)} for w in shapes],
         "devices": [{"devices": n, **row(finetuning(WIDTHS, 100), 8, devices=n)} for n in counts],
         "devices_a_run": [
@@ -186,6 +189,7 @@ TABLES = {
     "alone": "One run on one device",
     "sweep": "A sweep of four runs on all devices",
     "seeds": "Cost of more seeds",
+    "at_once": "Four runs a device, so many at once (vmap)",
     "shapes": "Cost of width and depth, a run a device",
     "devices": "Eight runs on more devices",
     "devices_a_run": "One run of 1000-1000-1000 shared out over more devices",
@@ -203,7 +207,7 @@ def main() -> None:
         print(to_json({**found, **provenance()}, indent=1))
         return
     for name, title in TABLES.items():
-        first = [key for key in found[name][0] if key in ("widths", "devices")]
+        first = [key for key in found[name][0] if key in ("widths", "devices", "at_once")]
         header = [*first, "case", "runs", "GFLOP/s", "of peak", "executed", "s a run", "s to compile", "GB a device"]
         body = [
             [

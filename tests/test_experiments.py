@@ -397,7 +397,7 @@ def test_the_benchmark_prints_what_it_promises(monkeypatch, capsys):
     assert all(title in text for title in bench.TABLES.values())
 
 
-def test_the_benchmark_times_runs_side_by_side():
+def test_the_benchmark_times_runs():
     case = bench.finetuning((4,), batch=20)
     time = bench.timing(case, 2, bench.random_data(200))
     assert np.isfinite(time.epoch)
