@@ -30,8 +30,8 @@ class Sweep:
 
     Uses so many `devices` (None: all), `per_run` of them for each run. A last round of devices that the runs do not
     fill is made up by copies, which are thrown away; on one host a run alone is not copied. Each device trains its own
-    runs, `at_once` of them side by side by vmap (None: on a CPU one, whose caches hold the weights of few; elsewhere
-    all), and then the next. On many hosts every process makes the same call, and gets every result.
+    runs, `at_once` of them side by side by vmap (None: on a CPU one, which is faster there; elsewhere all), and then
+    the next. On many hosts every process makes the same call, and gets every result.
 
     Raises ValueError, when made, if there are not so many devices, `per_run` does not divide them, or there are devices
     of other hosts that are not to be used; when called, if there are fewer runs than devices asked for.
@@ -101,7 +101,7 @@ class Sweep:
             def one(each):
                 return self.run(jax.random.wrap_key_data(each[0]), each[1], data)
 
-            lanes = self.lanes(len(words))  # vmap of one run is up to 40 % slower than the run
+            lanes = self.lanes(len(words))  # on a CPU even vmap of one run is slower than the run
             return jax.lax.map(one, (words, given), batch_size=lanes if lanes > 1 else None)
 
         # The axis `data` stays automatic: the compiler puts the sums over it where they are needed.
