@@ -96,6 +96,8 @@ class Grid(NamedTuple):
     pretrain_rates: tuple[float, ...] = (0.0,)
     epochs: int = BRIEF["epochs"]
     patience: int = BRIEF["patience"]
+    longer: int = 1
+    """Times the epochs of greedy training that the row has elsewhere."""
 
 
 _UNSUPERVISED = Grid(500, 100, (0.8, 1.6, 2.4), (0.05, 0.1, 0.2))
@@ -104,22 +106,25 @@ GRIDS: dict[Row, list[Grid]] = {
         Grid(500, 100, (1.6, 2.4), (0.1,), **PATIENT),
         _UNSUPERVISED,
         Grid(750, 100, (2.4,), (0.1,)),
-        Grid(750, 20, (0.5, 0.9), (0.1,)),
+        Grid(750, 20, (0.3, 0.5, 0.9), (0.1,)),
+        Grid(750, 20, (0.5,), (0.1,), longer=2),
     ],
     "autoassociator": [
         Grid(500, 100, (1.6, 2.4), (0.2,), **PATIENT),
         _UNSUPERVISED,
-        Grid(750, 20, (0.6, 1.0, 1.4), (0.2,)),
+        Grid(750, 20, (0.6, 1.0, 1.4, 2.0), (0.2,)),
+        Grid(750, 20, (1.4,), (0.2,), longer=2),
     ],
     "supervised": [
-        Grid(500, 100, (1.6, 2.4), (0.3,), **PATIENT),
+        Grid(500, 100, (1.6, 2.4, 3.2), (0.3,), **PATIENT),
+        Grid(500, 100, (2.4,), (0.3,), **PATIENT, longer=2),
         Grid(500, 100, (0.8, 1.6, 2.4), (0.1, 0.3, 0.9)),
         Grid(750, 20, (0.3, 0.6, 1.0), (0.3,)),
     ],
     "deep": [
         Grid(500, 100, (0.8, 1.4), **PATIENT),
         Grid(500, 100, (0.4, 0.8, 1.2, 1.4, 1.6, 1.8, 2.0, 2.4, 2.8)),
-        Grid(750, 20, (0.3, 0.6, 1.0)),
+        Grid(750, 20, (0.3, 0.6, 1.0, 1.4, 2.0)),
     ],
     "shallow": [
         *(Grid(width, 100, (0.8, 1.6, 2.4)) for width in (500, 750, 1000)),
@@ -148,7 +153,14 @@ def own_space(preset: str, cell: Cell) -> Space:
     pretrain_epochs = {"shallow": 0, "deep": 0, "supervised": 5}.get(cell.row, 15)
     return [
         (
-            Config(cell.row, (part.width,) * depth, pretrain_epochs, part.epochs, part.patience, part.batch_size),
+            Config(
+                cell.row,
+                (part.width,) * depth,
+                pretrain_epochs * part.longer,
+                part.epochs,
+                part.patience,
+                part.batch_size,
+            ),
             {"rate": part.rates, "pretrain_rate": part.pretrain_rates},
         )
         for part in GRIDS[cell.row]
