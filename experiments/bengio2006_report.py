@@ -10,8 +10,8 @@ from dlx.store import Store, to_json
 from dlx.types import Data
 from experiments import contract
 from experiments.bengio2006 import TITLES, Modern, Options
-from experiments.bengio2006_plan import Outcome
-from experiments.bengio2006_space import EXPERIMENTS, Cell
+from experiments.bengio2006_plan import EXPERIMENTS, Outcome
+from experiments.bengio2006_space import Cell
 from experiments.bengio2006_table import Runs, claims, gather, paired_tests, searched, table_rows, title, unfinished
 
 SHOWN = 6
@@ -165,24 +165,17 @@ TRIALS = (
     "Its ranges were set after trials judged by validation error too, which kept no records: an earlier search of "
     "four configurations a row, and some twenty runs, mostly of the DBN and auto-associator rows, which had that "
     "much more of a search than the others. They decided for P(v | h) instead of samples as the RBM's "
-    "reconstruction and for small minibatches in pre-training. A table of three seeds with 500 units a layer, "
-    "fine-tuned in minibatches of 100, had test errors of 1.52 (DBN) and 1.81 (auto-associator) in Experiment 2. "
-    "After four more trials without records (500 units in minibatches of 20, with a constant rate and, no better, a "
-    "decaying one) three configurations of 750 units a layer were added to the search, for every deep row alike. In "
-    "Experiment 3 the two with more patience were added when the first fresh seeds had stopped after 8 to 12 "
-    "epochs, at validation errors up to 2.2 %; the test errors of these runs, since replaced, had been seen, so "
-    "this addition was not made blindly. With seed 0 they tie with their like of less patience where that had "
-    "found the best epoch, too, and a tie goes to patience. Last, two configurations with as much patience were added "
-    "for every deep row of Experiment 2: in a finished table one seed of the row with supervised pre-training, which "
-    "had a test error of 2.10, had stopped after 5 epochs at a validation error of 2.57 %; so this was not blind. "
-    "In Experiment 3 the largest rate was then the choice of every deep row, in a finished table of ten seeds with "
-    "test errors of 1.61 (DBN), 1.71 (auto-associator) and 1.80 (supervised, and deep without pre-training): two "
-    "larger rates were added for each, with patience, which was not blind either. So it is with the last two "
-    "configurations of every deep row of Experiment 2, where the test errors were 1.36 (DBN), 1.35 (auto-associator), "
-    "1.84 (supervised) and 2.28 (deep): rates beyond the largest, if that was the choice, or the smallest, and twice "
-    "the epochs of greedy training. In Experiment 3 patience 20 of 100 epochs was tried once for every deep row, at "
-    "its last rate but one and outside these records: with pre-training no validation error was lower than the "
-    "choice's; without, it was when that run was ended at its 70th epoch, and fresh seeds were not run."
+    "reconstruction and for small minibatches in pre-training. The search then grew five times, by as much for every "
+    "deep row, and never blindly: the test errors of finished tables, since replaced, had been seen. In this order it "
+    "got 750 units a layer, after four trials without records (500 units in minibatches of 20, the rate constant or, "
+    "no better, decaying); more patience in Experiment 3, where fresh seeds had stopped early at high validation "
+    "errors; as much patience in Experiment 2, where one of the row with supervised pre-training had; two larger "
+    "rates in Experiment 3, where the largest was every deep row's choice; and in Experiment 2 rates beyond the "
+    "largest, if that was the choice, or the smallest, and twice the epochs of greedy training. With seed 0 more "
+    "patience may tie with less that had found the best epoch, too, and a tie goes to patience. In Experiment 3 "
+    "patience 20 of 100 epochs was tried once for every deep row, at its last rate but one and outside these records: "
+    "with pre-training no validation error was lower than the choice's; without, it was when that run was ended at "
+    "its 70th epoch, and fresh seeds were not run."
 )
 
 

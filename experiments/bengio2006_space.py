@@ -7,20 +7,6 @@ from typing import Any, Literal, NamedTuple, get_args
 from experiments.bengio2006 import Config, Hypers, Modern, Options, Pretraining, Row
 from experiments.search import Space, Trial, grid, sample
 
-# Train, valid and test error in percent; the test figures are consistent across sources (A), the others are not (B).
-PAPER: dict[tuple[int, Row], tuple[float, float, float]] = {
-    (2, "dbn"): (0, 1.2, 1.2),
-    (2, "autoassociator"): (0, 1.4, 1.4),
-    (2, "supervised"): (0, 1.7, 2.0),
-    (2, "deep"): (0.004, 2.1, 2.4),
-    (2, "shallow"): (0.004, 1.8, 1.9),
-    (3, "dbn"): (0, 1.5, 1.5),
-    (3, "autoassociator"): (0, 1.4, 1.6),
-    (3, "supervised"): (0, 1.8, 1.9),
-    (3, "deep"): (0.59, 2.1, 2.2),
-    (3, "shallow"): (3.6, 4.7, 5.0),
-}
-EXPERIMENTS = (2, 3)
 TOP = 20
 """Units of the top hidden layer in Experiment 3."""
 MASKING = (0.1, 0.25, 0.4)

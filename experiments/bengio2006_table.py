@@ -10,8 +10,8 @@ import numpy as np
 from dlx.stats import interval, over_seeds, paired, verdict
 from dlx.store import Store
 from experiments.bengio2006 import FILTERS, TITLES, Options
-from experiments.bengio2006_plan import Outcome, cells, wanted
-from experiments.bengio2006_space import EXPERIMENTS, PAPER, Cell
+from experiments.bengio2006_plan import EXPERIMENTS, PAPER, Outcome, cells, wanted
+from experiments.bengio2006_space import Cell
 from experiments.protocol import Unit
 
 SPLITS = ("train", "valid", "test")

@@ -135,8 +135,8 @@ class Workshop:
         for i, first in enumerate(ready):
             if mine(first):
                 alike = [unit for unit in ready[i:] if program(unit) == program(first)]
-                program_of_all = self._program(alike)
-                count = program_of_all.lanes(len(alike)) * program_of_all.groups(len(alike))
+                sweep = self._program(alike)
+                count = sweep.lanes(len(alike)) * sweep.groups(len(alike))
                 return list(itertools.islice(filter(mine, alike), count))
         return []
 

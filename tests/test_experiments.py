@@ -22,8 +22,8 @@ from dlx.store import Store
 from experiments import __main__ as listing
 from experiments import bench, bengio2006, contract
 from experiments.bengio2006 import Config, Hypers
-from experiments.bengio2006_plan import Block, cells, plan, search, wanted
-from experiments.bengio2006_space import PAPER, Cell, trials
+from experiments.bengio2006_plan import PAPER, Block, cells, plan, search, wanted
+from experiments.bengio2006_space import Cell, trials
 from experiments.protocol import Unit, Workshop
 from experiments.search import grid, ranked, sample
 
