@@ -22,8 +22,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dlx import greedy, report
+from dlx import greedy
 from dlx.nets.mlp import MLP, init
+from dlx.show import tables
 from dlx.store import provenance, to_json
 from dlx.sweep import Run, Sweep
 from dlx.types import Data, Split, Stage
@@ -223,7 +224,7 @@ def main() -> None:
             ]
             for r in found[name]
         ]
-        report.terminal(title, header, body)
+        tables.terminal(title, header, body)
     print(f"sgemm peak {found['sgemm_gflops']:.0f} GFLOP/s; one run peaks at {found['row_memory_gb']:.2f} GB")
 
 

@@ -32,7 +32,7 @@ from dlx.nets.layer import INITIALIZERS
 from dlx.nets.mlp import MLP, hidden, init, logits
 from dlx.nets.rectified import Dropout, Rectified
 from dlx.optim import adam, max_norm
-from dlx.progress import Progress
+from dlx.show.progress import Progress
 from dlx.stage import chain, evaluate
 from dlx.store import Store, open_store
 from dlx.sweep import Run

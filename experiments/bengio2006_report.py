@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
-from dlx import events, report
-from dlx import figures as plots
-from dlx.html import page
+from dlx.show import events, tables
+from dlx.show import figures as plots
+from dlx.show.html import page
 from dlx.store import Store, to_json
 from dlx.types import Data
 from experiments import contract
@@ -65,7 +65,7 @@ def row_table(rows: list[dict[str, Any]], experiment: int) -> list[list[str]]:
     for train, valid, test in zip(here[::3], here[1::3], here[2::3], strict=True):
         known = train["paper"] is not None
         paper = " / ".join(f"{r['paper']:g}" for r in (train, valid, test)) if known else "–"
-        ours = [report.percent(r["mean"], r["low"], r["high"]) for r in (train, valid, test)]
+        ours = [tables.percent(r["mean"], r["low"], r["high"]) for r in (train, valid, test)]
         n = f"{test['n']}" + (f" ({test['diverged']} diverged)" if test["diverged"] else "")
         table.append([test["title"], paper, *ours, n, test["verdict"]])
     return table
@@ -92,7 +92,7 @@ def search_table(entries: list[dict[str, Any]]) -> str:
         valid = "diverged" if entry["valid error %"] is None else f"{entry['valid error %']:.2f}"
         numbers = ["–" if entry[name] is None else f"{entry[name]:g}" for name in names]
         body.append([entry["cell"], entry["widths"], *numbers, valid, "chosen" if entry["chosen"] else ""])
-    return report.markdown(header, body)
+    return tables.markdown(header, body)
 
 
 def matrices(tests: list[dict[str, Any]]) -> list[str]:
@@ -115,7 +115,7 @@ def matrix(tests: list[dict[str, Any]]) -> str:
         return "" if value is None else f"{value:.2g}"
 
     short, places = [name.split("/")[1] for name in names], range(len(names))
-    return report.markdown(["p", *short], [[short[i], *(entry(i, j) for j in places)] for i in places])
+    return tables.markdown(["p", *short], [[short[i], *(entry(i, j) for j in places)] for i in places])
 
 
 def markdown(options: Options, results: Mapping[str, Any], images: Iterable[str]) -> str:
@@ -132,7 +132,7 @@ def markdown(options: Options, results: Mapping[str, Any], images: Iterable[str]
         f"fingerprint {data['fingerprint'][:16]}. Errors in percent; ± is half the 95 % interval of the mean over "
         "n seeds. The paper's test figures are consistent across sources; its train and valid figures come from one "
         f"secondary source. Rows marked as ours are not in the paper.{note}",
-        *(f"## Experiment {e}\n\n{report.markdown(HEADER, row_table(rows, e))}" for e in there),
+        *(f"## Experiment {e}\n\n{tables.markdown(HEADER, row_table(rows, e))}" for e in there),
         "\n".join(f"- {line}" for line in (*claims(rows, tests), *unfinished(options, rows))),
         shown["bars.png"],
         "## Paired tests\n\nSeed s of one row against seed s of the other. Below the diagonal, exact McNemar tests on "
@@ -150,7 +150,7 @@ def markdown(options: Options, results: Mapping[str, Any], images: Iterable[str]
     ]
     if options.preset == "paper":
         parts.append(TRIALS)
-        parts.append(f"## Protocol\n\n{report.markdown(['', 'paper', 'here'], protocol())}")
+        parts.append(f"## Protocol\n\n{tables.markdown(['', 'paper', 'here'], protocol())}")
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
@@ -208,7 +208,7 @@ def publish(options: Options, origin: dict, store: Store, outcomes: Mapping[Cell
     if options.tensorboard:
         events.write(store.folder / "tensorboard", event_curves(outcomes))
     for experiment in sorted({cell.experiment for cell in found}):
-        report.terminal(f"Experiment {experiment} on {origin['name']}", HEADER, row_table(rows, experiment))
+        tables.terminal(f"Experiment {experiment} on {origin['name']}", HEADER, row_table(rows, experiment))
     print(f"report: {store.folder / 'report.html'}")
 
 

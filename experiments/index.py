@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from dlx import html, report
+from dlx.show import html, tables
 
 METRIC = "test error %"
 _CONTENT = {"experiment": str, "command": str, "seconds": (int, float), "data": dict, "rows": list}
@@ -52,14 +52,14 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
         [
             row["row"],
             "–" if row["paper"] is None else f"{row['paper']:g}",
-            report.percent(row["mean"], row["low"], row["high"]),
+            tables.percent(row["mean"], row["low"], row["high"]),
             f"{row['n']}",
             row["verdict"],
         ]
         for row in rows
         if row["metric"] == METRIC
     ]
-    return report.markdown(["row", "paper %", METRIC, "n", "verdict"], body) if body else ""
+    return tables.markdown(["row", "paper %", METRIC, "n", "verdict"], body) if body else ""
 
 
 def section(content: Mapping[str, Any], title: str, folder: str, picture: bool) -> str:

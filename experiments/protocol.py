@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
-from dlx.progress import Progress
+from dlx.show.progress import Progress
 from dlx.store import Store, provenance, to_json
 from dlx.sweep import Run, Sweep
 from dlx.train import Curve

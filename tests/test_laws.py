@@ -294,11 +294,7 @@ BESIDE = {
     "optim": {"types"},
     "store": {"types"},
     "stats": set(),
-    "progress": set(),
-    "report": set(),
-    "figures": {"report"},
-    "html": set(),
-    "events": set(),
+    "show": set(),
 }
 
 

@@ -8,8 +8,8 @@ import pytest
 from matplotlib.patches import Rectangle
 from PIL import Image, ImageColor
 
-from dlx import figures, report
-from dlx.figures import Bar, Point
+from dlx.show import figures, tables
+from dlx.show.figures import Bar, Point
 
 
 def parse(source: str) -> list[list[str]]:
@@ -49,11 +49,11 @@ def test_markdown_is_read_back_as_it_was_written():
         ["||", "\\\\|\\", "12.0"],
         ["**bold**", "[link](a_b)", "–"],
     ]
-    assert parse(report.markdown(header, rows)) == [header, *rows]
+    assert parse(tables.markdown(header, rows)) == [header, *rows]
 
 
 def test_markdown_lines_up_and_puts_numbers_to_the_right():
-    lines = report.markdown(["row", "error"], [["dbn", "1.2"], ["shallow", "10.25"]]).splitlines()
+    lines = tables.markdown(["row", "error"], [["dbn", "1.2"], ["shallow", "10.25"]]).splitlines()
     assert lines == [
         "| row     | error |",
         "| ------- | ----: |",
@@ -62,7 +62,7 @@ def test_markdown_lines_up_and_puts_numbers_to_the_right():
     ]
 
 
-@pytest.mark.parametrize("show", [report.markdown, lambda *table: report.terminal("", *table)])
+@pytest.mark.parametrize("show", [tables.markdown, lambda *table: tables.terminal("", *table)])
 def test_tables_refuse_a_row_of_another_length(show):
     with pytest.raises(ValueError, match="argument"):
         show(["a", "b"], [["1"]])
@@ -71,7 +71,7 @@ def test_tables_refuse_a_row_of_another_length(show):
 def test_terminal_shows_every_character_away_from_a_terminal(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     verdict = "as the paper says [bold]" * 20
-    report.terminal("A [title]", ["row", "verdict"], [["dbn", verdict], ["deep", "short"]])
+    tables.terminal("A [title]", ["row", "verdict"], [["dbn", verdict], ["deep", "short"]])
     out = capsys.readouterr().out
     assert verdict in out
     assert "A [title]" in out
@@ -88,7 +88,7 @@ def test_terminal_shows_every_character_away_from_a_terminal(capsys, monkeypatch
     ],
 )
 def test_percent(values, text):
-    assert report.percent(*values) == text
+    assert tables.percent(*values) == text
 
 
 def test_curves_have_a_panel_an_experiment_and_a_line_a_row():

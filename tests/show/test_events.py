@@ -5,7 +5,7 @@ import sys
 import pytest
 from tensorboardX.proto.event_pb2 import Event
 
-from dlx import events
+from dlx.show import events
 
 
 def crc32c(data: bytes) -> int:

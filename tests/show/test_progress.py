@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from dlx.progress import Progress
+from dlx.show.progress import Progress
 
 
 class Clock:

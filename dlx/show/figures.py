@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from dlx.report import percent
+from dlx.show.tables import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

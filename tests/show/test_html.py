@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from dlx import html, report
+from dlx.show import html, tables
 from experiments import __main__ as command
 from experiments import index
 
@@ -52,7 +52,7 @@ Some `code`, **strong** and <b onclick="x()">raw</b> text.<br>Next line. `<br>`
 
 ## The row's table
 
-{report.markdown(["row", "error %"], [["deep | net", "1.31 ± 0.04"], ["two<br>lines", "–"]])}
+{tables.markdown(["row", "error %"], [["deep | net", "1.31 ± 0.04"], ["two<br>lines", "–"]])}
 - [absolute](https://example.org/a), [inside](#the-rows-table), [beside](report.html), [bad](javascript:alert)
 
 ## The row's table
