@@ -1,0 +1,84 @@
+"""Standard output and standard error that never fail: what only draws never costs a result."""
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, TextIO
+
+Stream = io.TextIOBase | TextIO
+
+
+class SteadyStream(io.TextIOBase):
+    """A text stream over another one. Nothing that goes wrong with the other stream is raised.
+
+    A character that the encoding lacks is written as "?". After the first failed write (the reader has gone, the
+    device is full, the stream is closed) this stream stays silent, and what the other one still holds is thrown away.
+    """
+
+    def __init__(self, stream: Stream):
+        self._stream, self._open = stream, True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @property
+    def encoding(self) -> str:
+        """The encoding of the other stream, or UTF-8 if it has none."""
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+    def write(self, text: str) -> int:
+        """Write the text as far as the stream can take it; return the length of the text."""
+        known = text.encode(self.encoding, "replace").decode(self.encoding)
+        self._attempt(lambda: self._stream.write(known))
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand on what the stream holds, if its reader is still there."""
+        self._attempt(self._stream.flush)
+
+    def isatty(self) -> bool:
+        """Is this a terminal that still takes text?"""
+        return bool(self._attempt(self._stream.isatty))
+
+    def fileno(self) -> int:
+        """The file descriptor of the other stream. Raises OSError if it has none."""
+        return self._stream.fileno()
+
+    def writable(self) -> bool:
+        """True."""
+        return True
+
+    def _attempt(self, action: Callable[[], Any]) -> Any:
+        if self._open:
+            try:
+                return action()
+            except (OSError, ValueError):  # ValueError: this process closed the stream itself
+                self._open = False
+                self._empty()
+        return None
+
+    def _empty(self) -> None:
+        # Python flushes its buffers when it ends. It must be able to, or it tells of an error.
+        with contextlib.suppress(OSError, ValueError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._stream.fileno())
+            os.close(null)
+
+
+def steady() -> None:
+    """Make stdout and stderr of this process steady streams; a second call changes nothing.
+
+    From then on neither a closed pipe, nor a full device, nor a closed descriptor, nor a character that the encoding
+    lacks raises an error or changes the exit status.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if not isinstance(stream, SteadyStream):
+            setattr(sys, name, SteadyStream(_null() if stream is None else stream))
+
+
+def _null() -> TextIO:
+    # The new descriptor is the lowest that is free: the closed one, which no data file can then be given by chance.
+    return open(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8", closefd=False)
