@@ -4,7 +4,8 @@ Errors are fractions (0.012 is 1.2 %; only `verdict` takes percent), p-values ar
 first use.
 
 Sources: Student, Biometrika 6 (1908); McNemar, Psychometrika 12 (1947); for twice the median of p-values
-Rüger, Metrika 25 (1978), and Vovk & Wang, Biometrika 107 (2020), on merging them in general.
+Rüger, Metrika 25 (1978), and Vovk & Wang, Biometrika 107 (2020), on merging them in general; Holm, Scandinavian
+Journal of Statistics 6 (1979), on several tests at once.
 """
 
 import math
@@ -71,21 +72,42 @@ def paired(wrong_a: ArrayLike, wrong_b: ArrayLike) -> float:
 def over_seeds(errors_a: ArrayLike, errors_b: ArrayLike) -> float | None:
     """P-value that a and b err equally often on average over seeds: Student's paired t-test, seed s against seed s.
 
-    The errors are [seeds], on one test set, and it is for this set alone that the answer holds. None for a single seed.
+    The errors are [seeds], on one test set, and it is for this set alone that the answer holds. None for a single seed,
+    and where the differences are the same for every seed: without variance the test does not exist.
     Raises ValueError if the shapes differ or an error is not finite.
     """
     from scipy import stats
 
-    a, b = np.asarray(errors_a, np.float64), np.asarray(errors_b, np.float64)
-    if a.shape != b.shape:
-        raise ValueError(f"shapes {a.shape} and {b.shape}: give two equal ones of 1 dimension(s)")
-    mean, low, _, n = interval(a - b)
-    if low is None:
+    difference, largest = _differences(errors_a, errors_b)
+    mean, low, _, n = interval(difference)
+    if low is None or np.ptp(difference) <= 1e-12 * largest:  # subtraction rounds, so equal differences may vary a bit
         return None
-    deviation = float((a - b).std(ddof=1)) / math.sqrt(n)
-    if deviation == 0:
-        return float(mean == 0)
+    deviation = float(difference.std(ddof=1)) / math.sqrt(n)
     return 2 * float(stats.t.sf(abs(mean) / deviation, n - 1))
+
+
+def paired_interval(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Interval:
+    """Student's interval of the mean of a - b, seed s against seed s, in the unit of the values.
+
+    Both are [seeds]. Raises ValueError if the shapes differ, a value is not finite, or as `interval`.
+    """
+    return interval(_differences(a, b)[0], level)
+
+
+def holm(p_values: ArrayLike) -> list[float]:
+    """Holm's step-down adjusted p-values [m], in the order of those given, at most 1.
+
+    The i-th smallest of m p-values, i from 1, becomes the largest of (m - j + 1) p_(j) over j ≤ i. To reject what is
+    at most α keeps the probability of any wrong rejection at most α, however the tests depend.
+    Raises ValueError if a p-value is not between 0 and 1, or they are no vector.
+    """
+    p = np.asarray(p_values, np.float64)
+    if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"give a vector of p-values between 0 and 1, not {p_values}")
+    order = np.argsort(p)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.maximum.accumulate(np.arange(p.size, 0, -1) * p[order])
+    return np.minimum(adjusted, 1).tolist()
 
 
 def unpaired(error_a: float, error_b: float, n: int) -> float:
@@ -126,6 +148,14 @@ def _paired(wrong_a: ArrayLike, wrong_b: ArrayLike, ndim: int) -> tuple[np.ndarr
     if a.dtype != bool or b.dtype != bool:
         raise ValueError(f"dtypes {a.dtype} and {b.dtype}: give booleans, prediction != label")
     return a, b
+
+
+def _differences(a: ArrayLike, b: ArrayLike) -> tuple[np.ndarray, float]:
+    """a - b, and the largest absolute value in either."""
+    x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if x.shape != y.shape:
+        raise ValueError(f"shapes {x.shape} and {y.shape}: give two equal ones of 1 dimension(s)")
+    return x - y, max(np.abs(x).max(initial=0), np.abs(y).max(initial=0))
 
 
 def _mcnemar(a: np.ndarray, b: np.ndarray) -> float:

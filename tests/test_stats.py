@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dlx.stats import interval, mcnemar, over_seeds, paired, unpaired, verdict
+from dlx.stats import holm, interval, mcnemar, over_seeds, paired, paired_interval, unpaired, verdict
 
 
 @pytest.mark.parametrize("n", [2, 5, 30])
@@ -125,18 +125,88 @@ def test_over_seeds_agrees_with_scipy(n):
     assert over_seeds(a, b) == pytest.approx(stats.ttest_rel(a, b).pvalue)
 
 
-def test_over_seeds_without_spread():
-    assert over_seeds([0.01, 0.02], [0.01, 0.02]) == 1
-    assert over_seeds([0.25, 0.5], [0.5, 0.75]) == 0
-    assert over_seeds([0.01], [0.02]) is None
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ([0.01], [0.02]),
+        ([0.01, 0.02], [0.01, 0.02]),
+        ([0.25, 0.5], [0.5, 0.75]),
+        ([0.01, 0.02], [0.02, 0.03]),  # the differences are equal but for rounding
+        ([0.1] * 3, [0.0] * 3),  # the mean of three times 0.1 is not 0.1
+        ([0.0] * 3, [0.0] * 3),
+    ],
+)
+def test_over_seeds_has_no_p_value_where_the_differences_have_no_variance(a, b):
+    assert over_seeds(a, b) is None
+    assert over_seeds(b, a) is None
+
+
+def test_over_seeds_tells_one_wrong_digit_of_ten_thousand_from_rounding():
+    a, b = [0.0136, 0.0136, 0.0137], [0.0, 0.0, 0.0]
+    assert over_seeds(a, b) == pytest.approx(stats.ttest_rel(a, b).pvalue)
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_paired_interval_agrees_with_scipy(level):
+    a, b = np.random.default_rng(3).normal([0.012, 0.014], [0.001, 0.003], (6, 2)).T
+    found, test = paired_interval(a, b, level), stats.ttest_rel(a, b)
+    assert (found.low, found.high) == pytest.approx(tuple(test.confidence_interval(level)))
+    assert found.mean == pytest.approx(a.mean() - b.mean())
+    assert found.n == 6
+
+
+def test_paired_interval_has_a_level_of_95_percent_and_no_bounds_for_a_single_seed():
+    a, b = [0.5, 0.25, 1.0], [0.25, 0.5, 0.25]
+    assert paired_interval(a, b) == paired_interval(a, b, 0.95)
+    assert paired_interval([0.5], [0.75]) == (-0.25, None, None, 1)
 
 
 @pytest.mark.parametrize(
     ("a", "b", "said"), [([0.1], [0.1, 0.2], "shapes"), ([math.nan, 0], [0, 0], "non-finite"), ([], [], "at least one")]
 )
-def test_over_seeds_refuses_what_is_not_paired(a, b, said):
+@pytest.mark.parametrize("compare", [over_seeds, paired_interval])
+def test_comparisons_over_seeds_refuse_what_is_not_paired(compare, a, b, said):
     with pytest.raises(ValueError, match=said):
-        over_seeds(a, b)
+        compare(a, b)
+
+
+@pytest.mark.parametrize(
+    ("p_values", "adjusted"),
+    [
+        ([], []),
+        ([0.03], [0.03]),
+        # Sorted 0.01, 0.015, 0.02, 0.3 times 4, 3, 2, 1: 0.04, 0.045, 0.04, 0.3; no value is below the one before it.
+        ([0.02, 0.3, 0.01, 0.015], [0.045, 0.3, 0.04, 0.045]),
+        ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]),  # the example of Wikipedia, "Holm-Bonferroni method"
+        ([0.6, 0.01, 0.7], [1.0, 0.03, 1.0]),
+        ([0.02, 0.02, 0.02], [0.06, 0.06, 0.06]),
+        ([0.0, 1.0], [0.0, 1.0]),
+    ],
+)
+def test_holm_agrees_with_the_procedure_done_by_hand(p_values, adjusted):
+    found = holm(p_values)
+    assert found == pytest.approx(adjusted)
+    assert all(type(p) is float for p in found)
+
+
+@pytest.mark.parametrize("level", [0.01, 0.05, 0.2])
+def test_holm_rejects_what_the_step_down_rule_rejects(level):
+    """Holm 1979: go from the smallest p-value up; stop at the first that is above level / (how many are left)."""
+    rng = np.random.default_rng(4)
+    for _ in range(50):
+        p_values = (rng.random(7) ** 4).tolist()
+        rejected = set()
+        for step, i in enumerate(sorted(range(7), key=p_values.__getitem__)):
+            if p_values[i] > level / (7 - step):
+                break
+            rejected.add(i)
+        assert {i for i, p in enumerate(holm(p_values)) if p <= level} == rejected
+
+
+@pytest.mark.parametrize("p_values", [[0.1, math.nan], [-0.1], [0.2, 1.1], [[0.1, 0.2]]])
+def test_holm_refuses_what_is_no_vector_of_p_values(p_values):
+    with pytest.raises(ValueError, match="p-values"):
+        holm(p_values)
 
 
 @pytest.mark.parametrize(("a", "b", "n"), [(120, 140, 10000), (12, 30, 500), (7, 7, 60)])
@@ -164,12 +234,40 @@ def test_unpaired_refuses_percentages_and_empty_test_sets(a, b, n):
     ("mean", "low", "high", "paper", "words"),
     [
         (None, None, None, 1.2, "every run diverged"),
-        (1.3, 1.2, 1.4, None, "no figure"),
-        (1.3, 1.2, 1.4, 1.2, "not told apart"),
-        (1.3, None, None, 1.2, "not told apart"),  # the paper's own interval is 1.2 ± 0.21
+        (None, None, None, None, "every run diverged"),
+        (1.3, 1.2, 1.4, None, "no figure in the paper"),
+        (1.3, 1.2, 1.4, 1.2, "not told apart from the paper's"),
+        (1.3, None, None, 1.2, "not told apart from the paper's"),  # the paper's own interval is 1.2 ± 0.21
         (1.8, 1.7, 1.9, 1.2, "higher than the paper's by 0.60"),
         (1.8, 1.7, 1.9, 2.4, "lower than the paper's by 0.60"),
+        (0.5, 0.5, 0.5, 0.0, "higher than the paper's by 0.50"),  # an error of 0 has no interval
+        (0.0, 0.0, 0.0, 0.0, "not told apart from the paper's"),
     ],
 )
 def test_verdicts(mean, low, high, paper, words):
-    assert words in verdict(mean, low, high, paper, 10_000)
+    assert verdict(mean, low, high, paper, 10_000) == words
+
+
+@pytest.mark.parametrize("spread", [None, 0.3])
+@pytest.mark.parametrize("side", ["lower", "higher"])
+@pytest.mark.parametrize(("paper", "n"), [(1.2, 10_000), (5.0, 500)])
+def test_a_verdict_changes_where_the_interval_meets_the_papers_binomial_one(paper, n, side, spread):
+    deviation = 100 * stats.binom.std(n, paper / 100) / n
+    papers_low, papers_high = stats.norm.interval(0.95, paper, deviation)
+    border = papers_low if side == "lower" else papers_high
+    outward = -1 if side == "lower" else 1
+    for step, told_apart in ((-1e-3, False), (1e-3, True)):
+        mean = border + outward * (step + (spread or 0))
+        bounds = (None, None) if spread is None else (mean - spread, mean + spread)
+        apart = f"{side} than the paper's by {abs(mean - paper):.2f}"
+        assert verdict(mean, *bounds, paper, n) == (apart if told_apart else "not told apart from the paper's")
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.2, 6.0), (1.1, 1.3), (0.2, 1.0), (1.4, 6.0)])
+def test_intervals_that_overlap_in_any_way_are_not_told_apart(low, high):
+    assert verdict((low + high) / 2, low, high, 1.2, 10_000) == "not told apart from the paper's"
+
+
+def test_an_interval_that_is_not_symmetric_is_read_as_it_is():
+    assert verdict(1.6, 1.3, 1.7, 1.2, 10_000) == "not told apart from the paper's"
+    assert verdict(0.8, 0.7, 1.1, 1.2, 10_000) == "not told apart from the paper's"
