@@ -17,16 +17,15 @@ class SteadyStream(io.TextIOBase):
     device is full, the stream is closed) this stream stays silent, and what the other one still holds is thrown away.
     """
 
+    encoding: str = "utf-8"
+    """The encoding of the other stream, or UTF-8 if it has none."""
+
     def __init__(self, stream: Stream):
         self._stream, self._open = stream, True
+        self.encoding = getattr(stream, "encoding", None) or self.encoding
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
-
-    @property
-    def encoding(self) -> str:
-        """The encoding of the other stream, or UTF-8 if it has none."""
-        return getattr(self._stream, "encoding", None) or "utf-8"
 
     def write(self, text: str) -> int:
         """Write the text as far as the stream can take it; return the length of the text."""

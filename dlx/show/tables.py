@@ -1,7 +1,16 @@
-"""Tables that a reader sees, on a terminal and in Markdown. Everything here formats and nothing computes results."""
+"""Tables that a reader sees, on a terminal and in Markdown, and how they show an estimate."""
 
 import math
 from collections.abc import Iterable, Sequence
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+Values = Sequence[float] | Float[np.ndarray | jax.Array, " _n"]
+Bounds = tuple[float | int, float | int]
+UNBOUNDED: Bounds = (-math.inf, math.inf)
+"""The bounds of values that can be any number."""
 
 
 def _numeric(cells: Iterable[str]) -> bool:
@@ -46,8 +55,39 @@ def terminal(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -
     console.print(table)
 
 
-def percent(mean: float | None, low: float | None, high: float | None) -> str:
-    """Percent values as "1.31 ± 0.04", a mean and half the width of its interval; a dash without a mean."""
-    if mean is None or not math.isfinite(mean):
+def shows_interval(values: Values, low: float | None, high: float | None, bounds: Bounds = UNBOUNDED) -> bool:
+    """Does the interval [low, high] of the mean say something? Then a table and a figure show it.
+
+    It does not for fewer than 3 finite values, nor for fewer than 6 if it leaves `bounds`, in which values can lie.
+    """
+    count = int(np.isfinite(values).sum())
+    if count < 3 or low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return False
+    return count > 5 or (bounds[0] <= low and high <= bounds[1])
+
+
+def estimate(
+    values: Values,
+    low: float | None,
+    high: float | None,
+    *,
+    bounds: Bounds = UNBOUNDED,
+    digits: int = 2,
+) -> str:
+    """The mean of a few values as "1.31 ± 0.04", where 0.04 is half the width of its interval [low, high].
+
+    The values themselves are shown, as "74.10, 75.21", where `shows_interval` is false; without an interval, more
+    than 5 values are shown as their mean. Values that are not finite (diverged runs) are left out; an en dash stands
+    for no value. `digits` are those after the decimal point.
+    """
+
+    def write(value: float) -> str:
+        return f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no minus before a zero
+
+    finite = [value for value in map(float, values) if math.isfinite(value)]
+    if not finite:
         return "\N{EN DASH}"
-    return f"{mean:.2f}" if low is None or high is None else f"{mean:.2f} ± {(high - low) / 2:.2f}"
+    mean = math.fsum(finite) / len(finite)
+    if low is not None and high is not None and shows_interval(finite, low, high, bounds):
+        return f"{write(mean)} ± {write((high - low) / 2)}"
+    return write(mean) if len(finite) > 5 else ", ".join(map(write, finite))
