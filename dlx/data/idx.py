@@ -9,12 +9,12 @@ import math
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
-from jaxtyping import Array, UInt8
+from jaxtyping import Array, Integer, Shaped, UInt8
 
 from dlx.types import Split
 
@@ -26,7 +26,6 @@ FILES = (
 )
 """Names of the four files, without `.gz`: images and labels, of the training set and of the test set."""
 
-CLASSES = 10
 MAX_BYTES = 2**26
 """Most bytes that an unpacked file may legally hold; MNIST's largest holds 47 040 016."""
 
@@ -46,9 +45,9 @@ class IdxFile(NamedTuple):
     sha256: str
 
 
-def as_split(x: np.ndarray, y: np.ndarray) -> Split:
-    """Inputs [n, ...] and labels [n] as a Split that stays in NumPy's memory; labels become int32."""
-    return Split(cast(Array, x), cast(Array, y.astype(np.int32)))
+def as_split(x: Shaped[np.ndarray, "n *shape"], y: Integer[np.ndarray, " n"]) -> Split:
+    """Inputs and labels as a Split whose arrays stay in NumPy's memory."""
+    return Split(cast(Array, x), cast(Array, y))
 
 
 def find_file(folder: Path, name: str) -> Path:
@@ -64,37 +63,36 @@ def find_file(folder: Path, name: str) -> Path:
 
 
 def read_split(images: Path, labels: Path) -> tuple[Split, tuple[str, str]]:
-    """Images uint8 [n, height, width] with labels int32 [n] in 0..9, and the sha256 of both unpacked files.
+    """Images uint8 [n, height, width] or [n, height, width, channels], labels uint8 [n], the sha256 of both files.
+
+    The hashes are hex, of the unpacked bytes.
 
     Raises:
         DataError: a file is missing, unreadable or corrupt, or the two do not belong together.
     """
-    x, images_sha256 = read_idx(images, ndim=3)
-    y, labels_sha256 = read_idx(labels, ndim=1)
+    x, images_sha256 = read_idx(images, ndims=(3, 4))
+    y, labels_sha256 = read_idx(labels, ndims=(1,))
     if len(x) != len(y):
         raise DataError(f"{labels}: holds {len(y)} labels, but {images} holds {len(x)} images")
-    if y.max() >= CLASSES:
-        raise DataError(f"{labels}: holds the label {y.max()}; labels are 0 to {CLASSES - 1}")
     return as_split(x, y), (images_sha256, labels_sha256)
 
 
-def read_idx(path: Path, ndim: int) -> IdxFile:
-    """Values of one IDX file of unsigned bytes with `ndim` dimensions; gzipped if its name ends in `.gz`.
+def read_idx(path: Path, ndims: Collection[int]) -> IdxFile:
+    """Values of an IDX file of unsigned bytes, whose number of dimensions is in `ndims`; `.gz` files are unpacked.
 
     Raises:
         DataError: the file is missing, unreadable, corrupt, or larger than `MAX_BYTES` when unpacked.
     """
-    header_bytes = 4 + 4 * ndim
     content, shape = bytearray(), None
     try:
         for chunk in _chunks(path):
             content += chunk
-            if shape is None and len(content) >= header_bytes:
-                shape = _shape(content[:header_bytes], ndim)
-            if shape is not None and len(content) > header_bytes + math.prod(shape):
+            shape = shape or _shape(content, ndims)
+            if shape and len(content) > _header_bytes(len(shape)) + math.prod(shape):
                 raise ValueError(f"holds more bytes than its header's shape {shape} has")
         if shape is None:
             raise ValueError(f"ends after {len(content)} bytes, within its header")
+        header_bytes = _header_bytes(len(shape))
         if len(content) < header_bytes + math.prod(shape):
             raise ValueError(f"ends after {len(content) - header_bytes} values; its header's shape is {shape}")
     except (OSError, ValueError, zlib.error) as fault:
@@ -104,18 +102,27 @@ def read_idx(path: Path, ndim: int) -> IdxFile:
     return IdxFile(values, hashlib.sha256(content).hexdigest())
 
 
-def _shape(header: bytearray, ndim: int) -> tuple[int, ...]:
-    """Sizes that a header claims. ValueError: not a header of `ndim` dimensions, or of no legal size."""
-    zeros, code, claimed_ndim, *shape = struct.unpack(f">HBB{ndim}I", header)
+def _header_bytes(ndim: int) -> int:
+    return 4 + 4 * ndim
+
+
+def _shape(content: bytearray, ndims: Collection[int]) -> tuple[int, ...] | None:
+    """Sizes that the header claims, None if `content` ends within it. ValueError: it is not a legal header."""
+    if len(content) < _header_bytes(0):
+        return None
+    zeros, code, ndim = struct.unpack_from(">HBB", content)
     if zeros != 0:
-        raise ValueError(f"is not an IDX file: its magic number is 0x{header[:4].hex()}")
+        raise ValueError(f"is not an IDX file: its magic number is 0x{content[:4].hex()}")
     if code != UNSIGNED_BYTE:
         raise ValueError(f"has the type code 0x{code:02x}; unsigned bytes have 0x{UNSIGNED_BYTE:02x}")
-    if claimed_ndim != ndim:
-        raise ValueError(f"has {claimed_ndim} dimensions instead of {ndim}")
-    if not 0 < math.prod(shape) <= MAX_BYTES - len(header):
-        raise ValueError(f"claims the shape {tuple(shape)}; legal are 1 to {MAX_BYTES} bytes in all")
-    return tuple(shape)
+    if ndim not in ndims:
+        raise ValueError(f"has {ndim} dimensions instead of {' or '.join(map(str, ndims))}")
+    if len(content) < _header_bytes(ndim):
+        return None
+    shape = struct.unpack_from(f">{ndim}I", content, _header_bytes(0))
+    if not 0 < math.prod(shape) <= MAX_BYTES - _header_bytes(ndim):
+        raise ValueError(f"claims the shape {shape}; legal are 1 to {MAX_BYTES} bytes in all")
+    return shape
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

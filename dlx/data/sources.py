@@ -1,6 +1,7 @@
 """Data sets by name, and where they were found."""
 
 import hashlib
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from dlx.types import Data, Split
 
 MNIST_LIKE = ("mnist", "fashion_mnist", "kmnist")
 NAMES = (*MNIST_LIKE, "digits", "tfds:<name>")
+TEN_CLASSES = 10
+"""Classes of `digits` and of every data set in `MNIST_LIKE`."""
 
 Source = Literal["idx", "tfds", "embedded"]
 Variant = Literal["canonical", "ones-zeroed", "unrecognised", "embedded"]
@@ -38,15 +41,28 @@ class Provenance(NamedTuple):
     fingerprint: str
 
 
+class Dataset(NamedTuple):
+    """Data and what is known of them.
+
+    `shape` is that of one example as loaded, such as (28, 28) or (32, 32, 3). Labels are 0 to `classes` - 1.
+    """
+
+    data: Data
+    origin: Provenance
+    shape: tuple[int, ...]
+    classes: int
+
+
 def load(name: str) -> Data:
-    """The data set `name`, without its provenance; see `read`."""
-    return read(name)[0]
+    """The examples of the data set `name` alone; see `read`."""
+    return read(name).data
 
 
-def read(name: str) -> tuple[Data, Provenance]:
-    """The data set `name`, and its provenance.
+def read(name: str) -> Dataset:
+    """The data set `name`, with its provenance, shape and number of classes.
 
-    The arrays are NumPy's: x uint8 [n, height, width] or [n, height, width, channels], y int32 [n]. Names:
+    The arrays are NumPy's: x uint8 [n, height, width] or [n, height, width, channels], y int32 [n]. An axis for a
+    single channel is left out. Names:
 
     - `mnist`, `fashion_mnist`, `kmnist`: IDX files in `$DLX_DATA_DIR/<name>/`, else prepared in TFDS's folder
       (`$TFDS_DATA_DIR`), else downloaded. 50 000 / 10 000 / 10 000 examples; `valid` is the last sixth of the
@@ -56,20 +72,46 @@ def read(name: str) -> tuple[Data, Provenance]:
       last sixth of `train`.
 
     Raises:
-        DataError: unknown name, corrupt file, or data set not at hand; without a network, within 5 s.
+        DataError: unknown name, corrupt file, images of several sizes, a label outside the classes, or data set not
+            at hand; without a network, within 5 s.
     """
     if name == "digits":
-        return _with_provenance(name, _digits(), "embedded", "embedded")
+        return _dataset(name, _digits(), TEN_CLASSES, "embedded", "embedded", place=name)
     if name in MNIST_LIKE:
         return _mnist_like(name)
     if name.startswith("tfds:"):
-        return _with_provenance(name, _tfds(name.removeprefix("tfds:")), "tfds", "unrecognised")
+        return _tfds(name)
     raise DataError(f"unknown data set {name!r}; known are {', '.join(NAMES)}")
 
 
 def flat(data: Data) -> Data:
-    """The data with each image as one row of pixels: x [n, height * width * channels]."""
-    return Data(*(Split(x.reshape(len(x), -1), y) for x, y in data))
+    """The data with each example as one row of values: x of shape [n, *shape] becomes [n, the product of shape]."""
+    return Data(*(Split(x.reshape(len(x), math.prod(x.shape[1:])), y) for x, y in data))
+
+
+def count_classes(data: Data) -> int:
+    """1 + the largest label of all splits.
+
+    Raises:
+        DataError: no split has a label.
+    """
+    labels = np.concatenate([split.y for split in data])
+    if not len(labels):
+        raise DataError("the classes cannot be counted: no split has an example")
+    return 1 + int(labels.max())
+
+
+def check_labels(data: Data, classes: int) -> None:
+    """Return if all labels are in 0 to `classes` - 1.
+
+    Raises:
+        DataError: a label is not; the first such label is named with its split.
+    """
+    for name, split in zip(Data._fields, data, strict=True):
+        labels = np.asarray(split.y)
+        outside = labels[(labels < 0) | (labels >= classes)]
+        if len(outside):
+            raise DataError(f"{name} has the label {outside[0]}; there are {classes} classes, 0 to {classes - 1}")
 
 
 def fingerprint(data: Data) -> str:
@@ -82,19 +124,42 @@ def fingerprint(data: Data) -> str:
     return digest.hexdigest()
 
 
-def _with_provenance(name: str, data: Data, source: Source, variant: Variant) -> tuple[Data, Provenance]:
-    return data, Provenance(name, source, variant, fingerprint(data))
+def known_variant(name: str, hashes: Sequence[str]) -> Variant:
+    """The variant of MNIST that four IDX files are, by the sha256 (hex) of each one's unpacked bytes."""
+    if name != "mnist" or tuple(hashes[1:]) != _MNIST_OTHERS:
+        return "unrecognised"
+    return _MNIST_TRAIN_IMAGES.get(hashes[0], "unrecognised")
 
 
-def _mnist_like(name: str) -> tuple[Data, Provenance]:
+def _dataset(name: str, data: Data, classes: int, source: Source, variant: Variant, place: object) -> Dataset:
+    """The data in their final form, once they are checked. An error names `place`, where they were found."""
+    try:
+        # Before labels become int32: a larger integer would wrap around into the classes.
+        check_labels(data, classes)
+    except DataError as fault:
+        raise DataError(f"{place}: {fault}") from fault
+    data = Data(*(_final(split) for split in data))
+    shape = data.train.x.shape[1:]
+    for split, (x, _) in zip(Data._fields, data, strict=True):
+        if x.shape[1:] != shape:
+            raise DataError(f"{place}: images of {split} have the shape {x.shape[1:]}, but those of train have {shape}")
+    return Dataset(data, Provenance(name, source, variant, fingerprint(data)), shape, classes)
+
+
+def _final(split: Split) -> Split:
+    x, y = split
+    return Split(x[..., 0] if x.ndim == 4 and x.shape[-1] == 1 else x, y.astype(np.int32))
+
+
+def _mnist_like(name: str) -> Dataset:
     """The first source that has the data set: an IDX folder, TFDS's prepared data sets, a download."""
     root = os.environ.get("DLX_DATA_DIR")
-    if root and os.path.lexists(Path(root, name)):
-        data, hashes = _from_idx([idx.find_file(Path(root, name), file) for file in idx.FILES])
-        return _with_provenance(name, data, "idx", _variant(name, hashes))
+    if root and os.path.lexists(folder := Path(root, name)):
+        data, hashes = _from_idx([idx.find_file(folder, file) for file in idx.FILES])
+        return _dataset(name, data, TEN_CLASSES, "idx", known_variant(name, hashes), place=folder)
     tfds_folder = _tfds_folder()
     if found := prepared.find_prepared(name, tfds_folder):
-        return _with_provenance(name, _from_prepared(found), "tfds", "unrecognised")
+        return _from_prepared(name, found)
     remotes = remote.registered(name)
     try:
         paths = remote.download(name, remotes, tfds_folder / "downloads")
@@ -105,22 +170,14 @@ def _mnist_like(name: str) -> tuple[Data, Provenance]:
             f"its download ({fault}).\n"
             f"Set DLX_DATA_DIR to a folder that holds {name}/ with the four IDX files, or use --data digits."
         ) from fault
-    return _with_provenance(name, _from_idx(paths)[0], "tfds", "canonical")
+    return _dataset(name, _from_idx(paths)[0], TEN_CLASSES, "tfds", "canonical", place=paths[0].parent)
 
 
 def _from_idx(paths: Sequence[Path]) -> tuple[Data, tuple[str, ...]]:
     """Data from the four files in the order of `idx.FILES`, and the sha256 of each one's unpacked bytes."""
     train, train_hashes = idx.read_split(*paths[:2])
     test, test_hashes = idx.read_split(*paths[2:])
-    if train.x.shape[1:] != test.x.shape[1:]:
-        raise DataError(f"{paths[2]}: images are {test.x.shape[1:]}, but those of {paths[0]} are {train.x.shape[1:]}")
     return Data(*_hold_out(train, paths[0]), test), train_hashes + test_hashes
-
-
-def _variant(name: str, hashes: tuple[str, ...]) -> Variant:
-    if name != "mnist" or hashes[1:] != _MNIST_OTHERS:
-        return "unrecognised"
-    return _MNIST_TRAIN_IMAGES.get(hashes[0], "unrecognised")
 
 
 def _hold_out(train: Split, origin: object) -> tuple[Split, Split]:
@@ -131,25 +188,28 @@ def _hold_out(train: Split, origin: object) -> tuple[Split, Split]:
     return Split(train.x[:-held_out], train.y[:-held_out]), Split(train.x[-held_out:], train.y[-held_out:])
 
 
-def _tfds(name: str) -> Data:
-    folder = _tfds_folder()
-    found = prepared.find_prepared(name, folder)
+def _tfds(name: str) -> Dataset:
+    folder, tfds_name = _tfds_folder(), name.removeprefix("tfds:")
+    found = prepared.find_prepared(tfds_name, folder)
     if found is None:
         raise DataError(
-            f"TFDS data set {name} is not prepared in {folder} in a random-access format.\n"
+            f"TFDS data set {tfds_name} is not prepared in {folder} in a random-access format.\n"
             "Use download_and_prepare(file_format='array_record'), or set TFDS_DATA_DIR to where it is."
         )
-    return _from_prepared(found)
+    return _from_prepared(name, found)
 
 
-def _from_prepared(found: prepared.Prepared) -> Data:
+def _from_prepared(name: str, found: prepared.Prepared) -> Dataset:
+    place = f"TFDS data set {found.name}"
     for split in ("train", "test"):
         if split not in found.splits:
-            raise DataError(f"TFDS data set {found.name}: has no split {split}; it has {', '.join(found.splits)}")
+            raise DataError(f"{place}: has no split {split}; it has {', '.join(found.splits)}")
     train, test = prepared.read_prepared(found, "train"), prepared.read_prepared(found, "test")
     if "validation" in found.splits:
-        return Data(train, prepared.read_prepared(found, "validation"), test)
-    return Data(*_hold_out(train, f"TFDS data set {found.name}"), test)
+        data = Data(train, prepared.read_prepared(found, "validation"), test)
+    else:
+        data = Data(*_hold_out(train, place), test)
+    return _dataset(name, data, found.classes, "tfds", "unrecognised", place)
 
 
 def _tfds_folder() -> Path:

@@ -1,6 +1,7 @@
-"""A tiny data set of IDX files, written independently of the reader."""
+"""Tiny data sets on disk, written independently of the readers: IDX files, and TFDS's array records."""
 
 import gzip
+import io
 
 import numpy as np
 import pytest
@@ -8,24 +9,33 @@ import pytest
 from dlx.data.idx import FILES
 
 
+def pack(values: np.ndarray) -> bytes:
+    header = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
+    return gzip.compress(header + values.tobytes(), mtime=0)
+
+
 @pytest.fixture(scope="session")
-def arrays() -> dict[str, np.ndarray]:
+def examples():
+    """A function that draws `n` images of the shape `shape`, and labels 0 to 9, from `seed`."""
+
+    def draw(n: int, shape: tuple[int, ...] = (4, 3), seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng(seed)
+        return rng.integers(0, 256, (n, *shape), np.uint8), rng.integers(0, 10, n)
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def arrays(examples) -> dict[str, np.ndarray]:
     """A data set of 12 training and 5 test images of 4 x 3 pixels, by file name."""
-    rng = np.random.default_rng(0)
-    shapes = [(12, 4, 3), (12,), (5, 4, 3), (5,)]
-    return {
-        name: rng.integers(0, 10 if len(shape) == 1 else 256, shape, np.uint8)
-        for name, shape in zip(FILES, shapes, strict=True)
-    }
+    values = (*examples(12), *examples(5, seed=1))
+    return {name: array.astype(np.uint8) for name, array in zip(FILES, values, strict=True)}
 
 
 @pytest.fixture(scope="session")
 def packed(arrays) -> dict[str, bytes]:
     """The gzipped IDX files of `arrays`, by file name with `.gz`."""
-    headers = {
-        name: bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes() for name, values in arrays.items()
-    }
-    return {f"{name}.gz": gzip.compress(headers[name] + values.tobytes(), mtime=0) for name, values in arrays.items()}
+    return {f"{name}.gz": pack(values) for name, values in arrays.items()}
 
 
 @pytest.fixture
@@ -36,3 +46,60 @@ def nowhere(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(folder))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     return folder
+
+
+@pytest.fixture
+def write_idx(tmp_path, nowhere, monkeypatch):
+    """A function that writes four gzipped arrays to `$DLX_DATA_DIR/mnist/`, and returns that folder."""
+
+    def write(*values: np.ndarray):
+        folder = tmp_path / "idx" / "mnist"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, array in zip(FILES, values, strict=True):
+            (folder / f"{name}.gz").write_bytes(pack(array.astype(np.uint8)))
+        monkeypatch.setenv("DLX_DATA_DIR", str(folder.parent))
+        return folder
+
+    return write
+
+
+def png(image: np.ndarray) -> io.BytesIO:
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, format="png")
+    file.seek(0)
+    return file
+
+
+@pytest.fixture
+def prepare(nowhere):
+    """A function that prepares a TFDS data set of (images, labels) by split, without TensorFlow."""
+    import tensorflow_datasets as tfds
+
+    tfds.disable_progress_bar()
+
+    def generate(images, labels):
+        for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+            yield i, {"image": png(image), "label": int(label)}
+
+    def prepare(data_set, splits, shape=(4, 3, 1), classes=10):
+        label = tfds.features.ClassLabel(num_classes=classes) if classes else tfds.features.Scalar(np.int64)
+        features = tfds.features.FeaturesDict({"image": tfds.features.Image(shape=shape), "label": label})
+
+        class Small(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+            name = data_set
+            VERSION = tfds.core.Version("1.0.0")
+
+            def _info(self):
+                return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True)
+
+            def _split_generators(self, dl_manager):
+                return {split: generate(*examples) for split, examples in splits.items()}
+
+            def _generate_examples(self):
+                raise NotImplementedError
+
+        Small(data_dir=nowhere, file_format="array_record").download_and_prepare()
+
+    return prepare

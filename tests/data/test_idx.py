@@ -32,14 +32,14 @@ def write(folder: Path, images: bytes, labels: bytes, suffix: str = "") -> tuple
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-@pytest.mark.parametrize("shape", [(1, 1, 1), (6, 4, 3), (2000, 28, 28)])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (6, 4, 3), (2000, 28, 28), (5, 12, 17), (5, 8, 18, 3), (2, 1, 1, 1)])
 def test_round_trip(tmp_path, suffix, shape):
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 256, shape, np.uint8), rng.integers(0, 10, shape[0], np.uint8)
     pack = gzip.compress if suffix else bytes
     split, hashes = read_split(*write(tmp_path, pack(idx_bytes(x)), pack(idx_bytes(y)), suffix))
     np.testing.assert_array_equal(split.x, x, strict=True)
-    np.testing.assert_array_equal(split.y, y.astype(np.int32), strict=True)
+    np.testing.assert_array_equal(split.y, y, strict=True)
     assert hashes == tuple(hashlib.sha256(idx_bytes(values)).hexdigest() for values in (x, y))
 
 
@@ -60,7 +60,9 @@ FAULTS = {
     "header cut": (HEADER[:10], "ends after 10 bytes, within its header"),
     "magic": (b"\x01" + HEADER[1:] + PIXELS, "is not an IDX file: its magic number is 0x01000803"),
     "type": (HEADER[:2] + b"\x0d" + HEADER[3:] + PIXELS, "type code 0x0d"),
-    "dimensions": (idx_bytes(LABELS) + PIXELS, "has 1 dimensions instead of 3"),
+    "four bytes": (HEADER[:4], "ends after 4 bytes, within its header"),
+    "dimensions": (idx_bytes(LABELS) + PIXELS, "has 1 dimensions instead of 3 or 4"),
+    "too many": (idx_bytes(IMAGES.reshape(6, 4, 3, 1, 1)), "has 5 dimensions instead of 3 or 4"),
     "none": (struct.pack(">HBB3I", 0, 8, 3, 0, 4, 3), r"claims the shape \(0, 4, 3\)"),
     "short": (HEADER + PIXELS[:-1], "ends after 71 values"),
     "long": (HEADER + PIXELS + b"\0", "holds more bytes"),
@@ -78,14 +80,16 @@ def test_a_faulty_file_is_named_with_its_fault(tmp_path, name):
     content, fault = FAULTS[name]
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=f"{name}: .*{fault}"):
-        read_idx(tmp_path / name, ndim=3)
+        read_idx(tmp_path / name, ndims=(3, 4))
 
 
 def test_images_and_labels_belong_together(tmp_path):
     with pytest.raises(DataError, match=r"labels: holds 5 labels, but .*images holds 6 images"):
         read_split(*write(tmp_path, idx_bytes(IMAGES), idx_bytes(LABELS[:5])))
-    with pytest.raises(DataError, match="labels: holds the label 10; labels are 0 to 9"):
-        read_split(*write(tmp_path, idx_bytes(IMAGES), idx_bytes(LABELS + 1)))
+    with pytest.raises(DataError, match="images: has 1 dimensions"):
+        read_split(*write(tmp_path, idx_bytes(LABELS), idx_bytes(LABELS)))
+    with pytest.raises(DataError, match="labels: has 3 dimensions instead of 1"):
+        read_split(*write(tmp_path, idx_bytes(IMAGES), idx_bytes(IMAGES)))
 
 
 def test_what_is_no_readable_file(tmp_path):
@@ -98,20 +102,20 @@ def test_what_is_no_readable_file(tmp_path):
         ("pipe", "not a regular file"),
     ]:
         with pytest.raises(DataError, match=f"{name}: .*{fault}"):
-            read_idx(tmp_path / name, ndim=3)
+            read_idx(tmp_path / name, ndims=(3, 4))
     with (tmp_path / "huge").open("wb") as file:
         file.truncate(2**40)
     with pytest.raises(DataError, match="huge: holds more than"):
-        read_idx(tmp_path / "huge", ndim=3)
+        read_idx(tmp_path / "huge", ndims=(3, 4))
     with pytest.raises(DataError, match="loop: "):
-        read_idx(tmp_path / "loop", ndim=3)
+        read_idx(tmp_path / "loop", ndims=(3, 4))
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs Linux's /proc")
 def test_a_file_whose_reading_fails(tmp_path):
     (tmp_path / "broken").symlink_to("/proc/self/mem")
     with pytest.raises(DataError, match="broken: Input/output error"):
-        read_idx(tmp_path / "broken", ndim=3)
+        read_idx(tmp_path / "broken", ndims=(3, 4))
 
 
 @pytest.fixture(scope="session")
@@ -129,7 +133,7 @@ def peak_bytes(path: Path) -> int:
     tracemalloc.start()
     try:
         with pytest.raises(DataError):
-            read_idx(path, ndim=3)
+            read_idx(path, ndims=(3, 4))
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -150,6 +154,23 @@ def test_a_header_that_claims_much_allocates_little(tmp_path, shape, suffix):
     assert peak_bytes(path) < 8 * CHUNK_BYTES
 
 
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_the_size_limit_holds_for_files_that_tell_the_truth(tmp_path, suffix, monkeypatch):
+    images = np.zeros((6, 40, 30), np.uint8)
+    content = idx_bytes(images)
+    path = tmp_path / f"honest{suffix}"
+    path.write_bytes(gzip.compress(content) if suffix else content)
+    monkeypatch.setattr("dlx.data.idx.MAX_BYTES", len(content))
+    np.testing.assert_array_equal(read_idx(path, ndims=(3,)).values, images)
+    monkeypatch.setattr("dlx.data.idx.MAX_BYTES", len(content) - 1)
+    with pytest.raises(DataError, match=f"honest{suffix}: "):
+        read_idx(path, ndims=(3,))
+
+
+def test_the_size_limit_leaves_room_for_mnist():
+    assert 16 + 60_000 * 28 * 28 <= MAX_BYTES < 2 * 60_000 * 28 * 28
+
+
 def mutations(content: bytes) -> st.SearchStrategy[bytes]:
     """Bytes flipped, cut off, inserted, or a header put in front."""
     place = st.integers(0, len(content))
@@ -165,7 +186,7 @@ def mutations(content: bytes) -> st.SearchStrategy[bytes]:
     headers = st.builds(
         lambda code, ndim, sizes: struct.pack(">HBB3I", 0, code, ndim, *sizes),
         st.sampled_from([8, 8, 9, 13]),
-        st.sampled_from([3, 3, 1, 255]),
+        st.sampled_from([3, 3, 4, 1, 255]),
         st.tuples(size, size, size),
     )
     return st.one_of(
@@ -177,10 +198,11 @@ def mutations(content: bytes) -> st.SearchStrategy[bytes]:
     )
 
 
-def oracle(content: bytes, ndim: int) -> np.ndarray | None:
+def oracle(content: bytes, ndims: tuple[int, ...]) -> np.ndarray | None:
     """What a legal IDX file holds, by the definition of the format; None for any other content."""
-    if len(content) < 4 + 4 * ndim or content[:4] != bytes([0, 0, 8, ndim]):
+    if content[:4] not in [bytes([0, 0, 8, ndim]) for ndim in ndims] or len(content) < 4 + 4 * content[3]:
         return None
+    ndim = content[3]
     shape = [int.from_bytes(content[4 + 4 * i : 8 + 4 * i], "big") for i in range(ndim)]
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * ndim)
     return values.reshape(shape) if len(values) and int(np.prod(shape, dtype=object)) == len(values) else None
@@ -209,12 +231,12 @@ FUZZ = settings(
 def test_fuzz_plain(tmp_path, content):
     path = tmp_path / "fuzz"
     path.write_bytes(content)
-    expected = oracle(content, ndim=3)
+    expected = oracle(content, ndims=(3, 4))
     if expected is None:
         with pytest.raises(DataError):
-            read_idx(path, ndim=3)
+            read_idx(path, ndims=(3, 4))
     else:
-        np.testing.assert_array_equal(read_idx(path, ndim=3).values, expected, strict=True)
+        np.testing.assert_array_equal(read_idx(path, ndims=(3, 4)).values, expected, strict=True)
 
 
 @FUZZ
@@ -223,19 +245,19 @@ def test_fuzz_gzip(tmp_path, content):
     path = tmp_path / "fuzz.gz"
     path.write_bytes(content)
     try:
-        values = read_idx(path, ndim=3).values
+        values = read_idx(path, ndims=(3, 4)).values
     except DataError:
         return
-    np.testing.assert_array_equal(values, oracle(unpacked(content), ndim=3), strict=True)
+    np.testing.assert_array_equal(values, oracle(unpacked(content), ndims=(3, 4)), strict=True)
 
 
 @FUZZ
 @given(content=mutations(idx_bytes(LABELS)))
 def test_fuzz_labels(tmp_path, content):
     paths = write(tmp_path, idx_bytes(IMAGES), content)
-    expected = oracle(content, ndim=1)
-    if expected is None or len(expected) != len(IMAGES) or expected.max() > 9:
+    expected = oracle(content, ndims=(1,))
+    if expected is None or len(expected) != len(IMAGES):
         with pytest.raises(DataError):
             read_split(*paths)
     else:
-        np.testing.assert_array_equal(read_split(*paths)[0].y, expected.astype(np.int32), strict=True)
+        np.testing.assert_array_equal(read_split(*paths)[0].y, expected, strict=True)

@@ -74,25 +74,55 @@ def fails(server, folder, match, limit_seconds=SLACK_SECONDS, **replaced):
 def test_good_files_are_served_from_the_cache_afterwards(server, monkeypatch, nowhere, arrays):
     known = remotes(server)
     monkeypatch.setattr("dlx.data.remote.registered", lambda name: known)
-    data, provenance = read("kmnist")
-    assert provenance[:3] == ("kmnist", "tfds", "canonical")
+    data, origin, shape, classes = read("kmnist")
+    assert origin[:3] == ("kmnist", "tfds", "canonical")
+    assert (shape, classes) == ((4, 3), 10)
     np.testing.assert_array_equal(np.concatenate([data.train.x, data.valid.x]), next(iter(arrays.values())))
     assert sorted(server.requests) == sorted(server.files)
 
     server.shutdown()
     server.server_close()
-    assert read("kmnist")[1] == provenance
+    assert read("kmnist").origin == origin
     assert len(server.requests) == len(server.files)
 
 
-def test_a_damaged_copy_is_fetched_again(server, tmp_path):
+@pytest.mark.parametrize("damage", [lambda whole: whole[:-1], lambda whole: whole[:-1] + bytes([whole[-1] ^ 1])])
+def test_a_damaged_copy_is_fetched_again(server, tmp_path, damage):
     paths = download("tiny", remotes(server), tmp_path)
     whole = paths[0].read_bytes()
-    paths[0].write_bytes(whole[:-1])
+    paths[0].write_bytes(damage(whole))
     server.requests.clear()
     assert download("tiny", remotes(server), tmp_path) == paths
     assert paths[0].read_bytes() == whole
     assert len(server.requests) == 1
+
+
+def test_a_reader_never_sees_half_a_file(server, tmp_path):
+    from tensorflow_datasets.core.download.resource import get_dl_fname
+
+    old, new = b"old" * 2**20, b"new" * 2**21
+    server.files = {"a.gz": new}
+    (remote,) = remotes(server)
+    path = tmp_path / "tiny" / get_dl_fname(remote.url, remote.sha256)
+    path.parent.mkdir()
+    path.write_bytes(old)
+    sizes, done = set(), threading.Event()
+
+    def watch():
+        while not done.is_set():
+            with contextlib.suppress(FileNotFoundError):
+                sizes.add(path.stat().st_size)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    with path.open("rb") as reader:
+        begun = reader.read(1000)
+        download("tiny", [remote], tmp_path)
+        assert begun + reader.read() == old
+    done.set()
+    watcher.join()
+    assert path.read_bytes() == new
+    assert sizes <= {len(old), len(new)}
 
 
 def test_cached_where_tfds_looks_for_it(server, tmp_path):

@@ -1,38 +1,54 @@
-"""Data sets by name: digits, IDX folders, prepared TFDS data sets, and the order of the search."""
+"""Data sets by name: digits, IDX folders, the order of the search, and what is checked of all."""
 
 import gzip
 import hashlib
-import io
 import socket
 import time
+import types
 
 import numpy as np
 import pytest
 
-from dlx.data import DataError, load, read
+from dlx.data import DataError, check_labels, count_classes, flat, load, read
 from dlx.data.idx import FILES
 from dlx.data.remote import Remote
-from dlx.data.sources import fingerprint
+from dlx.data.sources import fingerprint, known_variant
 from dlx.types import Data, Split
 
 
-def test_digits_are_scikit_learns():
+def pcg64(seed: int, n: int) -> list[int]:
+    """The first `n` raw numbers of NumPy's PCG64, by O'Neill's recurrence (PCG XSL RR 128/64) in Python's integers."""
+    high, low, stream_high, stream_low = map(int, np.random.SeedSequence(seed).generate_state(4, np.uint64))
+    increment = ((stream_high << 64 | stream_low) << 1 | 1) % 2**128
+    state = (increment + (high << 64 | low)) % 2**128
+    numbers = []
+    for _ in range(n + 1):
+        state = (state * 0x2360ED051FC65DA44385DF649FCCF645 + increment) % 2**128
+        folded, turn = (state >> 64 ^ state) % 2**64, state >> 122
+        numbers.append((folded >> turn | folded << (64 - turn)) % 2**64)
+    return numbers[1:]
+
+
+def test_digits_are_scikit_learns_in_a_fixed_order():
     from sklearn.datasets import load_digits
 
-    data, provenance = read("digits")
-    assert [split.x.shape for split in data] == [(1197, 8, 8), (300, 8, 8), (300, 8, 8)]
+    data, origin, shape, classes = read("digits")
+    assert (shape, classes) == ((8, 8), 10)
+    assert origin == ("digits", "embedded", "embedded", fingerprint(data))
     assert all(split.x.dtype == np.uint8 and split.y.dtype == np.int32 for split in data)
-    assert (data.train.x.min(), data.train.x.max()) == (0, 255)
-    assert all(set(split.y.tolist()) == set(range(10)) for split in data)
 
+    numbers = pcg64(0, 1797)
+    order = sorted(range(1797), key=numbers.__getitem__)
+    checksum = hashlib.sha256(" ".join(map(str, order)).encode()).hexdigest()
+    assert checksum == "11a8eeda500d3a3f49b9f43f88ad7dfd9219c6034cd3a032807714aed462c6fc"
     x, y = load_digits(return_X_y=True)
-    known = sorted(
-        (*np.round(row * 255 / 16).astype(int).tolist(), int(label)) for row, label in zip(x, y, strict=True)
-    )
-    got = sorted((*image.ravel().tolist(), int(label)) for split in data for image, label in zip(*split, strict=True))
-    assert got == known  # as multisets: complete, and no example in two splits
-    assert provenance[:3] == ("digits", "embedded", "embedded")
-    assert read("digits")[1] == provenance
+    grey = (x.astype(int) * 2 * 255 + 16) // 32  # 0..16 to 0..255, to the nearest
+    for split, part in zip(data, (order[:1197], order[1197:1497], order[1497:]), strict=True):
+        np.testing.assert_array_equal(split.x.reshape(-1, 64), grey[part])
+        np.testing.assert_array_equal(split.y, y[part])
+        share = np.bincount(split.y, minlength=10) / len(part)
+        assert share.min() > 0.07
+        assert share.max() < 0.13
 
 
 def test_fingerprint_sees_every_array_its_shape_and_dtype():
@@ -48,40 +64,125 @@ def test_fingerprint_sees_every_array_its_shape_and_dtype():
     assert all(len(print_) == 64 for print_ in prints)
 
 
-@pytest.mark.parametrize("name", ["cifar", "", "../mnist", "MNIST"])
+@pytest.mark.parametrize("name", ["cifar", "", "../mnist", "MNIST", "tfds", "mnist ", "Digits"])
 def test_an_unknown_name_lists_the_known(name):
-    with pytest.raises(DataError, match=r"unknown data set .*mnist, fashion_mnist, kmnist, digits, tfds:<name>"):
+    with pytest.raises(DataError) as caught:
         load(name)
+    assert str(caught.value) == (
+        f"unknown data set {name!r}; known are mnist, fashion_mnist, kmnist, digits, tfds:<name>"
+    )
+
+
+def of_labels(*labels: list[int]) -> Data:
+    return Data(*(Split(np.zeros((len(y), 2, 3), np.uint8), np.array(y, np.int32)) for y in labels))
+
+
+def test_count_classes_looks_at_all_splits():
+    assert count_classes(of_labels([0, 1], [2, 0], [1, 1])) == 3
+    assert count_classes(of_labels([4, 1], [2, 0], [1, 1])) == 5
+    assert count_classes(of_labels([0, 1], [2, 0], [7, 1])) == 8
+    assert count_classes(of_labels([0], [], [])) == 1
+    assert count_classes(flat(of_labels([0], [3], [2]))) == 4
+    with pytest.raises(DataError, match="no split has an example"):
+        count_classes(of_labels([], [], []))
+
+
+def test_check_labels_names_split_and_label():
+    check_labels(of_labels([0, 9], [3], [1, 9]), 10)
+    check_labels(of_labels([0], [], [0]), 1)
+    for labels, fault in [
+        (([0, 1], [2, 0], [1, 12]), "test has the label 12; there are 10 classes, 0 to 9"),
+        (([0, 1], [-1, 0], [12]), "valid has the label -1; there are 10 classes, 0 to 9"),
+        (([0, 10], [11], [12]), "train has the label 10; there are 10 classes, 0 to 9"),
+    ]:
+        with pytest.raises(DataError) as caught:
+            check_labels(of_labels(*labels), 10)
+        assert str(caught.value) == fault
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (12, 17), (8, 18, 3), (2, 3, 4, 5), (1,), ()])
+def test_flat_keeps_every_value_in_order(shape):
+    rng = np.random.default_rng(0)
+    splits = [Split(rng.integers(0, 256, (n, *shape), np.uint8), rng.integers(0, 10, n)) for n in (5, 1, 0)]
+    for split, (x, y) in zip(flat(Data(*splits)), splits, strict=True):
+        expected = [list(image.flat) for image in x]
+        np.testing.assert_array_equal(split.x, np.reshape(expected, (len(x), int(np.prod(shape)))))
+        np.testing.assert_array_equal(split.y, y)
+        assert split.x.dtype == np.uint8
 
 
 @pytest.fixture
-def folder(tmp_path, nowhere, monkeypatch, packed):
+def folder(write_idx, arrays):
     """`$DLX_DATA_DIR/mnist/` with four gzipped files."""
-    folder = tmp_path / "idx" / "mnist"
-    folder.mkdir(parents=True)
-    for name, content in packed.items():
-        (folder / name).write_bytes(content)
-    monkeypatch.setenv("DLX_DATA_DIR", str(folder.parent))
-    return folder
+    return write_idx(*arrays.values())
 
 
 def test_idx_folder(folder, arrays):
-    data, provenance = read("mnist")
+    data, origin, shape, classes = read("mnist")
     images, labels, test_images, test_labels = arrays.values()
-    np.testing.assert_array_equal(np.concatenate([data.train.x, data.valid.x]), images)
-    np.testing.assert_array_equal(np.concatenate([data.train.y, data.valid.y]), labels)
-    np.testing.assert_array_equal(data.test.x, test_images)
-    np.testing.assert_array_equal(data.test.y, test_labels)
-    assert [len(split.y) for split in data] == [10, 2, 5]
-    assert provenance == ("mnist", "idx", "unrecognised", fingerprint(data))
+    parts = [(images[:10], labels[:10]), (images[10:], labels[10:]), (test_images, test_labels)]
+    for split, (x, y) in zip(data, parts, strict=True):
+        np.testing.assert_array_equal(split.x, x, strict=True)
+        np.testing.assert_array_equal(split.y, y.astype(np.int32), strict=True)
+    assert origin == ("mnist", "idx", "unrecognised", fingerprint(data))
+    assert (shape, classes) == ((4, 3), 10)
+    np.testing.assert_array_equal(load("mnist").valid.x, images[10:])
+
+
+@pytest.mark.parametrize("n", [6, 11, 12, 17, 18, 60])
+def test_the_last_sixth_is_held_out(write_idx, examples, n):
+    images, labels = examples(n)
+    images[:, 0, 0] = range(n)
+    write_idx(images, labels, *examples(5))
+    train, valid, test = load("mnist")
+    held_out = n // 6
+    assert train.x[:, 0, 0].tolist() == list(range(n - held_out))
+    assert valid.x[:, 0, 0].tolist() == list(range(n - held_out, n))
+    assert train.y.tolist() == labels.tolist()[: n - held_out]
+    assert valid.y.tolist() == labels.tolist()[n - held_out :]
+    assert len(test.y) == 5
+
+
+def test_too_few_to_hold_out_a_sixth(write_idx, examples):
+    write_idx(*examples(5), *examples(5))
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz: 5 training examples are too few to hold out"):
+        load("mnist")
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 3), (12, 17), (8, 18), (5, 1, 3), (1, 1)])
+def test_idx_images_of_any_shape(write_idx, examples, shape):
+    (images, labels), (test_images, test_labels) = examples(7, shape), examples(2, shape, seed=1)
+    write_idx(images, labels, test_images, test_labels)
+    data, _, got, _ = read("mnist")
+    assert got == shape
+    for split, x in zip(data, (images[:6], images[6:], test_images), strict=True):
+        np.testing.assert_array_equal(split.x, x, strict=True)
+
+
+def test_an_axis_for_a_single_channel_is_left_out(write_idx, examples):
+    images, labels = examples(7, (4, 3, 1))
+    write_idx(images, labels, images, labels)
+    data, _, shape, _ = read("mnist")
+    assert shape == (4, 3)
+    np.testing.assert_array_equal(data.test.x, images.reshape(7, 4, 3), strict=True)
+
+
+@pytest.mark.parametrize(("where", "split"), [(0, "train"), (11, "valid"), (13, "test")])
+def test_idx_labels_outside_the_classes(write_idx, examples, where, split):
+    labels = np.arange(17) % 10
+    labels[where] = 10
+    folder = write_idx(examples(12)[0], labels[:12], examples(5)[0], labels[12:])
+    with pytest.raises(DataError) as caught:
+        load("mnist")
+    assert str(caught.value) == f"{folder}: {split} has the label 10; there are 10 classes, 0 to 9"
 
 
 def test_idx_folder_plain_files_give_the_same(folder, packed):
-    before = read("mnist")[1]
+    before = read("mnist").origin
     for name, content in packed.items():
         (folder / name).unlink()
         (folder / name.removesuffix(".gz")).write_bytes(gzip.decompress(content))
-    assert read("mnist")[1] == before
+    assert read("mnist").origin == before
 
 
 def test_idx_folder_lacking_a_file_is_not_passed_over(folder):
@@ -90,20 +191,49 @@ def test_idx_folder_lacking_a_file_is_not_passed_over(folder):
         load("mnist")
 
 
-def test_idx_folder_whose_images_differ_in_size(folder, packed):
-    swapped = bytearray(gzip.decompress(packed[f"{FILES[2]}.gz"]))
-    swapped[11], swapped[15] = swapped[15], swapped[11]
-    (folder / f"{FILES[2]}.gz").write_bytes(gzip.compress(swapped))
-    with pytest.raises(DataError, match=r"t10k-images.* images are \(3, 4\), but those of .* are \(4, 3\)"):
+def test_idx_folder_whose_images_differ_in_size(write_idx, examples):
+    folder = write_idx(*examples(12, (4, 3)), *examples(5, (3, 4)))
+    with pytest.raises(DataError) as caught:
+        load("mnist")
+    assert str(caught.value) == f"{folder}: images of test have the shape (3, 4), but those of train have (4, 3)"
+    write_idx(*examples(12, (4, 3)), *examples(5, (4, 3, 3)))
+    with pytest.raises(DataError, match=r"images of test have the shape \(4, 3, 3\)"):
         load("mnist")
 
 
-def test_variant_goes_by_the_unpacked_bytes(folder, arrays, monkeypatch, packed):
-    hashes = [hashlib.sha256(gzip.decompress(content)).hexdigest() for content in packed.values()]
-    monkeypatch.setattr("dlx.data.sources._MNIST_TRAIN_IMAGES", {hashes[0]: "ones-zeroed"})
-    assert read("mnist")[1].variant == "unrecognised"
-    monkeypatch.setattr("dlx.data.sources._MNIST_OTHERS", tuple(hashes[1:]))
-    assert read("mnist")[1].variant == "ones-zeroed"
+CANONICAL = "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
+ONES_ZEROED = "b61ffb6f513fd9ff8d89824731f6b4ed7863c759c33056d701efb8412469fb04"
+OTHERS = (
+    "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+)
+"""sha256 of the unpacked files of MNIST: training images, then the other three."""
+
+
+def test_known_variants():
+    assert known_variant("mnist", (CANONICAL, *OTHERS)) == "canonical"
+    assert known_variant("mnist", (ONES_ZEROED, *OTHERS)) == "ones-zeroed"
+    assert known_variant("fashion_mnist", (CANONICAL, *OTHERS)) == "unrecognised"
+    assert known_variant("mnist", ("0" * 64, *OTHERS)) == "unrecognised"
+    for i in range(3):
+        others = list(OTHERS)
+        others[i] = "0" * 64
+        assert known_variant("mnist", (CANONICAL, *others)) == "unrecognised"
+
+
+@pytest.mark.parametrize(("first", "variant"), [(CANONICAL, "canonical"), (ONES_ZEROED, "ones-zeroed")])
+def test_variant_goes_by_the_unpacked_bytes(folder, packed, monkeypatch, first, variant):
+    """The reader's sha256 is replaced by one that takes the tiny files for those of MNIST."""
+    known = {gzip.decompress(content): known for content, known in zip(packed.values(), (first, *OTHERS), strict=True)}
+    original = hashlib.sha256
+
+    def sha256(content=b""):
+        return types.SimpleNamespace(hexdigest=lambda: known.get(bytes(content)) or original(content).hexdigest())
+
+    assert read("mnist").origin.variant == "unrecognised"
+    monkeypatch.setattr("dlx.data.idx.hashlib", types.SimpleNamespace(sha256=sha256))
+    assert read("mnist").origin.variant == variant
 
 
 def test_without_files_or_network_the_answer_comes_soon(tmp_path, nowhere, monkeypatch):
@@ -125,103 +255,3 @@ def test_without_files_or_network_the_answer_comes_soon(tmp_path, nowhere, monke
     monkeypatch.setenv("DLX_DATA_DIR", str(tmp_path))
     with pytest.raises(DataError, match=f"{tmp_path} has no fashion_mnist/"):
         load("fashion_mnist")
-
-
-def png(image: np.ndarray) -> io.BytesIO:
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, format="png")
-    file.seek(0)
-    return file
-
-
-def prepare(data_set, folder, splits, shape=(4, 3, 1), classes=10):
-    """Prepare a TFDS data set of (images, labels) by split, without TensorFlow."""
-    import tensorflow_datasets as tfds
-
-    label = tfds.features.ClassLabel(num_classes=classes) if classes else tfds.features.Scalar(np.int64)
-    features = tfds.features.FeaturesDict({"image": tfds.features.Image(shape=shape), "label": label})
-
-    def generate(images, labels):
-        for i, (image, label) in enumerate(zip(images, labels, strict=True)):
-            yield i, {"image": png(image), "label": int(label)}
-
-    class Small(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-        name = data_set
-        VERSION = tfds.core.Version("1.0.0")
-
-        def _info(self):
-            return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True)
-
-        def _split_generators(self, dl_manager):
-            return {split: generate(*examples) for split, examples in splits.items()}
-
-        def _generate_examples(self):
-            raise NotImplementedError
-
-    tfds.disable_progress_bar()
-    Small(data_dir=folder, file_format="array_record").download_and_prepare()
-
-
-def examples(n: int, channels: tuple[int, ...] = (), seed: int = 0):
-    rng = np.random.default_rng(seed)
-    return rng.integers(0, 256, (n, 4, 3, *channels), np.uint8), rng.integers(0, 10, n)
-
-
-def test_prepared_data_set_holds_out_the_last_sixth(nowhere):
-    train, test = examples(12), examples(5, seed=1)
-    prepare("small", nowhere, {"train": train, "test": test})
-    data, provenance = read("tfds:small")
-    for split, x, y in zip(
-        data, (train[0][:10], train[0][10:], test[0]), (train[1][:10], train[1][10:], test[1]), strict=True
-    ):
-        np.testing.assert_array_equal(split.x, x, strict=True)
-        np.testing.assert_array_equal(split.y, y.astype(np.int32), strict=True)
-    assert provenance == ("tfds:small", "tfds", "unrecognised", fingerprint(data))
-
-
-def test_prepared_data_set_with_colours_and_its_own_validation(nowhere):
-    splits = {name: examples(3, (3,), seed) for seed, name in enumerate(["train", "validation", "test"])}
-    prepare("colours", nowhere, splits, shape=(4, 3, 3))
-    for split, (x, _) in zip(load("tfds:colours:1.0.0"), splits.values(), strict=True):
-        np.testing.assert_array_equal(split.x, x, strict=True)
-
-
-def test_prepared_mnist_comes_before_its_download(nowhere):
-    prepare("mnist", nowhere, {"train": examples(12), "test": examples(5)})
-    data, provenance = read("mnist")
-    assert data.train.x.shape == (10, 4, 3)
-    assert provenance[:3] == ("mnist", "tfds", "unrecognised")
-
-
-def test_prepared_data_sets_that_cannot_be_used(nowhere):
-    prepare("half", nowhere, {"train": examples(12), "holdout": examples(5)})
-    with pytest.raises(DataError, match="half: has no split test; it has train, holdout"):
-        load("tfds:half")
-    ragged = [np.zeros((4, 3), np.uint8), np.zeros((5, 3), np.uint8)]
-    prepare("ragged", nowhere, {"train": (ragged, [0, 1]), "test": examples(5)}, shape=(None, None, 1))
-    with pytest.raises(DataError, match="ragged: images of train have 2 sizes"):
-        load("tfds:ragged")
-    prepare("unlabelled", nowhere, {"train": examples(6), "test": (examples(2)[0], [-1, -1])})
-    with pytest.raises(DataError, match=r"unlabelled: test has labels outside 0\.\.9"):
-        load("tfds:unlabelled")
-    prepare("regression", nowhere, {"train": examples(12), "test": examples(5)}, classes=None)
-    with pytest.raises(DataError, match="regression: not one uint8 image and one class, but image, label"):
-        load("tfds:regression")
-    prepare("sequential", nowhere, {"train": examples(12), "test": examples(5)})
-    for info in nowhere.glob("sequential/*/dataset_info.json"):
-        info.write_text(info.read_text().replace('"array_record"', '"tfrecord"'))
-    with pytest.raises(DataError, match=r"sequential is not prepared in .* in a random-access format"):
-        load("tfds:sequential")
-    prepare("damaged", nowhere, {"train": examples(12), "test": examples(5)})
-    for shard in nowhere.glob("damaged/*/*train*"):
-        shard.write_bytes(bytes(100))
-    with pytest.raises(DataError, match="TFDS data set damaged: "):
-        load("tfds:damaged")
-
-
-@pytest.mark.parametrize("name", ["absent", "", "../mnist", "a b"])
-def test_a_data_set_that_is_not_prepared(nowhere, name):
-    with pytest.raises(DataError, match="TFDS data set"):
-        load(f"tfds:{name}")
