@@ -15,13 +15,14 @@ class SteadyStream(io.TextIOBase):
 
     A character that the encoding lacks is written as "?". After the first failed write (the reader has gone, the
     device is full, the stream is closed) this stream stays silent, and what the other one still holds is thrown away.
+    Python has None in place of a stream that was closed before it started: then nothing is written.
     """
 
     encoding: str = "utf-8"
     """The encoding of the other stream, or UTF-8 if it has none."""
 
-    def __init__(self, stream: Stream):
-        self._stream, self._open = stream, True
+    def __init__(self, stream: Stream | None):
+        self._stream, self._open = _null() if stream is None else stream, True
         self.encoding = getattr(stream, "encoding", None) or self.encoding
 
     def __getattr__(self, name: str) -> Any:
@@ -75,7 +76,7 @@ def steady() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if not isinstance(stream, SteadyStream):
-            setattr(sys, name, SteadyStream(_null() if stream is None else stream))
+            setattr(sys, name, SteadyStream(stream))
 
 
 def _null() -> TextIO:

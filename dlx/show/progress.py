@@ -1,55 +1,48 @@
 """What a running experiment tells its user: the unit at work, its epoch and score, and the time left.
 
-On a terminal this is a bar that redraws itself; anywhere else it is an occasional line on stderr.
+On a terminal this is a bar that is drawn again and again; anywhere else it is a line now and then on stderr.
 """
 
-import io
 import math
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import IO, Any, TextIO, cast
+from typing import IO, Any, cast
 
 import numpy as np
 
-Stream = io.TextIOBase | TextIO
+from dlx.show.console import SteadyStream, Stream
 
 EVERY = 10.0
 """Seconds between two plain lines within a unit."""
 
+AfterEpoch = Callable[[Any, Any, Any], None]
+"""What `dlx.train.fit` calls after each epoch: epoch (from 0), validation score, is the run still training?"""
 
-class _Steady:
-    """A text stream that falls silent when its reader is gone: a closed terminal never stops a run."""
 
-    def __init__(self, stream: Stream):
-        self._stream, self._open = stream, True
-        self.encoding = getattr(stream, "encoding", None) or "utf-8"
+def duration(seconds: float) -> str:
+    """A time in words: "45 seconds", "1 minute", "12 minutes", "3.5 hours", "2 days".
 
-    def _attempt(self, action: Callable[[], Any]) -> Any:
-        if self._open:
-            try:
-                return action()
-            except (OSError, ValueError):  # ValueError: this process closed the stream itself
-                self._open = False
-        return None
+    Less than 0 counts as 0, and what is not finite is "an unknown time".
+    """
+    if not math.isfinite(seconds):
+        return "an unknown time"
+    for unit, length, digits in (("second", 1, 0), ("minute", 60, 0), ("hour", 3600, 1)):
+        value, limit = round(max(seconds, 0.0) / length, digits), 48 if unit == "hour" else 60
+        if value < limit:
+            return f"{value:g} {unit}{'' if value == 1 else 's'}"
+    return f"{round(seconds / 86400, 1):.12g} days"
 
-    def write(self, text: str) -> int:
-        self._attempt(lambda: self._stream.write(text))
-        return len(text)
 
-    def flush(self) -> None:
-        self._attempt(self._stream.flush)
-
-    def isatty(self) -> bool:
-        return bool(self._attempt(self._stream.isatty))
+def silent(stage: str, *, epochs: int, percent: bool = True) -> None:
+    """Stands for a `Progress` where nobody watches: `fit` gets None, and calls nothing after an epoch."""
 
 
 @dataclass(frozen=True)
-class _Report:
-    """The report of one stage. Equal ones compare equal, so they can key a cache of compiled functions."""
+class _AfterEpoch:
+    """Tells a `Progress` of the epochs of one stage. Equal ones can share a compiled function that calls them."""
 
     progress: "Progress"
     stage: str
@@ -64,19 +57,15 @@ class _Report:
         """The stage, the epoch counted from 1 and the validation score."""
         value = f"{100 * score:.2f} %" if self.percent else f"{score:.4g}"
         shown = value if math.isfinite(score) else "diverged"
-        return f"  {self.stage}  epoch {epoch + 1}/{self.epochs}  valid {shown}"
-
-
-def _duration(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds)))
+        return f"{self.stage}  epoch {epoch + 1}/{self.epochs}  valid {shown}"
 
 
 class Progress:
-    """Follows an experiment through its units, given as names with relative costs; a context manager.
+    """Follows an experiment through its units of work; a context manager.
 
-    `unit` begins one, `done` ends it, and the functions that `report` makes tell of the epochs of the current
-    unit. Those may be called from any thread, and from compiled code that is used again in later units.
-    `clock` gives seconds; `stream` is stderr unless given.
+    `units` maps the name of each unit to an estimate of the seconds that it takes; the estimates may all be wrong by
+    the same factor. Call `unit` when a unit begins and `done` when it ends. Call the object itself to get what `fit`
+    calls after each epoch; any thread may call that. `clock` gives seconds, and `stream` is stderr unless given.
     """
 
     def __init__(
@@ -87,12 +76,12 @@ class Progress:
         stream: Stream | None = None,
     ):
         self._units, self._clock = dict(units), clock
-        self._stream = _Steady(sys.stderr if stream is None else stream)
+        self._stream = SteadyStream(sys.stderr if stream is None else stream)
         self._lock, self._live = threading.Lock(), None
         self._finished: dict[str, float] = {}
         self._others = 0.0
         self._names: tuple[str, ...] = ()
-        self._latest: tuple[_Report, int, float] | None = None
+        self._latest: tuple[_AfterEpoch, int, float] | None = None
         self._start = self._unit_start = self._printed = clock()
 
     def __enter__(self) -> "Progress":
@@ -102,7 +91,7 @@ class Progress:
         console = Console(file=cast(IO[str], self._stream))
         if self._stream.isatty() and console.is_interactive:
             # prints to the same terminal go above the bar, but prints to a pipe must stay in the pipe
-            redirect = sys.stdout.isatty()
+            redirect = sys.stdout is not None and sys.stdout.isatty()
             self._live = Live(
                 get_renderable=self._draw, console=console, refresh_per_second=4, redirect_stdout=redirect
             )
@@ -114,10 +103,19 @@ class Progress:
             self._live.stop()
             self._live = None
 
-    def plan(self, units: Mapping[str, float]) -> None:
-        """Announce the units ahead and their costs, instead of those announced before.
+    def __call__(self, stage: str, *, epochs: int, percent: bool = True) -> AfterEpoch:
+        """Give `fit` what it calls after each epoch of a stage, such as "layer 1 of 3".
 
-        What is no longer announced after a unit was begun has been done by others, who are taken to go on so.
+        `percent`: the score is an error rate between 0 and 1, and is shown in percent. The same function can be
+        compiled once and used again in later units: it tells of the unit that is at work when it is called.
+        """
+        return _AfterEpoch(self, stage, epochs, percent)
+
+    def plan(self, units: Mapping[str, float]) -> None:
+        """Replace the units that are still ahead, and their estimates in seconds.
+
+        Once a unit has begun, units that leave the plan were finished by other processes. These are expected to go
+        on doing the same share of the work.
         """
         with self._lock:
             if self._names or self._finished:
@@ -126,24 +124,24 @@ class Progress:
             self._units = {name: self._units[name] for name in (*self._finished, *self._names)} | dict(units)
 
     def say(self, text: str) -> None:
-        """Tell what is worth a line of its own."""
+        """Print a line above the bar, or among the plain lines."""
         with self._lock:
             if self._live is None:
                 self._stream.write(f"{text}\n")
+                self._stream.flush()
             else:
-                self._live.console.print(text)
+                self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def unit(self, *names: str) -> None:
-        """Begin units that are done at once; one not announced is taken to cost what the others do on average."""
+        """Begin one unit, or several that run at the same time.
+
+        A unit that is not in the plan is expected to take as long as the average of those that are.
+        """
         with self._lock:
             for name in names:
-                self._units.setdefault(name, sum(self._units.values()) / max(len(self._units), 1) or 1.0)
+                self._units.setdefault(name, sum(self._units.values()) / max(len(self._units), 1))
                 self._finished.pop(name, None)
             self._names, self._unit_start, self._latest = names, self._clock(), None
-
-    def report(self, stage: str, *, epochs: int, percent: bool = True) -> Callable[[Any, Any, Any], None]:
-        """What `fit` is to call after each epoch; `percent`: the score is an error rate between 0 and 1."""
-        return _Report(self, stage, epochs, percent)
 
     def done(self) -> None:
         """End the units that were begun. Raises ValueError if none was."""
@@ -153,35 +151,39 @@ class Progress:
             seconds, said = self._clock() - self._unit_start, self._detail()
             self._finished |= dict.fromkeys(self._names, seconds / len(self._names))
             self._names = ()
-            self._print(len(self._finished), f"{said}  done in {_duration(seconds)}")
+            self._print(len(self._finished), f"{said}  done in {duration(seconds)}")
 
     def left(self) -> float | None:
-        """Seconds until all is done; None before a unit is.
+        """Seconds until all units are done; None if nothing is known.
 
-        Time is taken to be proportional to cost, at the rate of the units finished, or at the rate up to now
-        if the current unit takes longer than that. Others take as much of what is ahead as they took up to now.
+        The estimates are multiplied by the time that finished units took over the time that was estimated for them;
+        before a unit has finished, by 1. A present unit that is late already counts as well. Other processes are
+        expected to do the same share of what is ahead as they did up to now.
         """
-        finished = sum(self._finished.values())
         spent = sum(self._units[name] for name in self._finished)
+        finished = sum(self._finished.values()) if spent > 0 else 0.0
         ahead = sum(cost for name, cost in self._units.items() if name not in self._finished)
-        if not self._finished or spent <= 0:
+        if spent <= 0 and ahead <= 0:
             return None
-        share = spent / (spent + self._others)
-        if not self._names:
-            return share * finished / spent * ahead
-        cost, elapsed = sum(self._units[name] for name in self._names), self._clock() - self._unit_start
-        rate = max(finished / spent, (finished + elapsed) / (spent + cost))
-        return share * rate * (ahead - cost) + max(rate * cost - elapsed, 0.0)
+        factor = finished / spent if spent > 0 else 1.0
+        cost = sum(self._units[name] for name in self._names)
+        elapsed = self._clock() - self._unit_start if self._names else 0.0
+        if cost > 0:
+            factor = max(factor, (finished + elapsed) / (spent + cost))
+        own = spent or cost
+        share = own / (own + self._others) if own > 0 else 1.0
+        seconds = share * factor * (ahead - cost) + max(factor * cost - elapsed, 0.0)
+        return seconds if math.isfinite(seconds) else None
 
-    def _update(self, report: _Report, epoch: int, score: float) -> None:
+    def _update(self, after_epoch: _AfterEpoch, epoch: int, score: float) -> None:
         with self._lock:
             if not self._names:
                 return
             last, last_epoch, least = self._latest or (None, -1, math.nan)
-            if report != last or epoch > last_epoch or epoch == 0 < last_epoch:
-                self._latest = report, epoch, score
+            if after_epoch != last or epoch > last_epoch or epoch == 0 < last_epoch:
+                self._latest = after_epoch, epoch, score
             elif epoch == last_epoch:
-                self._latest = report, epoch, float(np.fmin(score, least))
+                self._latest = after_epoch, epoch, float(np.fmin(score, least))
             if self._clock() - self._printed >= EVERY:
                 self._print(len(self._finished) + 1, self._detail())
 
@@ -191,21 +193,26 @@ class Progress:
             self._stream.flush()
             self._printed = self._clock()
 
-    def _detail(self) -> str:
+    def _name(self) -> str:
         more = f" and {len(self._names) - 1} more" if len(self._names) > 1 else ""
-        units = f"{self._names[0]}{more}" if self._names else ""
+        return f"{self._names[0]}{more}" if self._names else ""
+
+    def _state(self) -> str:
         if self._latest is None:
-            return units
-        report, epoch, score = self._latest
-        return f"{units}{report.describe(epoch, score)}"
+            return ""
+        after_epoch, epoch, score = self._latest
+        return after_epoch.describe(epoch, score)
+
+    def _detail(self) -> str:
+        return "  ".join(filter(None, (self._name(), self._state())))
 
     def _times(self) -> str:
         left = self.left()
-        remaining = "?" if left is None else _duration(left)
-        return f"elapsed {_duration(self._clock() - self._start)}  left {remaining}"
+        remaining = "?" if left is None else duration(left)
+        return f"{duration(self._clock() - self._start)} gone, {remaining} left"
 
     def _draw(self) -> Any:
-        """Two lines for a terminal: the bar with the times, and what is at work."""
+        """Two lines for a terminal: the bar with the times, and what is at work. Names alone are shortened."""
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
@@ -215,8 +222,13 @@ class Progress:
             left, elapsed = self.left(), self._clock() - self._start
             share = 0.0 if left is None else elapsed / max(elapsed + left, 1e-9)
             at = len(self._finished) + bool(self._names)
-            times = f"unit {at} of {len(self._units)}  {self._times()}"
-            detail = self._detail() if self._names else ""
-        line = Table.grid(padding=(0, 2))
-        line.add_row(ProgressBar(1.0, share, width=24), Text(times, no_wrap=True, overflow="ellipsis"))
-        return Group(line, Text(detail, no_wrap=True, overflow="ellipsis"))
+            times = Text(f"{at} of {len(self._units)}  {self._times()}", no_wrap=True)
+            name, state = (Text(text, no_wrap=True, overflow="ellipsis") for text in (self._name(), self._state()))
+            width = 80 if self._live is None else self._live.console.width
+        room = min(24, width - times.cell_len - 2)
+        first, second = Table.grid(padding=(0, 2)), Table.grid(padding=(0, 2))
+        first.add_row(*([ProgressBar(1.0, share, width=room)] if room >= 4 else []), times)
+        second.add_column()
+        second.add_column(no_wrap=True)
+        second.add_row(name, state)
+        return Group(first, second)

@@ -1,10 +1,12 @@
 import io
+import math
+import re
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-from dlx.show.progress import Progress
+from dlx.show.progress import Progress, duration, silent
 
 
 class Clock:
@@ -60,19 +62,22 @@ def test_units_done_at_once_share_their_time_and_plans_can_change(clock, stream)
     assert "[4/4] c and 1 more" in stream.getvalue()
 
 
-def test_time_left_follows_the_costs(clock, stream):
+def test_time_left_follows_the_estimates(clock, stream):
     with Progress({"a": 1.0, "b": 2.0, "c": 3.0}, clock=clock, stream=stream) as progress:
-        assert progress.left() is None
+        assert progress.left() == pytest.approx(6)
         progress.unit("a")
-        clock.now += 10
-        assert progress.left() is None
+        clock.now += 0.25
+        assert progress.left() == pytest.approx(5.75)
+        clock.now += 9.75
+        # a is late: 10 seconds instead of 1, so that the other 5 may become 50
+        assert progress.left() == pytest.approx(50)
         progress.done()
         assert progress.left() == pytest.approx(50)
         progress.unit("b")
         clock.now += 5
         assert progress.left() == pytest.approx(45)
         clock.now += 35
-        # b is overdue: 50 seconds for 3 units of cost, and c costs 3 more
+        # b is late: 50 seconds for an estimate of 3, and c is estimated at 3 more
         assert progress.left() == pytest.approx(50)
         progress.done()
         assert progress.left() == pytest.approx(50)
@@ -80,6 +85,60 @@ def test_time_left_follows_the_costs(clock, stream):
         clock.now += 1
         progress.done()
         assert progress.left() == 0
+
+
+def test_units_that_are_faster_than_their_estimate_shorten_what_is_left(clock, stream):
+    with Progress({"a": 100.0, "b": 300.0}, clock=clock, stream=stream) as progress:
+        progress.unit("a")
+        clock.now += 10
+        progress.done()
+        assert progress.left() == pytest.approx(30)
+
+
+def test_without_an_estimate_no_time_left_is_told(clock, stream):
+    with Progress({}, clock=clock, stream=stream) as progress:
+        assert progress.left() is None
+        progress.unit("a")
+        clock.now += 60
+        progress.done()
+        assert progress.left() is None
+        progress.plan({"b": float("nan")})
+        assert progress.left() is None
+        progress.plan({"b": 5.0})
+        assert progress.left() == pytest.approx(5)
+    assert stream.getvalue() == "[1/1] a  done in 1 minute  1 minute gone, ? left\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-1.0, "0 seconds"),
+        (0.3, "0 seconds"),
+        (1.2, "1 second"),
+        (45.0, "45 seconds"),
+        (59.4, "59 seconds"),
+        (59.6, "1 minute"),
+        (89.0, "1 minute"),
+        (91.0, "2 minutes"),
+        (12 * 60.0, "12 minutes"),
+        (59.6 * 60, "1 hour"),
+        (3600.0, "1 hour"),
+        (1.04 * 3600, "1 hour"),
+        (3.5 * 3600, "3.5 hours"),
+        (47.9 * 3600, "47.9 hours"),
+        (47.96 * 3600, "2 days"),
+        (1000.26 * 86400, "1000.3 days"),
+        (math.inf, "an unknown time"),
+        (math.nan, "an unknown time"),
+    ],
+)
+def test_a_duration_in_words(seconds, words):
+    assert duration(seconds) == words
+
+
+def test_where_nobody_watches_nothing_is_called():
+    assert silent("layer 1 of 3", epochs=15) is None
+    assert silent("layer 1 of 3", epochs=15, percent=False) is None
 
 
 def test_what_others_do_is_not_waited_for(clock, stream):
@@ -101,21 +160,21 @@ def test_what_others_do_is_not_waited_for(clock, stream):
 
 def test_lines_are_rare_and_one_ends_each_unit(clock, stream):
     with Progress({"a": 1.0, "b": 1.0}, clock=clock, stream=stream) as progress:
-        report = progress.report("finetune", epochs=30)
+        after_epoch = progress("finetune", epochs=30)
         progress.unit("a")
         for epoch in range(30):
             clock.now += 1
-            report(jnp.asarray(epoch), jnp.asarray(0.5 - 0.01 * epoch), jnp.asarray(True))
+            after_epoch(jnp.asarray(epoch), jnp.asarray(0.5 - 0.01 * epoch), jnp.asarray(True))
         progress.done()
         progress.unit("b")
         clock.now += 1
         progress.done()
     assert stream.getvalue().splitlines() == [
-        "[1/2] a  finetune  epoch 10/30  valid 41.00 %  elapsed 0:00:10  left ?",
-        "[1/2] a  finetune  epoch 20/30  valid 31.00 %  elapsed 0:00:20  left ?",
-        "[1/2] a  finetune  epoch 30/30  valid 21.00 %  elapsed 0:00:30  left ?",
-        "[1/2] a  finetune  epoch 30/30  valid 21.00 %  done in 0:00:30  elapsed 0:00:30  left 0:00:30",
-        "[2/2] b  done in 0:00:01  elapsed 0:00:31  left 0:00:00",
+        "[1/2] a  finetune  epoch 10/30  valid 41.00 %  10 seconds gone, 10 seconds left",
+        "[1/2] a  finetune  epoch 20/30  valid 31.00 %  20 seconds gone, 20 seconds left",
+        "[1/2] a  finetune  epoch 30/30  valid 21.00 %  30 seconds gone, 30 seconds left",
+        "[1/2] a  finetune  epoch 30/30  valid 21.00 %  done in 30 seconds  30 seconds gone, 30 seconds left",
+        "[2/2] b  done in 1 second  31 seconds gone, 0 seconds left",
     ]
 
 
@@ -123,8 +182,8 @@ def test_the_lowest_score_of_the_active_runs_is_shown(clock, stream):
     with Progress({"a": 1.0}, clock=clock, stream=stream) as progress:
         progress.unit("a")
         reconstruct, finetune = (
-            progress.report("codes", epochs=2, percent=False),
-            progress.report("fine", epochs=3),
+            progress("codes", epochs=2, percent=False),
+            progress("fine", epochs=3),
         )
         said = []
         for report, *call in [
@@ -160,7 +219,7 @@ def test_compiled_loops_report_to_the_current_unit(clock, stream):
     traces = 0
 
     with Progress({"a": 1.0, "b": 1.0}, clock=clock, stream=stream) as progress:
-        report = progress.report("finetune", epochs=4)
+        report = progress("finetune", epochs=4)
 
         @jax.jit
         @jax.vmap
@@ -192,26 +251,81 @@ def test_compiled_loops_report_to_the_current_unit(clock, stream):
 
 def test_equal_reports_can_share_a_compiled_function(clock, stream):
     progress = Progress({}, clock=clock, stream=stream)
-    one, same = progress.report("finetune", epochs=3), progress.report("finetune", epochs=3)
+    one, same = progress("finetune", epochs=3), progress("finetune", epochs=3)
     assert (one, hash(one)) == (same, hash(same))
-    assert one != progress.report("finetune", epochs=4)
-    assert one != Progress({}, clock=clock, stream=stream).report("finetune", epochs=3)
+    assert one != progress("finetune", epochs=4)
+    assert one != Progress({}, clock=clock, stream=stream)("finetune", epochs=3)
 
 
-def test_a_terminal_shows_a_bar(clock, monkeypatch):
+def frame(stream):
+    """The last two lines that the bar has drawn, without control sequences."""
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue()).replace("\r", "")
+    return text.rstrip("\n").split("\n")[-2:]
+
+
+@pytest.fixture
+def terminal(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
-    stream = Terminal()
-    with Progress({"a": 1.0, "b": 1.0}, clock=clock, stream=stream) as progress:
+    return Terminal()
+
+
+def test_a_terminal_shows_a_bar(clock, terminal):
+    with Progress({"a": 1.0, "b": 3.0}, clock=clock, stream=terminal) as progress:
         progress.unit("a")
-        clock.now += 61
+        clock.now += 30
         progress.done()
         progress.unit("b")
-        progress.report("finetune", epochs=30)(4, 0.0132, True)
-    shown = stream.getvalue()
-    assert "unit 2 of 2  elapsed 0:01:01  left 0:01:01" in shown
-    assert "b  finetune  epoch 5/30  valid 1.32 %" in shown
-    assert "done in" not in shown
+        progress("finetune", epochs=30)(4, 0.0132, True)
+    first, second = frame(terminal)
+    assert first.rstrip() == "━" * 6 + "╺" + "━" * 17 + "  2 of 2  30 seconds gone, 2 minutes left"
+    assert second.rstrip() == "b  finetune  epoch 5/30  valid 1.32 %"
+    assert "done in" not in terminal.getvalue()
+
+
+@pytest.mark.parametrize(("columns", "bar"), [(80, 24), (50, 4)])
+def test_a_narrow_terminal_cuts_no_number(clock, terminal, monkeypatch, columns, bar):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    names = [f"deep, supervised pre-training, seed {i}" for i in range(340)]
+    with Progress(dict.fromkeys(names, 30.0), clock=clock, stream=terminal) as progress:
+        progress.unit(*names[:119])
+        clock.now += 59 * 60
+        progress.done()
+        progress.plan({names[119]: 59 / 119 * 60 * 0.5} | dict.fromkeys(names[120:], 14.8))
+        progress.unit(names[119])
+        progress("layer 1 of 3", epochs=15)(11, 0.0132, True)
+    first, second = frame(terminal)
+    line = f"120 of 340  59 minutes gone, {duration(progress.left())} left"
+    assert first.rstrip()[-len(line) :] == line
+    assert set(first.rstrip()[: -len(line)].strip()) <= set("━╺╸")
+    assert len(first.rstrip()) - len(line) == bar + 2
+    assert second.rstrip().endswith("layer 1 of 3  epoch 12/15  valid 1.32 %")
+    assert second.startswith("deep, su")
+    assert len(second) <= columns
+
+
+def test_a_very_narrow_terminal_has_no_bar(clock, terminal, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "45")
+    with Progress(dict.fromkeys(map(str, range(340)), 10.0), clock=clock, stream=terminal) as progress:
+        progress.unit("7")
+    assert [line.rstrip() for line in frame(terminal)] == ["1 of 340  0 seconds gone, 57 minutes left", "7"]
+
+
+def test_a_bar_shows_the_share_of_the_time_and_what_is_said_stands_above_it(clock, terminal):
+    with Progress({"a": 4.0}, clock=clock, stream=terminal) as progress:
+        progress.unit("a")
+        clock.now += 1
+        progress.say("[deep] layers: " + "long " * 40)
+    first, _ = frame(terminal)
+    assert "━" * 6 + "╺" + "━" * 17 in first
+    assert "[deep] layers: " + "long " * 40 in terminal.getvalue()
+
+
+def test_a_process_without_stderr_has_no_progress_and_no_error(clock, monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    with Progress({"a": 1.0}, clock=clock) as progress:
+        progress.unit("a")
+        progress.done()
 
 
 @pytest.mark.parametrize("tty", [True, False])
@@ -223,7 +337,7 @@ def test_a_run_outlives_its_terminal(clock, tty, monkeypatch):
         for name in ("a", "b"):
             progress.unit(name)
             clock.now += 20
-            progress.report("finetune", epochs=3)(0, 0.5, True)
+            progress("finetune", epochs=3)(0, 0.5, True)
             progress.done()
     assert stream.attempts == 1
 
