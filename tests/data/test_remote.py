@@ -97,7 +97,7 @@ def test_a_damaged_copy_is_fetched_again(server, tmp_path, damage):
     assert len(server.requests) == 1
 
 
-def test_a_reader_never_sees_half_a_file(server, tmp_path):
+def test_a_reader_never_sees_half_a_file(server, tmp_path, monkeypatch):
     from tensorflow_datasets.core.download.resource import get_dl_fname
 
     old, new = b"old" * 2**20, b"new" * 2**21
@@ -107,6 +107,8 @@ def test_a_reader_never_sees_half_a_file(server, tmp_path):
     path.parent.mkdir()
     path.write_bytes(old)
     sizes, done = set(), threading.Event()
+    # Another folder might lie on another file system, and a move from there would be a copy.
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
 
     def watch():
         while not done.is_set():
@@ -115,12 +117,14 @@ def test_a_reader_never_sees_half_a_file(server, tmp_path):
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    with path.open("rb") as reader:
-        begun = reader.read(1000)
-        download("tiny", [remote], tmp_path)
-        assert begun + reader.read() == old
-    done.set()
-    watcher.join()
+    try:
+        with path.open("rb") as reader:
+            begun = reader.read(1000)
+            download("tiny", [remote], tmp_path)
+            assert begun + reader.read() == old
+    finally:
+        done.set()
+        watcher.join()
     assert path.read_bytes() == new
     assert sizes <= {len(old), len(new)}
 
