@@ -1,0 +1,120 @@
+"""What all figures share: one panel that is 6 inches wide, so that a phone can show it, with its legend and its PNG.
+
+matplotlib is used through its objects, never through global state, and is imported only when a figure is asked for.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH = 6.0
+"""Inches."""
+SMALL, MEDIUM, LARGE = 11, 12, 13
+"""Sizes of fonts in points: ticks and legends, names of axes, titles."""
+LINE = 0.21
+"""Inches from a line of text to the next."""
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")  # Okabe and Ito
+MARKERS = "os^Dv*P"
+
+
+def wrap(text: str, width: int) -> str:
+    """The text in lines of at most `width` characters."""
+    return textwrap.fill(text, width, break_on_hyphens=False)
+
+
+def blank(height: float, title: str) -> Figure:
+    """An empty figure, `height` inches high without its title."""
+    from matplotlib.figure import Figure
+
+    title = wrap(title, 54)
+    lines = title.count("\n") + 1 if title else 0
+    figure = Figure(figsize=(WIDTH, height + LINE * lines), layout="constrained")
+    if title:
+        figure.suptitle(title, fontsize=LARGE)
+    return figure
+
+
+def style(axes: Axes) -> None:
+    """Large numbers on the ticks, no frame, and the grid behind what is drawn."""
+    axes.tick_params(labelsize=SMALL)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_axisbelow(True)
+
+
+def panel(height: float, title: str) -> tuple[Figure, Axes]:
+    """A figure with one panel, `height` inches high without its title."""
+    figure = blank(height, title)
+    axes = figure.add_subplot()
+    style(axes)
+    return figure, axes
+
+
+def legend(figure: Figure, keys: Sequence[Any], names: Sequence[str]) -> None:
+    """Put a legend below the panel, in as few lines as fit; the figure grows by its height."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    renderer, names = FigureCanvasAgg(figure).get_renderer(), [wrap(name, 58) for name in names]
+    for lines in range(1, len(keys) + 1):
+        columns = math.ceil(len(keys) / lines)
+        drawn = figure.legend(keys, names, loc="outside lower center", ncols=columns, fontsize=SMALL, frameon=False)
+        box = drawn.get_window_extent(renderer)
+        if columns == 1 or box.width <= figure.bbox.width:
+            figure.set_figheight(figure.get_figheight() + box.height / figure.dpi)
+            break
+        drawn.remove()
+
+
+def log_ticks(low: float, top: float) -> Float[np.ndarray, " _ticks"]:
+    """At most about a dozen round numbers between two positive ones."""
+    tens = 10.0 ** np.arange(math.floor(math.log10(low)), math.ceil(math.log10(top)) + 1)
+    ticks = np.empty(0)
+    for steps in ((1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8), (1, 1.5, 2, 3, 5, 7), (1, 3)):
+        ticks = np.outer(tens, steps).ravel()
+        ticks = ticks[(low <= ticks) & (ticks <= top)]
+        if len(ticks) <= 12:
+            break
+    return ticks
+
+
+def png(figure: Figure, limit: int = 200_000) -> bytes:
+    """The figure as a PNG of at most `limit` bytes, as sharp as that allows.
+
+    Raises ValueError if even a coarse one is larger.
+    """
+    settings, image = ((200, 256), (160, 256), (130, 256), (110, 256), (90, 256), (90, 64), (72, 64), (72, 16)), None
+    low, high = 0, len(settings)
+    while low < high:  # the first setting that fits, by bisection
+        middle = (low + high) // 2
+        drawn = _drawn(figure, *settings[middle])
+        if len(drawn) <= limit:
+            image, high = drawn, middle
+        else:
+            smallest, low = len(drawn), middle + 1
+    if image is None:
+        raise ValueError(f"the figure takes {smallest} bytes as a PNG at 72 dpi; at most {limit} are allowed")
+    return image
+
+
+def _drawn(figure: Figure, dpi: int, colours: int) -> bytes:
+    """The figure as a PNG of so many colours."""
+    from PIL import Image
+
+    drawn, packed = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=dpi)
+    with Image.open(drawn) as image:
+        # Maximum coverage keeps the colours of thin lines, which the median cut merges.
+        few = image.convert("RGB").quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few.save(packed, "PNG", optimize=True)
+    return packed.getvalue()
