@@ -8,6 +8,7 @@ Processes that share a folder may share out its units by claims, which end with 
 """
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -30,8 +31,6 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-
-from dlx.types import Params
 
 
 class StoreError(Exception):
@@ -62,37 +61,29 @@ class Store:
         record, _ = self._read(name)
         return record
 
-    def save(self, name: str, record: Mapping[str, Any], arrays: Params | None = None) -> None:
-        """Write the record of a finished unit (see `to_json`) and a pytree of arrays, over any older one."""
+    def save(self, name: str, record: Mapping[str, Any], arrays: Mapping[str, Any] | None = None) -> None:
+        """Write the record of a finished unit (see `to_json`) and arrays in nested dicts, over any older one."""
         from flax.serialization import msgpack_serialize
 
         path, unit = self._locate(name)
         digest, text = None, _plain(record)
         if arrays is not None:
-            packed = msgpack_serialize({key: np.asarray(leaf) for key, leaf in _leaves(arrays).items()})
+            packed = msgpack_serialize(_numpy(arrays))
             digest = hashlib.sha256(packed).hexdigest()
             _write(_beside(path, digest), packed)
         _write(path, to_json({"unit": unit, "arrays": digest, "record": text}).encode())
 
-    def load_arrays(self, name: str, like: Params) -> Params:
-        """The pytree saved with a unit, as NumPy arrays bit for bit, in the structure of `like`.
+    def load_arrays(self, name: str) -> dict[str, Any]:
+        """The arrays saved with a unit, bit for bit, as NumPy arrays in the dicts in which they were given.
 
-        The leaves of `like` are arrays or `jax.ShapeDtypeStruct`. Raises StoreError if there are no whole
-        arrays, or if their names, shapes or dtypes are not those of `like`.
+        Raises StoreError if there are none, or they are damaged.
         """
-        import jax
         from flax.serialization import msgpack_restore
 
         _, packed = self._read(name)
         if packed is None:
             raise StoreError(f"{self.folder}: unit {name!r} has no whole arrays; run it again")
-        arrays = msgpack_restore(packed)
-        kept, wanted = (
-            {key: f"{leaf.dtype}{list(leaf.shape)}" for key, leaf in tree.items()} for tree in (arrays, _leaves(like))
-        )
-        if kept != wanted:
-            raise StoreError(f"{self.folder}: unit {name!r} has other arrays: {_differences(kept, wanted)}")
-        return jax.tree.unflatten(jax.tree.structure(like), [arrays[key] for key in wanted])
+        return msgpack_restore(packed)
 
     def claim(self, name: str) -> bool:
         """Take a unit for this process until `release`; False if another process has it.
@@ -240,10 +231,10 @@ def _parts(name: str) -> list[str]:
     return parts
 
 
-def _leaves(tree: Params) -> dict[str, Any]:
-    import jax
-
-    return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
+def _numpy(tree: Any) -> Any:
+    if isinstance(tree, Mapping):
+        return {name: _numpy(entry) for name, entry in tree.items()}
+    return np.asarray(tree)
 
 
 def _beside(path: Path, digest: str) -> Path:
@@ -267,7 +258,9 @@ def _explained(path: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"{path} cannot be used: {error.strerror}; choose another --out") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "free some space and give the same command again" if full else "choose another --out"
+        raise StoreError(f"{path} cannot be used: {error.strerror}; {remedy}") from error
 
 
 def _write(path: Path, content: bytes, commit: Callable[[Path, Path], None] = os.replace) -> None:

@@ -70,7 +70,7 @@ class Sweep:
             )
         return 1 if runs == 1 and jax.process_count() == 1 else groups
 
-    def lanes(self, runs: int) -> int:
+    def runs_side_by_side(self, runs: int) -> int:
         """How many of so many runs a device trains side by side."""
         return self.at_once or (1 if jax.default_backend() == "cpu" else runs)
 
@@ -101,8 +101,8 @@ class Sweep:
             def one(each):
                 return self.run(jax.random.wrap_key_data(each[0]), each[1], data)
 
-            lanes = self.lanes(len(words))  # on a CPU even vmap of one run is slower than the run
-            return jax.lax.map(one, (words, given), batch_size=lanes if lanes > 1 else None)
+            count = self.runs_side_by_side(len(words))  # on a CPU even vmap of one run is slower than the run
+            return jax.lax.map(one, (words, given), batch_size=count if count > 1 else None)
 
         # The axis `data` stays automatic: the compiler puts the sums over it where they are needed.
         return jax.shard_map(

@@ -1,239 +1,251 @@
 """Greedy layer-wise training of deep networks, on MNIST (Bengio, Lamblin, Popovici & Larochelle, NIPS 2006).
 
-Experiment 2 sets three hidden layers against one; Experiment 3 is the same with a top hidden layer of 20 units. For
-each row, that is a way to pre-train, the same number of configurations is tried; the one with the lowest validation
-error is trained again from fresh seeds, and those runs are reported. Experiment 3 takes over the choice of pre-training
-and searches the rate of fine-tuning again. Under the paper's rows stand ours: what pre-training is worth from Glorot's
-initialisation, and beside rectified nets as they are trained today.
+Does it help a deep net to train its layers one after the other first, and do labels help with that? Experiment 2 sets
+three hidden layers against one; Experiment 3 is the same with a top hidden layer of 20 units. The paper's deep rows
+have equal searches. The trial with the least validation error is trained again from fresh seeds, which are reported.
+Experiment 3 takes over the choice of pre-training. Under the paper's rows stand our own, of later ways to train.
 
-    python -m experiments.bengio2006 --preset quick     # embedded 8 x 8 digits, about a minute on two cores
-    python -m experiments.bengio2006 --preset paper     # MNIST; results/bengio2006/report.md gives hardware and time
+    python -m experiments bengio2006                   # 8 x 8 digits: about a minute on two cores
+    python -m experiments bengio2006 --preset paper    # MNIST: about 15 hours on two cores
 
 Lecture: CMU 10-601B 16, "Deep Learning (Part I)", Ideas #1 to #3; CS7015 lecture 9, "Unsupervised pre-training".
 """
 
-import io
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
 
-from dlx import greedy
-from dlx.data import flat
+from dlx import greedy, study
+from dlx.inspect.filters import strongest
 from dlx.losses.supervised import misclassified
 from dlx.modern import train_rectified
 from dlx.nets.layer import INITIALIZERS
 from dlx.nets.mlp import MLP, hidden, init, logits
 from dlx.nets.rectified import Dropout, Rectified
 from dlx.optim import adam, max_norm
-from dlx.show.progress import Progress
+from dlx.programs import Layer, LayerHypers, Rate, greedy_layers, merge
 from dlx.stage import chain, evaluate
-from dlx.store import Store, open_store
-from dlx.sweep import Run
-from dlx.types import Data, Stage
-from experiments import contract
-from experiments.protocol import Unit, Workshop
-from experiments.search import Trial
+from dlx.study import ERRORS, Claim, Published, Result, Row, Study, Unit, claims, figures, main
 
-Pretraining = Literal["dbn", "autoassociator", "denoising", "supervised"]
-Modern = Literal["relu", "dropout", "batchnorm"]
-Row = Literal[Pretraining, "deep", "shallow", Modern]
-
-TITLES: dict[Row, str] = {
+TITLES = {
     "dbn": "DBN, RBM pre-training (CD-1)",
     "autoassociator": "deep, auto-associator pre-training",
-    "denoising": "deep, denoising auto-associator",
     "supervised": "deep, supervised pre-training",
     "deep": "deep, no pre-training",
     "shallow": "shallow, no pre-training",
     "relu": "deep, rectified units, He's initialisation, Adam",
     "dropout": "the same with dropout and max-norm",
     "batchnorm": "the same with batch normalisation",
+    "denoising": "deep, denoising auto-associator",
 }
-MAX_NORM = 3.0
-"""Largest norm of a unit's incoming weights in the row with dropout."""
-FILTERS = 16
-"""Filters of the first layer that a run keeps for a figure."""
+# Train, valid and test error in percent. Test: consistent across sources (A); train and valid: from one source (B).
+PAPER: dict[str, dict[int, tuple[float, ...]]] = {
+    "dbn": {2: (0, 1.2, 1.2), 3: (0, 1.5, 1.5)},
+    "autoassociator": {2: (0, 1.4, 1.4), 3: (0, 1.4, 1.6)},
+    "supervised": {2: (0, 1.7, 2.0), 3: (0, 1.8, 1.9)},
+    "deep": {2: (0.004, 2.1, 2.4), 3: (0.59, 2.1, 2.2)},
+    "shallow": {2: (0.004, 1.8, 1.9), 3: (3.6, 4.7, 5.0)},
+}
 
 
 @dataclass(frozen=True)
-class Config:
-    """What shapes a run's program."""
+class Finetune:
+    """The training of all layers on the labels, from layers that are given or from fresh ones. Keeps some filters."""
 
-    row: Row
+    net: Literal["sigmoid", "relu", "dropout", "batchnorm"]
     widths: tuple[int, ...]
-    """Units of each hidden layer, from the input up."""
-    pretrain_epochs: int
-    """Epochs of greedy training a layer."""
     epochs: int
-    """Most epochs of fine-tuning, which ends earlier by `patience`."""
     patience: int
-    batch_size: int = 20
-    """Examples a minibatch of fine-tuning."""
-    pretrain_batch_size: int = 20
-    initializer: Literal["fan", "glorot"] = "fan"
-    k: int = 1
-    """Gibbs steps of contrastive divergence."""
-    mean_field: bool = True
-    """Whether the RBM's reconstruction is P(v | h) and not a sample of it."""
-    tied: bool = True
-    """Whether the auto-associators' decoders are the transposes of their encoders."""
+    batch_size: int
+    initializer: str = "fan"
+    classes: int = 10
+
+    def __call__(self, key, hypers, given, data, progress):
+        """Trains and evaluates the net of the epoch with the least validation error."""
+        phase: dict[str, Any] = {name: getattr(self, name) for name in ("epochs", "patience", "batch_size")}
+        phase["report"] = progress("fine-tuning", epochs=self.epochs)
+        net = Rectified(self.widths, self.classes, normalised=self.net == "batchnorm")
+        if self.net == "sigmoid":
+            net = MLP(self.widths, self.classes, INITIALIZERS[self.initializer])
+            tune = greedy.finetune(net, rate=hypers.rate, **phase)
+        elif self.net == "dropout":
+            rule = optax.chain(adam(hypers.rate), max_norm(3.0))
+            tune = train_rectified(net, rule, dropout=Dropout(), **phase)
+        else:
+            tune = train_rectified(net, adam(hypers.rate), **phase)
+        key_init, key_train = jax.random.split(key)
+        start = {**init(key_init, net, data.train.x.shape[-1]), **merge(given)}
+        train = chain(tune, evaluate(misclassified(partial(logits, net))))
+        params, (curve, errors) = train(jax.random.fold_in(key_train, len(given)), start, data)
+        return {"filters": strongest(params[hidden(0)]["w"], 16)}, Result.of(curve, errors)
 
 
-class Hypers(NamedTuple):
-    """What a search varies within one program."""
+def unit(row: str, seed: int, *, width: int, rate: float, epochs: int, patience: int, depth: int = 3,
+         top: int | None = None, batch_size: int = 20, pretrain_epochs: int = 0, pretrain_rate: float = 0.0,
+         masking: float = 0.0, initializer: str = "fan", tied: bool = True, k: int = 1,
+         classes: int = 10) -> Unit:  # fmt: skip
+    """The fine-tuning of a trial, on the greedy training of layer by layer if the row has any."""
+    widths, layers = (width,) * (depth - 1) + (top or width,), ()
+    if pretrain_epochs:
+        layer = partial(Layer, row, epochs=pretrain_epochs, initializer=initializer, tied=tied, k=k, classes=classes)
+        layers = greedy_layers(layer, widths, LayerHypers(pretrain_rate, masking), seed)
+    net = row if row in MODERN else "sigmoid"
+    return Unit(Finetune(net, widths, epochs, patience, batch_size, initializer, classes), Rate(rate), layers, seed)
 
-    rate: float
-    """Learning rate of fine-tuning."""
-    pretrain_rate: float = 0.0
-    masking: float = 0.0
-    """Fraction of the inputs that the denoising auto-associator sets to 0."""
+
+# The search of Experiment 2: lists are searched, all else is the same in every trial; a tie goes to what comes first.
+PATIENT, BRIEF = {"epochs": 60, "patience": 10}, {"epochs": 30, "patience": 4}
+BIG, SMALL = {"width": 500, "batch_size": 100}, {"width": 750, "batch_size": 20, **BRIEF}
+AA, LABELS = {"pretrain_epochs": 15, "pretrain_rate": 0.2}, {"pretrain_epochs": 5, "pretrain_rate": 0.3}
+RBM, EVERY = {"pretrain_epochs": 15, "pretrain_rate": 0.1}, {"pretrain_rate": [0.05, 0.1, 0.2]}
+SPACE: dict[str, list[dict[str, Any]]] = {
+    "dbn": [
+        {**BIG, **PATIENT, **RBM, "rate": [1.6, 2.4]},
+        {"rate": [0.8, 1.6, 2.4], **BIG, **BRIEF, **RBM, **EVERY},
+        {**BIG, **BRIEF, **RBM, "rate": 2.4, "width": 750},
+        {**SMALL, **RBM, "rate": [0.3, 0.5, 0.9]},
+        {**SMALL, **RBM, "rate": 0.5, "pretrain_epochs": 30},
+    ],
+    "autoassociator": [
+        {**BIG, **PATIENT, **AA, "rate": [1.6, 2.4]},
+        {"rate": [0.8, 1.6, 2.4], **BIG, **BRIEF, **AA, **EVERY},
+        {**SMALL, **AA, "rate": [0.6, 1.0, 1.4, 2.0]},
+        {**SMALL, **AA, "rate": 1.4, "pretrain_epochs": 30},
+    ],
+    "supervised": [
+        {**BIG, **PATIENT, **LABELS, "rate": [1.6, 2.4, 3.2]},
+        {**BIG, **PATIENT, **LABELS, "rate": 2.4, "pretrain_epochs": 10},
+        {"rate": [0.8, 1.6, 2.4], **BIG, **BRIEF, **LABELS, "pretrain_rate": [0.1, 0.3, 0.9]},
+        {**SMALL, **LABELS, "rate": [0.3, 0.6, 1.0]},
+    ],
+    "deep": [
+        {**BIG, **PATIENT, "rate": [0.8, 1.4]},
+        {**BIG, **BRIEF, "rate": [0.4, 0.8, 1.2, 1.4, 1.6, 1.8, 2.0, 2.4, 2.8]},
+        {**SMALL, "rate": [0.3, 0.6, 1.0, 1.4, 2.0]},
+    ],
+    "shallow": [
+        {**BIG, **BRIEF, "depth": 1, "width": [500, 750, 1000], "rate": [0.8, 1.6, 2.4]},
+        {**SMALL, "depth": 1, "width": [500, 750, 1000], "epochs": 40, "rate": [0.1, 0.2, 0.3]},
+    ],
+}
+MODERN = {"relu": [0.0003, 0.001], "dropout": [0.001, 0.002], "batchnorm": [0.001, 0.003]}
+
+
+def space(preset: str, experiment: int, row: str) -> list[dict[str, Any]]:
+    """What is searched for a row that takes over no other row's choice."""
+    if preset == "quick":
+        shape = {"depth": 2 - (row == "shallow"), "width": 20 if (experiment, row) == (3, "shallow") else 64}
+        search: dict[str, Any] = {"rate": [0.001, 0.003] if row in MODERN else [0.5, 2.0]}
+        if row not in (*MODERN, "deep", "shallow"):
+            search = {"rate": 2.0, "pretrain_epochs": 5, "pretrain_rate": [0.05, 0.1]}
+        return [{**shape, "epochs": 20, "patience": 5, **search}]
+    if row in MODERN:
+        return [{**BIG, "epochs": 50, "patience": 6, "rate": MODERN[row]}]
+    if experiment == 2:
+        return SPACE[row]
+    top, rates = {"depth": 1, "width": 20, "batch_size": 100}, [0.1, 0.2, 0.4, 0.6, 0.8, 1.2, 1.6, 2.0, 2.4]
+    return [{**top, **PATIENT, "rate": [0.4, 0.6]}, {**top, **BRIEF, "rate": rates}]
+
+
+def narrow(preset: str, chosen: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Experiment 3 takes over a choice of Experiment 2, but for the rate and the patience of fine-tuning."""
+    if preset == "quick":
+        return [{**chosen, "top": 20, "rate": [0.5, 2.0]}]
+    rates = {20: [0.3, 0.6, 1.0, 1.4, 2.0], 100: [0.8, 1.6, 2.4, 3.2, 4.0]}[chosen["batch_size"]]
+    parts = {**PATIENT, "rate": rates[1:]}, {**BRIEF, "rate": rates[:3]}
+    return [{**chosen, "top": 20, **part} for part in parts]
 
 
 @dataclass(frozen=True)
-class Options(contract.Options):
+class Options(study.CommonOptions):
     """What this experiment can be asked for beside the common options."""
 
     tied: bool = True
     """Auto-associators decode by the transpose of their encoder, or else by a matrix of their own."""
     k: int = 1
     """Gibbs steps of contrastive divergence."""
-    rates: tuple[float, ...] | None = None
-    """Rates of fine-tuning to search, instead of the preset's; not for rectified nets, which Adam trains."""
-    search: Literal["grid", "random"] = "grid"
-    trials: int = 9
-    """Configurations a row of a random search."""
-    halving: bool = False
-    """Train every configuration for a quarter of the epochs first, and only the better half to the end."""
-    seeds_today: int | None = None
-    """Fresh seeds a cell of the rows that are not the paper's. Default: 2 for quick, 3 for paper."""
-
-    def fresh_seeds_today(self) -> int:
-        """How many seeds a cell that is not the paper's is trained from."""
-        return self.seeds_today or {"quick": 2, "paper": 3}[self.preset]
+    seeds_of_ours: int | None = None
+    """Fresh seeds of a row that is not the paper's. Default: 2 for quick, 3 for paper."""
 
 
-def stages(net: MLP | Rectified, config: Config, hypers: Hypers, progress: Progress | None = None) -> Iterator[Stage]:
-    """The stages of a row: greedy training from the bottom layer up, which is all that distinguishes the rows; then
-    fine-tuning and evaluation as one stage."""
-    for i in range(len(config.widths)):
-        layer = f"layer {i + 1} of {len(config.widths)}"
-        score_is_error = config.row == "supervised"
-        report = progress.report(layer, epochs=config.pretrain_epochs, percent=score_is_error) if progress else None
-        phase: dict[str, Any] = dict(
-            rate=hypers.pretrain_rate,
-            epochs=config.pretrain_epochs,
-            batch_size=config.pretrain_batch_size,
-            report=report,
+def rows(options, about):
+    """The paper's rows, then ours, of which the quick preset has the rectified nets alone."""
+    few = options.seeds_of_ours or {"quick": 2, "paper": 3}[options.preset]
+    more = {"tied": options.tied, "k": options.k, "classes": about["main"].classes}
+
+    def row(experiment, name, trials=None, after="", suffix="", words=""):
+        paper = PAPER[name].get(experiment, ()) if name in PAPER and not suffix else ()
+        status = zip(ERRORS, paper, ("B", "B", "A"), strict=False)
+        return Row(
+            name=f"exp{experiment}/{name}{suffix}",
+            title=("" if paper else "ours: ") + TITLES[name] + words,
+            build=lambda seed, **trial: unit(name, seed, **trial, **more),
+            space=(lambda chosen: trials(chosen[after])) if trials else space(options.preset, experiment, name),
+            after=(after,) if after else (),
+            group=f"Experiment {experiment}{words}",
+            paper={metric.name: Published(value, letter) for metric, value, letter in status},
+            seeds=None if paper else few,
+            keep=int(experiment == 2 and not suffix),
         )
-        match net, config.row:
-            case MLP(), "supervised":
-                yield greedy.supervise(net, i, **phase)
-            case MLP(), "autoassociator":
-                yield greedy.autoassociate(net, i, tied=config.tied, **phase)
-            case MLP(), "denoising":
-                yield greedy.autoassociate(net, i, tied=config.tied, masking=hypers.masking, **phase)
-            case MLP(), "dbn":
-                yield greedy.boltzmann(net, i, k=config.k, mean_field=config.mean_field, **phase)
-    if config.epochs:
-        phase = dict(
-            epochs=config.epochs,
-            batch_size=config.batch_size,
-            patience=config.patience,
-            report=progress.report("fine-tuning", epochs=config.epochs) if progress else None,
-        )
-        match net:
-            case MLP():
-                tune = greedy.finetune(net, rate=hypers.rate, **phase)
-            case Rectified() if config.row == "dropout":
-                optimizer = optax.chain(adam(hypers.rate), max_norm(MAX_NORM))
-                tune = train_rectified(net, optimizer, dropout=Dropout(), **phase)
-            case Rectified():
-                tune = train_rectified(net, adam(hypers.rate), **phase)
-        yield chain(tune, evaluate(misclassified(partial(logits, net))))
+
+    top = partial(narrow, options.preset)
+    table = [row(2, name) for name in SPACE] + [row(3, name, top, f"exp2/{name}") for name in list(SPACE)[:-1]]
+    table += [row(3, "shallow"), *(row(2, name) for name in MODERN)]
+    if options.preset == "quick":
+        return table
+    glorot: dict[str, Any] = {"suffix": "/glorot", "words": ", Glorot's initialisation"}
+    table += [row(2, name, lambda one: [{**one, "initializer": "glorot"}], f"exp2/{name}", **glorot) for name in SPACE]
+    masked = {"masking": [0.1, 0.25, 0.4]}
+    return [*table, row(2, "denoising", lambda one: [{**one, **masked}], "exp2/autoassociator")]
 
 
-def network(config: Config) -> MLP | Rectified:
-    """The net of a row."""
-    if config.row in get_args(Modern):
-        return Rectified(config.widths, normalised=config.row == "batchnorm")
-    return MLP(config.widths, initializer=INITIALIZERS[config.initializer])
+def drawn_against(row: str, trial: Mapping[str, Any]) -> dict[str, float]:
+    """What a trial is drawn against in the figures of the search; Adam's rates are of another kind."""
+    rate = "Adam's rate" if row.rpartition("/")[2] in MODERN else f"rate, minibatches of {trial.get('batch_size', 20)}"
+    pretraining = {"pre-training rate": trial["pretrain_rate"]} if "pretrain_rate" in trial else {}
+    return {"width of the first layer": trial["width"], **pretraining, rate: trial["rate"]}
 
 
-def procedure(config: Config, progress: Progress | None = None) -> Run:
-    """The run of one stage of a row: of the last one that the config has.
-
-    `given` is (hypers, start), `start` the layers that are trained already. A layer's greedy training gives the layers
-    up to it and its `Curve`. Fine-tuning gives the strongest filters and (Curve, Errors). Run one after the other, the
-    units of a row give what `chain(*stages(...))` gives at once.
-    """
-
-    def run(key, given, data: Data):
-        hypers, start = given
-        net = network(config)
-        key_init, key_train = jax.random.split(key)
-        params = {**init(key_init, net, data.train.x.shape[-1]), **start}
-        *_, stage = stages(net, config, hypers, progress)
-        params, log = stage(jax.random.fold_in(key_train, len(start)), params, data)
-        if not config.epochs:
-            return {hidden(i): params[hidden(i)] for i in range(len(config.widths))}, log
-        return {"filters": strongest(params[hidden(0)]["w"])}, log
-
-    return run
+def claimed(experiment: int) -> list[Claim]:
+    """The lecture's three claims, and that the paper's figures are reached."""
+    test = {"metric": "test/error", "scale": 100, "unit": " points"}
+    dbn, autoassociator, supervised, deep, shallow = every = [f"exp{experiment}/{row}" for row in PAPER]
+    lower, others = partial(claims.lower, **test), [supervised, deep, shallow]
+    said = [
+        ("A1", "without pre-training a deep net errs more than a shallow one", lower(rows=shallow, than=deep)),
+        ("A2", "supervised greedy pre-training improves on none", lower(rows=supervised, than=deep)),
+        ("A3", "unsupervised greedy pre-training improves on all else", lower(rows=[dbn, autoassociator], than=others)),
+        ("", "no mean is over 0.1 points above the paper's", claims.near_paper(rows=every, tolerance=0.1, **test)),
+    ]
+    return [Claim(f"Experiment {experiment}: {words}.", how, (n,) if n else ()) for n, words, how in said]
 
 
-def strongest(w: Float[Array, "visible units"]) -> Float[Array, "visible shown"]:
-    """The incoming weights of the units of largest norm, `FILTERS` or all there are, in half precision."""
-    _, units = jax.lax.top_k((w**2).sum(0), min(FILTERS, w.shape[1]))
-    return w[:, units].astype(jnp.float16)
-
-
-def layer_unit(trial: Trial, depth: int, seed: int) -> Unit | None:
-    """The greedy training of layer `depth`, counted from 1, on the layers below; None for the input.
-
-    Experiments, and fine-tuning at different rates, share it.
-    """
-    config, hypers = trial
-    if depth == 0:
-        return None
-    below = layer_unit(trial, depth - 1, seed)
-    config = replace(config, widths=config.widths[:depth], epochs=0, patience=0, batch_size=0)
-    return Unit(f"layers/{config.row}", config, hypers._replace(rate=0.0), seed, below, keeps=True)
-
-
-def tuning_unit(group: str, trial: Trial, seed: int, keeps: bool = False) -> Unit:
-    """The fine-tuning of a configuration: one program for all rows, which differ in what it starts from.
-
-    It `keeps` its filters for a figure, if asked to.
-    """
-    config, hypers = trial
-    if config.row not in get_args(Pretraining):
-        return Unit(group, config, hypers, seed, keeps=keeps)
-    start = layer_unit(trial, len(config.widths), seed)
-    plain = Config("deep", config.widths, 0, config.epochs, config.patience, config.batch_size)
-    return Unit(group, replace(plain, initializer=config.initializer), Hypers(hypers.rate), seed, start, keeps)
-
-
-def run(options: Options, data: Data, origin: dict, folder: Path) -> None:
-    """Do the work that is missing in `folder`, write results and report there, print the table."""
-    from experiments.bengio2006_plan import cost, work
-    from experiments.bengio2006_report import publish
-
-    identity = {"experiment": "bengio2006", "preset": options.preset, "data": origin}
-    first = jax.process_index() == 0
-    store, rows = open_store(folder, identity) if first else Store(folder), flat(data)
-    with Progress({}) if first else Progress({}, stream=io.StringIO()) as progress:
-        shop = Workshop(options, store, partial(procedure, progress=progress), rows, origin, progress, cost)
-        outcomes = work(options, shop)
-    if first:
-        publish(options, origin, store, outcomes, rows)
-
+VALID = "validation error %"
+STUDY = Study(
+    doc=__doc__,
+    options=Options,
+    data=study.images(quick="digits", paper="mnist", rows=True),
+    rows=rows,
+    claims=[*claimed(2), *claimed(3)],
+    figures={
+        "bars.png": figures.bars(ERRORS[-1]),
+        "curves.png": figures.curves("valid/score", VALID, 100, ("Experiment 2", "Experiment 3")),
+        "filters.png": figures.filters("filters", ("Experiment 2",)),
+        **{f"search{e}.png": figures.search(VALID, 100, drawn_against, f"Experiment {e}") for e in (2, 3)},
+    },
+    captions={
+        "bars.png": "Test error of every row beside the paper's: bars are means, dots are seeds.",
+        "curves.png": "Validation error by epoch of fine-tuning: the mean over seeds, in a band from best to worst.",
+        "filters.png": "First-layer filters after fine-tuning: of each row's first seed the units of largest norm.",
+        **{f"search{e}.png": f"Experiment {e}: validation error of every trial." for e in (2, 3)},
+    },
+    notes=Path(__file__).parent / "notes" / "bengio2006.md",
+)
 
 if __name__ == "__main__":
-    contract.main("bengio2006", Options, __doc__.splitlines()[0], run)
+    main(STUDY)

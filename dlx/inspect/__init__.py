@@ -1,0 +1,1 @@
+"""Looking into nets: what their parameters and activations show."""

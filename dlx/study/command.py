@@ -1,0 +1,144 @@
+"""The command line of a study: options in, training, a report out. Errors that a user can mend end with one message."""
+
+import io
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+import jax
+
+from dlx.data import DataError
+from dlx.show.console import steady
+from dlx.show.progress import Progress, duration
+from dlx.store import Store, StoreError, open_store
+from dlx.study.found import Found
+from dlx.study.hosts import find_devices, from_first_process, join, use_every_core
+from dlx.study.options import CommonOptions
+from dlx.study.page import About, Row, Study
+from dlx.study.plan import Search, foresee, plan, select
+from dlx.study.publish import publish
+from dlx.study.runner import Runner
+from dlx.sweep import Sweep
+from dlx.unit import Unit
+
+STORE = {"store": "units of dlx studies, by program"}
+"""The identity of a folder of records."""
+
+
+def main(study: Study, arguments: Sequence[str] | None = None) -> None:
+    """Run a page from the command line; exits with status 2 for what a user can mend, 130 when interrupted."""
+    import tyro
+
+    steady()
+    name = page_name(study)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    prog = f"python -m {name}"
+    try:
+        options = tyro.cli(study.options, prog=prog, description=study.doc.strip(), args=arguments)
+        run(study, name, options, shlex.join(["python", "-m", name, *arguments]))
+    except (DataError, StoreError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the last finished unit", file=sys.stderr)
+        sys.exit(130)
+
+
+def page_name(study: Study) -> str:
+    """The name of the module that made the study, as `python -m` takes it."""
+    module = getattr(sys.modules[study.options.__module__], "__spec__", None)
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return (module or spec).name if (module or spec) else "study"
+
+
+def prepare(options: CommonOptions) -> None:
+    """Set up jax as the options ask for. Raises ValueError for what cannot be."""
+    options.check()
+    use_every_core()
+    precision = {"float32": "highest", "tf32": "tensorfloat32"}[options.precision]
+    jax.config.update("jax_default_matmul_precision", precision)
+    # At the quick sizes to compile takes longer than to run.
+    jax.config.update("jax_disable_most_optimizations", options.preset == "quick")
+    find_devices()
+    join(options.coordinator, options.num_processes, options.process_id)
+    Sweep(lambda *_: None, options.devices, options.devices_per_run)  # refuses devices that there are not
+
+
+def rows_and_search(study: Study, options: CommonOptions, about: About) -> tuple[list[Row], Search]:
+    """The rows that are asked for, and how they are searched. Raises ValueError for values that no row has."""
+    rows = study.rows(options, about)
+    if about["main" if "main" in about else next(iter(about))].origin.name != study.paper_data:
+        rows = [replace(row, paper={}) for row in rows]
+    rows = select(rows, options.rows)
+    return rows, Search(options.search, options.trials, options.halving, tried_values(options.values))
+
+
+def tried_values(texts: Sequence[str]) -> dict[str, list[float]]:
+    """The values of --try, by argument. Raises ValueError for what is not NAME=NUMBER,NUMBER."""
+    found = {}
+    for text in texts:
+        name, _, numbers = text.partition("=")
+        try:
+            found[name.strip()] = [float(number) for number in numbers.split(",")]
+        except ValueError as error:
+            raise ValueError(f"--try {text!r} is not NAME=NUMBER,NUMBER, such as rate=0.1,0.5") from error
+    return found
+
+
+def run(study: Study, name: str, options: CommonOptions, command: str) -> None:
+    """Do what is missing, and publish what there is."""
+    prepare(options)
+    about = study.datasets(options)
+    first = jax.process_index() == 0
+    rows, search = rows_and_search(study, options, about)
+    seeds = options.fresh_seeds()
+    short = name.rpartition(".")[2]
+    results = options.results or options.out / short
+    origins = {key: dataset.origin._asdict() for key, dataset in about.items()}
+    store = open_store(options.out, STORE) if first else Store(options.out)
+    folder = open_store(results, {"study": short, **options.of_the_table(), "data": origins}) if first else store
+    with Progress({}) if first else Progress({}, stream=io.StringIO()) as progress:
+        runner = Runner(options, store, about, progress)
+        foreseen = from_first_process(lambda: said(runner, foresee(rows, runner.finished, seeds, search)))
+        progress.say(foreseen)
+        while True:
+            units, outcomes = plan(rows, runner.finished, seeds, search)
+            kept = [unit for row in rows if row.name in outcomes for unit in outcomes[row.name].wanted[: row.keep]]
+            if not runner.advance(units, kept):
+                break
+    if first:
+        found = Found.of(rows, outcomes, about, runner.load)
+        publish(study, short, command, options, found, store, runner.naming, folder)
+
+
+def said(runner: Runner, units: Sequence[Unit]) -> str:
+    """What is to be done, how long it will take by the records there are, and how much memory."""
+    expected = runner.estimate(units)
+    if not expected.units:
+        return f"all {len(units)} units are finished"
+    parts = [f"{expected.units} of {len(units)} units to do"]
+    known = expected.units - expected.unknown
+    if known:
+        parts.append(f"about {duration(expected.seconds)} for {known} of them by the records there are")
+    if expected.unknown:
+        which = f"the other {expected.unknown} take" if known else "they take; the page says what they took elsewhere"
+        parts.append(f"no record tells yet how long {which}")
+    data = sum(leaf.nbytes for (_, blind), one in runner.data.items() if not blind for leaf in jax.tree.leaves(one))
+    memory = f"the data take {data / 1e9:.2f} GB a device, and each program says before it starts what it takes"
+    if expected.memory:
+        memory = f"up to {expected.memory / 1e9:.2f} GB a device by the records"
+    return "; ".join([*parts, memory])
+
+
+def find(study: Study, options: CommonOptions | None = None) -> Found:
+    """What the records in the options' folder say of a study. It trains nothing.
+
+    Raises `dlx.data.DataError` if a data set cannot be had, and `StoreError` if the folder is not one of records.
+    """
+    options = options or study.options()
+    about = study.datasets(options)
+    rows, search = rows_and_search(study, options, about)
+    runner = Runner(options, open_store(options.out, STORE), about, Progress({}, stream=io.StringIO()))
+    _, outcomes = plan(rows, runner.finished, options.fresh_seeds(), search)
+    return Found.of(rows, outcomes, about, runner.load)

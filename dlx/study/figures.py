@@ -1,0 +1,108 @@
+"""The figures that a study can show, each a function of what was found; `dlx.show.figures` draws them."""
+
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from dlx.show import figures as draw
+from dlx.stats import interval
+from dlx.study.found import Found
+from dlx.study.page import Metric, Trial
+
+Figures = Callable[[Found], Any]
+"""Gives a matplotlib figure, a list of them, or None if there is nothing to be drawn."""
+
+
+def bars(metric: Metric) -> Figures:
+    """A figure a group: the mean of each row with its interval, its seeds, and the paper's figure."""
+
+    def figure(found: Found) -> list[Any]:
+        drawn = []
+        for group, rows in found.groups().items():
+            panel = []
+            for name in rows:
+                row, values = found[name].row, metric.scale * found[name].values(metric.name)
+                paper = row.paper.get(metric.name)
+                _, low, high, _ = interval(values) if len(values) else (None, None, None, 0)
+                seeds = [*values, *[math.nan] * found[name].diverged]
+                panel.append(draw.Bar(row.title, seeds, low, high, None if paper is None else paper.value))
+            drawn.append(draw.bars(panel, xlabel=metric.label, title=group, bounds=metric.bounds))
+        return drawn
+
+    return figure
+
+
+def curves(name: str, label: str, scale: float = 1, groups: tuple[str, ...] = (), xlabel: str = "epoch") -> Figures:
+    """A figure a group: a curve of each row, as its mean over seeds in a band from the best to the worst."""
+
+    def figure(found: Found) -> list[Any]:
+        panels = {group: rows for group, rows in found.groups().items() if not groups or group in groups}
+        return [
+            draw.curves(
+                {found[row].row.title: scale * found[row].curves(name) for row in rows},
+                ylabel=label,
+                xlabel=xlabel,
+                title=group,
+            )
+            for group, rows in panels.items()
+        ]
+
+    return figure
+
+
+def filters(name: str, groups: tuple[str, ...] = (), count: int = 6) -> Figures:
+    """The filters [inputs, units] that the first seed of each row keeps under a name, as images of the data's shape."""
+
+    def figure(found: Found) -> Any:
+        rows = itertools.chain(*(rows for group, rows in found.groups().items() if not groups or group in groups))
+        shown = {found[row].row.title: kept for row in rows if (kept := _kept(found, row, name)) is not None}
+        return draw.filters(shown, found.about["main"].shape, count=count) if shown else None
+
+    return figure
+
+
+def _kept(found: Found, row: str, name: str) -> np.ndarray | None:
+    runs = found[row]
+    first = [unit for unit, record in zip(runs.units, runs.records, strict=True) if record["kept"]]
+    return runs.load(first[0])[name] if first else None
+
+
+def search(
+    label: str, scale: float = 1, hypers: Callable[[str, Trial], Mapping[str, float]] | None = None, group: str = ""
+) -> Figures:
+    """A figure a hyper-parameter: the score of every trial of the rows, of one group if it is named.
+
+    `hypers(row, trial)` names what a trial is drawn against; without it, that is every number that the searches vary.
+    """
+
+    def figure(found: Found) -> list[Any]:
+        points, varied = [], searched(found)
+        for name, outcome in found.outcomes.items():
+            if group and (name not in found or found[name].row.group != group):
+                continue
+            for one in outcome.tried:
+                numbers = {key: one.trial[key] for key in varied if _is_number(one.trial.get(key))}
+                places = hypers(name, one.trial) if hypers else numbers
+                chosen = one.trial == outcome.trial and not one.brief
+                points.append(draw.Point(name.rpartition("/")[2], places, scale * one.score, chosen))
+        return draw.scatter(points, ylabel=label) if points else []
+
+    return figure
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def searched(found: Found) -> list[str]:
+    """The arguments that differ between the trials of a row, in the order in which they stand there."""
+    names: dict[str, None] = {}
+    for outcome in found.outcomes.values():
+        trials = [one.trial for one in outcome.tried]
+        for name in itertools.chain(*trials):
+            if len({repr(trial.get(name)) for trial in trials}) > 1:
+                names[name] = None
+    return list(names)

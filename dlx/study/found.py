@@ -1,0 +1,130 @@
+"""What a study has found: the finished runs of every row, for claims, figures and reports."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dlx.study.page import About, Metric, Row, Trial
+from dlx.study.plan import Attempt, Outcome, Record
+from dlx.unit import Kept, Unit
+
+Load = Callable[[Unit], Kept]
+"""Reads what a finished unit has kept."""
+
+
+def measure(record: Record, name: str) -> Any:
+    """A measure of a record by its name, such as "test/error"; None if it has none of that name."""
+    place, _, rest = name.partition("/")
+    return record["measures"].get(place, {}).get(rest)
+
+
+def as_booleans(value: Mapping[str, Any]) -> np.ndarray:
+    """Booleans [size], as a record holds them: the numbers of those that are true, and how many there are."""
+    found = np.zeros(value["size"], bool)
+    found[value["true"]] = True
+    return found
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The finished runs of a row, from its fresh seeds."""
+
+    row: Row
+    trial: Trial | None
+    """The trial that the search chose; None if none converged."""
+    tried: Sequence[Attempt]
+    wanted: Sequence[Unit]
+    """The units of all its fresh seeds, finished or not."""
+    units: Sequence[Unit]
+    records: Sequence[Record]
+    load: Load
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of the finished runs."""
+        return [unit.seed for unit in self.units]
+
+    @property
+    def diverged(self) -> int:
+        """How many of the finished runs diverged."""
+        return sum(record["diverged"] for record in self.records)
+
+    def by_seed(self, name: str) -> dict[int, float]:
+        """A measure of every finished run that has it, by seed; diverged runs are among them."""
+        found = {unit.seed: measure(record, name) for unit, record in zip(self.units, self.records, strict=True)}
+        return {seed: float(value) for seed, value in found.items() if value is not None}
+
+    def values(self, name: str) -> np.ndarray:
+        """A measure of the runs that did not diverge [n], in the order of the seeds."""
+        converged = {u.seed for u, record in zip(self.units, self.records, strict=True) if not record["diverged"]}
+        return np.array([value for seed, value in self.by_seed(name).items() if seed in converged])
+
+    def per_example(self, name: str) -> dict[int, np.ndarray]:
+        """The booleans [examples] of every finished run that has them, by seed."""
+        found = {unit.seed: measure(record, name) for unit, record in zip(self.units, self.records, strict=True)}
+        return {seed: as_booleans(value) for seed, value in found.items() if value is not None}
+
+    def curves(self, name: str) -> np.ndarray:
+        """A curve of every finished run [n, epochs]; NaN after a run's last epoch."""
+        place, _, rest = name.partition("/")
+        lines = [record["curves"].get(place, {}).get(rest, []) for record in self.records]
+        found = np.full((len(lines), max(map(len, lines), default=0)), np.nan)
+        for row, line in zip(found, lines, strict=True):
+            row[: len(line)] = [float(value) for value in line]
+        return found
+
+    def kept(self, seed: int) -> Kept:
+        """What the run of a seed keeps. Raises `dlx.store.StoreError` if it was not saved: see `Row.keep`."""
+        return self.load(next(unit for unit in self.units if unit.seed == seed))
+
+    def first(self, n: int) -> "Runs":
+        """The same with at most n runs."""
+        return replace(self, wanted=self.wanted[:n], units=self.units[:n], records=self.records[:n])
+
+
+@dataclass(frozen=True)
+class Found:
+    """What has been found of a study; `found["row"]` gives a row's runs."""
+
+    runs: Mapping[str, Runs]
+    """By row, in the order of the page; rows that have no run yet are not among them."""
+    about: About
+    outcomes: Mapping[str, Outcome]
+    """Of every row whose search is over."""
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], outcomes: Mapping[str, Outcome], about: About, load: Load) -> "Found":
+        """From the outcomes of a plan."""
+        runs = {
+            row.name: Runs(row, one.trial, one.tried, one.wanted, one.units, one.records, load)
+            for row in rows
+            if (one := outcomes.get(row.name)) and one.units
+        }
+        return cls(runs, about, {row.name: outcomes[row.name] for row in rows if row.name in outcomes})
+
+    def __getitem__(self, row: str) -> Runs:
+        return self.runs[row]
+
+    def __contains__(self, row: str) -> bool:
+        return row in self.runs
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.runs)
+
+    def groups(self) -> dict[str, list[str]]:
+        """The rows that have runs, by group."""
+        found: dict[str, list[str]] = {}
+        for name, runs in self.runs.items():
+            found.setdefault(runs.row.group, []).append(name)
+        return found
+
+    def examples(self, metric: Metric) -> int:
+        """How many examples the split of a metric has; 0 if it is of no split."""
+        split = getattr(self.about["main"].data, metric.name.partition("/")[0], None)
+        return 0 if split is None else len(split.y)
+
+    def first(self, n: int) -> "Found":
+        """The same with at most n runs of each row."""
+        return replace(self, runs={name: runs.first(n) for name, runs in self.runs.items()})

@@ -1,0 +1,99 @@
+"""One computation on many hosts: how a process joins it, and how all of them come to know the same."""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from dlx.store import to_json
+
+PORTS = range(1, 65536)
+
+
+def use_every_core() -> None:
+    """Make each CPU core a device of its own, unless the environment already says how many there are."""
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        allowed = getattr(os, "sched_getaffinity", None)  # Linux only
+        jax.config.update("jax_num_cpu_devices", len(allowed(0)) if allowed else os.cpu_count() or 1)
+
+
+def find_devices() -> None:
+    """Raise ValueError in words if the platform that the environment asks for is not there."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        asked = os.environ.get("JAX_PLATFORMS")
+        where = f"JAX_PLATFORMS={asked} asks for a platform that is" if asked else "the devices are"
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{where} not usable here ({reason}); unset it, or install jax for it") from error
+
+
+def join(coordinator: str | None, processes: int | None, index: int | None, seconds: float = 20) -> None:
+    """Become one of the processes of a computation on many hosts, if a coordinator is named.
+
+    Raises ValueError if the three do not belong together, if "auto" finds no cluster, or if nothing answers at the
+    address within `seconds`.
+    """
+    if coordinator == "auto":
+        try:
+            jax.distributed.initialize()
+        except (ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(
+                f"--coordinator auto finds no cluster ({reason}); it works under Slurm, Kubernetes, Open MPI and on "
+                "TPU pods; elsewhere give HOST:PORT"
+            ) from error
+        return
+    if coordinator is None and processes is None and index is None:
+        return
+    if coordinator is None or processes is None or index is None or not 0 <= index < processes:
+        raise ValueError("--coordinator HOST:PORT, --num-processes N and --process-id 0 ... N-1 go together")
+    host, _, port = coordinator.rpartition(":")
+    if not host or not (port.isdecimal() and int(port) in PORTS):
+        raise ValueError(f"--coordinator {coordinator!r} is not HOST:PORT with a port of 1 to {PORTS[-1]}")
+    if index > 0:
+        _reach(host, int(port), seconds)
+    jax.distributed.initialize(coordinator, processes, index)
+
+
+def _reach(host: str, port: int, seconds: float) -> None:
+    """Wait for the coordinator: jax ends the whole process without a word of ours if there is none."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection((host, port), timeout=2).close()
+            return
+        except OSError as error:
+            if isinstance(error, socket.gaierror) or time.monotonic() > end:
+                raise ValueError(
+                    f"no coordinator answers at {host}:{port} ({error}); start process 0 there, or mend --coordinator"
+                ) from error
+            time.sleep(0.2)
+
+
+def from_first_process(value: Callable[[], Any]) -> Any:
+    """What the first process finds, in a form that a record can hold, on every process."""
+    if jax.process_count() == 1:
+        return value()
+    text = to_json(value()).encode() if jax.process_index() == 0 else b""
+    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
+    text = multihost_utils.broadcast_one_to_all(np.frombuffer(text.ljust(size), np.uint8))
+    return json.loads(bytes(np.asarray(text)))
+
+
+def arrays_from_first_process(read: Callable[[], Any]) -> Any:
+    """Nested dicts of arrays that the first process reads, on every process."""
+    if jax.process_count() == 1:
+        return read()
+    from flax.serialization import msgpack_restore, msgpack_serialize
+
+    packed = msgpack_serialize(read()) if jax.process_index() == 0 else b""
+    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(packed))))
+    sent = multihost_utils.broadcast_one_to_all(np.frombuffer(packed.ljust(size), np.uint8))
+    return msgpack_restore(bytes(np.asarray(sent)))

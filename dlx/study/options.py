@@ -1,0 +1,92 @@
+"""What every study can be asked for on its command line."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from dlx.sweep import budget
+
+OF_THE_TABLE = ("preset", "data", "rows", "search", "trials", "halving", "values", "precision")
+"""The common options that decide what stands in a table; how many seeds it has, and how it is made, do not."""
+
+
+@dataclass(frozen=True)
+class CommonOptions:
+    """What every study can be asked for. A study that adds options of its own extends this class."""
+
+    preset: Literal["quick", "paper"] = "quick"
+    """quick: small, offline, about a minute. paper: the real thing."""
+    data: str | None = None
+    """Data set: mnist, fashion_mnist, kmnist, digits or tfds:NAME. Default: the preset's."""
+    rows: tuple[str, ...] = ()
+    """Rows to train, such as exp2/dbn or "exp3/*". Default: all."""
+    seeds: int | None = None
+    """Fresh seeds a row. Default: 2 for quick, 10 for paper."""
+    search: Literal["grid", "random"] = "grid"
+    """Try every trial of a row's space, or trials drawn from it."""
+    trials: int = 9
+    """Trials a row of a random search."""
+    halving: bool = False
+    """Train every trial for a quarter of the epochs first, and only the better half to the end."""
+    values: Annotated[tuple[str, ...], tyro.conf.arg(name="try")] = ()
+    """Values to search instead of a row's own, such as rate=0.1,0.5."""
+    out: Path = Path("runs")
+    """Folder for the records of all studies; layers that several of them stand on are trained once."""
+    results: Path | None = None
+    """Folder for results and report. Default: a folder of the study's name in --out."""
+    minutes: float = float("inf")
+    """Begin no new work after so many minutes, and report what is finished."""
+    devices: int | None = None
+    """Devices to use, of all hosts together. Default: all there are."""
+    devices_per_run: int = 1
+    """Devices that share the minibatches of a run."""
+    runs_at_once: int | None = None
+    """Runs that a device trains at once. Default: 1 on CPUs, elsewhere as many as its memory holds."""
+    memory: float | None = None
+    """Gigabytes that may be used of each device. Default: nine tenths of what is free."""
+    precision: Literal["float32", "tf32"] = "float32"
+    """Of matrix products, on devices that know both."""
+    tensorboard: bool = False
+    """Write every finished run's curves as TensorBoard event files, too."""
+    coordinator: str | None = None
+    """HOST:PORT of process 0, to compute on many hosts; "auto" under Slurm, Kubernetes, Open MPI and on TPU pods."""
+    num_processes: int | None = None
+    process_id: int | None = None
+
+    def fresh_seeds(self) -> int:
+        """How many seeds a row is trained from, if the row does not say."""
+        return self.seeds or {"quick": 2, "paper": 10}[self.preset]
+
+    def bytes_a_device(self) -> int:
+        """Bytes that a program may take on each device."""
+        return budget() if self.memory is None else int(1e9 * self.memory)
+
+    def numerics(self) -> tuple[str, ...]:
+        """The settings that change results in their last digits, and so belong to the identity of a unit."""
+        return ("tf32",) * (self.precision == "tf32") + ("unoptimized",) * (self.preset == "quick")
+
+    def of_the_table(self) -> dict[str, Any]:
+        """The options that decide what stands in the table: the study's own, and some of the common ones."""
+        common = {one.name for one in fields(CommonOptions)}
+        return {
+            one.name: getattr(self, one.name)
+            for one in fields(self)
+            if one.name in OF_THE_TABLE or one.name not in common
+        }
+
+    def check(self) -> None:
+        """Raise ValueError for values that no run can have: whole numbers are 1 or more, but for --process-id."""
+        for one in fields(self):
+            value, flag = getattr(self, one.name), f"--{one.name.replace('_', '-')}"
+            if isinstance(value, bool) or not isinstance(value, int):
+                continue
+            least = 0 if one.name == "process_id" else 1
+            if value < least:
+                raise ValueError(f"{flag} must be at least {least}, not {value}")
+        for name, number in {"minutes": self.minutes, "memory": self.memory}.items():
+            if number is not None and not number >= 0:
+                raise ValueError(f"--{name} must be a number of 0 or more, not {number}")
+        if self.memory == 0:
+            raise ValueError("--memory 0 leaves no memory to train in; give the gigabytes that each device may use")

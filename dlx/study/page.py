@@ -1,0 +1,124 @@
+"""What a page declares: rows, metrics, claims, figures, and the `Study` that holds them.
+
+A `Row` of the table is a way to train, with a space of trials to choose from; each trial builds the `Unit` that ends
+the row. Everything here is data and small functions; nothing runs.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dlx.data import Dataset
+from dlx.stats import Interval
+from dlx.study.options import CommonOptions
+from dlx.unit import Unit
+
+Trial = Mapping[str, Any]
+"""Arguments of a row's `build`. In a space, an argument that is a list is searched, and any other is fixed."""
+Space = Sequence[Trial]
+About = Mapping[str, Dataset]
+"""The data sets of a study, by the names that it gives them."""
+
+
+class Published(NamedTuple):
+    """A figure of the paper, and how sure it is: A, consistent across sources; B, from one secondary source."""
+
+    value: float
+    status: str = "A"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table: the trial with the least score is trained again from fresh seeds."""
+
+    name: str
+    """Without spaces, such as "exp2/dbn"; results, claims and options call it by this."""
+    title: str
+    build: Callable[..., Unit]
+    """`build(seed, **trial)` gives the unit that ends the row; the units that it starts from may have other seeds."""
+    space: Space | Callable[[Mapping[str, Trial]], Space] = ({},)
+    """What is searched, or a function of the choices of the rows that this one comes after."""
+    after: tuple[str, ...] = ()
+    group: str = ""
+    """Rows of one group stand in one table, and are compared by paired tests."""
+    paper: Mapping[str, Published] = field(default_factory=dict)
+    """The paper's figures by metric, in the metric's unit."""
+    seeds: int | None = None
+    """Fresh seeds, if not as many as the options say."""
+    search_seeds: int = 1
+    """Seeds over which a trial's score is averaged."""
+    keep: int = 0
+    """Of how many of the fresh seeds the arrays that the last unit keeps are saved, for figures."""
+
+
+class Metric(NamedTuple):
+    """A number of each run that the tables show."""
+
+    name: str
+    """Where it stands among the measures, such as "test/error"."""
+    label: str
+    scale: float = 1.0
+    per_example: str = ""
+    """Where the booleans stand whose mean it is, one an example of a split: for tests that pair examples."""
+    bounds: tuple[float, float] = (float("-inf"), float("inf"))
+    """The least and the largest value that it can have, after scaling."""
+    lower: bool = True
+    """Whether a lower value is better."""
+
+
+ERRORS = tuple(
+    Metric(f"{split}/error", f"{split} error %", 100, "test/wrong" if split == "test" else "", (0, 100))
+    for split in ("train", "valid", "test")
+)
+"""The percentages of wrongly classified examples."""
+
+
+class Finding(NamedTuple):
+    """What the finished runs say of a claim."""
+
+    verdict: str
+    """"holds", "does not hold", or "not resolved"."""
+    words: str
+    """The numbers that decided, in a sentence."""
+    p: float | None = None
+    """The largest of the corrected p-values, if there are any."""
+    interval: Interval | None = None
+    """Of the gain, if there is one."""
+
+
+class Claim(NamedTuple):
+    """A sentence that can be true or false, and how it is decided. `decide` takes a `dlx.study.found.Found`."""
+
+    words: str
+    decide: Callable[[Any], Finding]
+    numbers: tuple[str, ...] = ()
+    """Its numbers in the list of the lectures' claims."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A page: what is asked, on which data, by which rows, and what is shown of it."""
+
+    doc: str
+    """The module's docstring; its first line is the title, and the report opens with its first paragraphs."""
+    data: Callable[[Any], Dataset] | Mapping[str, Callable[[Any], Dataset]]
+    """Loads the data set "main" for the options given, or several by name."""
+    rows: Callable[[Any, About], Sequence[Row]]
+    """The rows, for the options and the data sets given."""
+    metrics: Sequence[Metric] = ERRORS
+    claims: Sequence[Claim] = ()
+    figures: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
+    """By file name: of a `Found`, a matplotlib figure, or a list of them that stand side by side."""
+    captions: Mapping[str, str] = field(default_factory=dict)
+    """A sentence under each figure, by file name."""
+    options: type[CommonOptions] = CommonOptions
+    notes: Path | None = None
+    """A file of words in Markdown that stands at the end of the report of the preset "paper"."""
+    paper_data: str = "mnist"
+    """The data set that the paper's figures are for; beside another they are not shown."""
+
+    def datasets(self, options: CommonOptions) -> About:
+        """The data sets, loaded. Raises `dlx.data.DataError` for one that cannot be had."""
+        loaders = self.data if isinstance(self.data, Mapping) else {"main": self.data}
+        return {name: load(options) for name, load in loaders.items()}

@@ -1,0 +1,243 @@
+"""The plan of a study, a pure function: from its rows and what is finished, to what is to be done and what was found.
+
+A process that follows the plan does the first units, and asks again. So a plan needs no memory, and whatever another
+process has finished meanwhile is part of the next one.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from dlx.study.page import Row, Space, Trial
+from dlx.unit import Unit
+
+Record = Mapping[str, Any]
+Finished = Callable[[Unit], Record | None]
+"""The record of a unit, if there is one."""
+
+
+class Attempt(NamedTuple):
+    """A trial of a search, and its finished units, one a search seed."""
+
+    trial: Trial
+    units: tuple[Unit, ...]
+    records: tuple[Record, ...]
+    brief: bool = False
+    """Whether it was trained for a quarter of the epochs only, by successive halving."""
+
+    @property
+    def score(self) -> float:
+        """Mean over the search seeds; NaN if a run diverged or has no score."""
+        scores = [math.nan if record["diverged"] else float(record["score"]) for record in self.records]
+        return float(np.mean(scores)) if scores else math.nan
+
+
+class Outcome(NamedTuple):
+    """What is finished of a row whose search is over."""
+
+    tried: list[Attempt]
+    """Nothing, if the row has but one trial."""
+    trial: Trial | None
+    """The trial chosen; None if every trial diverged or had no score."""
+    wanted: list[Unit]
+    """One a fresh seed."""
+    units: list[Unit]
+    """Those of them that are finished."""
+    records: list[Record]
+
+
+@dataclass(frozen=True)
+class Search:
+    """How the spaces of the rows are searched."""
+
+    method: Literal["grid", "random"] = "grid"
+    trials: int = 9
+    """Trials a row of a random search."""
+    halving: bool = False
+    values: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """Values that take the place of a row's own, by argument."""
+
+    def list_trials(self, space: Space) -> list[Trial]:
+        """The trials of a space. Raises ValueError if there is none, or a value cannot be had."""
+        space = [{**part, **{name: list(self.values[name]) for name in part if name in self.values}} for part in space]
+        every = grid(space)
+        return every if self.method == "grid" or len(every) == 1 else sample(space, self.trials)
+
+
+def grid(space: Space) -> list[Trial]:
+    """Every combination of the values that are lists, in the order of the space.
+
+    Raises ValueError if there is none, or a number is negative or not finite.
+    """
+    trials: list[Trial] = []
+    for part in space:
+        names = [name for name, value in part.items() if isinstance(value, list)]
+        trials += [{**part, **dict(zip(names, v, strict=True))} for v in itertools.product(*(part[n] for n in names))]
+    if not trials:
+        raise ValueError("the search has nothing to try: give every argument at least one value")
+    for name, value in itertools.chain(*(trial.items() for trial in trials)):
+        if isinstance(value, int | float) and not 0 <= value < math.inf:
+            raise ValueError(f"{name} {value} cannot be searched: it must be a finite number of 0 or more")
+    return trials
+
+
+def sample(space: Space, count: int, seed: int = 0) -> list[Trial]:
+    """`count` random trials: a part of the space, and in it a value for each argument that is a list.
+
+    Between the least and the largest float it is uniform on a logarithmic scale (Bergstra & Bengio 2012), or uniform
+    if the least is 0; of other values, whole numbers among them, one is drawn. Raises ValueError as `grid` does.
+    """
+    grid(space)
+    if count < 1:
+        raise ValueError(f"a random search needs at least one trial, not {count}")
+    rng = np.random.default_rng(seed)
+
+    def draw(values: list) -> Any:
+        if not all(isinstance(value, float) for value in values):
+            return values[int(rng.integers(len(values)))]
+        low, high = min(values), max(values)
+        return rng.uniform(low, high) if low == 0 else math.exp(rng.uniform(math.log(low), math.log(high)))
+
+    parts = [space[int(rng.integers(len(space)))] for _ in range(count)]
+    return [{name: draw(v) if isinstance(v, list) else v for name, v in part.items()} for part in parts]
+
+
+def plan(
+    rows: Sequence[Row], finished: Finished, seeds: int, search: Search = Search()
+) -> tuple[list[Unit], dict[str, Outcome]]:
+    """The units that are wanted, as far as can be known by now, in order; and the outcomes of the rows by name.
+
+    First all that can be searched, row by row. Then the chosen trials: from the first seed in every row, from the
+    second in every row, and so on. A row has no outcome before its own search, and those that it comes after, are over.
+    Raises ValueError if a row comes after one that there is not, or in a circle.
+    """
+    searched: list[Unit] = []
+    outcomes: dict[str, Outcome] = {}
+    for row in in_order(rows):
+        if any(name not in outcomes for name in row.after):
+            continue
+        chosen = {name: outcome.trial for name, outcome in outcomes.items() if outcome.trial is not None}
+        if all(name in chosen for name in row.after):
+            trials = search.list_trials(row.space(chosen) if callable(row.space) else row.space)
+            units, tried = try_all(row, trials, search.halving, finished)
+            searched += units
+            if tried is None:
+                continue
+            trial = best(tried) if tried else trials[0]
+        else:
+            tried, trial = [], None
+        count = seeds if row.seeds is None else row.seeds
+        wanted = [row.build(seed, **trial) for seed in range(1, count + 1)] if trial is not None else []
+        done = [(unit, record) for unit in wanted if (record := finished(unit))]
+        outcomes[row.name] = Outcome(tried, trial, wanted, [u for u, _ in done], [record for _, record in done])
+    by_seed = itertools.zip_longest(*(outcome.wanted for outcome in outcomes.values()))
+    return searched + [unit for units in by_seed for unit in units if unit], outcomes
+
+
+def in_order(rows: Sequence[Row]) -> list[Row]:
+    """The rows, each after those that it comes after, and else as they are given. Raises ValueError as `plan` does."""
+    names = [row.name for row in rows]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"two rows are called {', '.join(sorted(twice))}; give each a name of its own")
+    ordered: dict[str, Row] = {}
+    left = list(rows)
+    while left:
+        ready = [row for row in left if all(name in ordered for name in row.after)]
+        if not ready:
+            row = left[0]
+            unknown = [name for name in row.after if name not in names]
+            fault = f"{unknown[0]!r}, which is no row" if unknown else f"{row.after[0]!r} in a circle"
+            raise ValueError(f"row {row.name!r} comes after {fault}; the rows are {', '.join(names)}")
+        ordered |= {ready[0].name: ready[0]}
+        left.remove(ready[0])
+    return list(ordered.values())
+
+
+def select(rows: Sequence[Row], patterns: Sequence[str]) -> list[Row]:
+    """The rows that a pattern names, and with no fresh seeds those that they come after. No pattern names them all.
+
+    Raises ValueError for a pattern that names no row.
+    """
+    if not patterns:
+        return list(rows)
+    for pattern in patterns:
+        if not any(fnmatchcase(row.name, pattern) for row in rows):
+            raise ValueError(f"--rows {pattern!r} names no row; the rows are {', '.join(row.name for row in rows)}")
+    kept: dict[str, Row] = {}
+    for row in reversed(in_order(rows)):
+        if any(fnmatchcase(row.name, pattern) for pattern in patterns):
+            kept[row.name] = row
+        elif any(row.name in other.after for other in kept.values()):
+            kept[row.name] = replace(row, seeds=0)
+    return [kept[row.name] for row in rows if row.name in kept]
+
+
+def try_all(
+    row: Row, trials: Sequence[Trial], halving: bool, finished: Finished
+) -> tuple[list[Unit], list[Attempt] | None]:
+    """The units that try every trial, or by successive halving each one briefly and the better half to the end.
+
+    With them the attempts, once all are finished; none if there is but one trial. Search units see no test data.
+    """
+    if len(trials) == 1:
+        return [], []
+    tried: list[Attempt] = []
+    units: list[Unit] = []
+    if halving:
+        missing = [trial for trial in trials if "epochs" not in trial]
+        if missing:
+            raise ValueError(f"--halving needs trials with epochs; those of {row.name} have {', '.join(missing[0])}")
+        tried = [attempt(row, {**t, "epochs": -(-t["epochs"] // 4)}, finished, brief=True) for t in trials]
+        units = list(itertools.chain(*(one.units for one in tried)))
+        if not all_finished(tried):
+            return units, None
+        ranked = sorted(zip(tried, trials, strict=True), key=lambda pair: rank(pair[0]))
+        trials = [trial for _, trial in ranked[: -(-len(ranked) // 2)]]
+    full = [attempt(row, trial, finished) for trial in trials]
+    units += itertools.chain(*(one.units for one in full))
+    return units, [*tried, *full] if all_finished(full) else None
+
+
+def attempt(row: Row, trial: Trial, finished: Finished, brief: bool = False) -> Attempt:
+    """A trial, from the search's seeds 0, -1, ..., which no fresh run has."""
+    units = tuple(row.build(-i, **trial).blinded() for i in range(row.search_seeds))
+    return Attempt(trial, units, tuple(record for unit in units if (record := finished(unit))), brief)
+
+
+def all_finished(attempts: Iterable[Attempt]) -> bool:
+    """Whether every unit of the attempts has its record."""
+    return all(len(one.records) == len(one.units) for one in attempts)
+
+
+def rank(one: Attempt) -> tuple[bool, float]:
+    """Sorts attempts: by score, and after all others those that diverged or have none."""
+    return (True, 0.0) if math.isnan(one.score) else (False, one.score)
+
+
+def best(tried: Sequence[Attempt]) -> Trial | None:
+    """The trial of the least score; of equals the first. None if no trial has a score."""
+    first = min((one for one in tried if not one.brief), key=rank)
+    return None if math.isnan(first.score) else first.trial
+
+
+def foresee(rows: Sequence[Row], finished: Finished, seeds: int, search: Search = Search()) -> list[Unit]:
+    """All units that the study will come to, if in every search that is not over the first trial is chosen.
+
+    Each unit once, after those that it stands on.
+    """
+    pretended: dict[Unit, Record] = {}
+
+    def pretend(unit: Unit) -> Record | None:
+        return finished(unit) or pretended.get(unit)
+
+    while True:
+        units, _ = plan(rows, pretend, seeds, search)
+        new = [unit for unit in units if pretend(unit) is None]
+        if not new:
+            return list(dict.fromkeys(link for unit in units for link in unit.lineage))
+        pretended |= {unit: {"diverged": False, "score": float(i)} for i, unit in enumerate(new)}

@@ -1,0 +1,105 @@
+"""Writes what a study has found: results.json, records, report and figures; prints the table."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dlx.show import events, tables
+from dlx.show import figures as draw
+from dlx.show.html import page
+from dlx.store import Store, to_json
+from dlx.study import report, table
+from dlx.study.found import Found
+from dlx.study.options import CommonOptions
+from dlx.study.page import Study
+from dlx.unit import Naming
+
+PAGE_BYTES = 240_000
+"""Of all figures of a report together: as text within report.html they take a third more."""
+
+
+def publish(
+    study: Study,
+    name: str,
+    command: str,
+    options: CommonOptions,
+    found: Found,
+    records: Store,
+    naming: Naming,
+    folder: Store,
+) -> None:
+    """Write the outcome into `folder`, first what cannot be drawn again, and print the table.
+
+    A figure that cannot be drawn costs nothing but itself: the report says why it is missing.
+    """
+    remarks = table.unfinished(found)
+    if not found.runs:
+        tried = sum(len(attempt.records) for outcome in found.outcomes.values() for attempt in outcome.tried)
+        print("\n".join([f"no row has a finished run yet ({tried} runs of finished searches)", *remarks]))
+        return
+    content = table.results(name, options.preset, command, found, study.metrics, study.claims)
+    folder.write("results.json", to_json(content, indent=1) + "\n")
+    units = [unit for one in found.outcomes.values() for tried in one.tried for unit in tried.units]
+    units += [unit for one in found.outcomes.values() for unit in one.units]
+    folder.write("records.tar.xz", records.archive(dict.fromkeys(map(naming.name, units))))
+    images, faults = drawn(study, found)
+    for file, image in images.items():
+        folder.write(file, image)
+    content = json.loads(to_json(content))
+    text = report.text(study, content, of_figures(study, images), [*remarks, *faults])
+    folder.write("report.md", text)
+    folder.write("report.html", page(text, images, study.doc.strip().splitlines()[0]))
+    if options.tensorboard:
+        events.write(folder.folder / "tensorboard", event_curves(found))
+    for group in report.groups(content):
+        compared, lines = report.row_lines(study.metrics, content, group)
+        title = f"{group or name} on {content['data']['name']}"
+        tables.terminal(title, report.header(study.metrics, compared), lines)
+    for line in (*remarks, *faults):
+        print(line)
+    print(f"report: {folder.folder / 'report.html'}")
+
+
+def drawn(study: Study, found: Found) -> tuple[dict[str, bytes], list[str]]:
+    """The figures as PNGs by file name, and a sentence for each one that could not be drawn."""
+    figures: dict[str, Any] = {}
+    faults = []
+    for name, draw_it in study.figures.items():
+        try:
+            made = draw_it(found)
+        except Exception as error:
+            faults.append(f"{name} could not be drawn: {type(error).__name__}: {error}")
+            print(f"warning: {faults[-1]}", file=sys.stderr)
+            continue
+        several = made if isinstance(made, list) else [made] if made is not None else []
+        stem, _, kind = name.rpartition(".")
+        files = [name] if len(several) == 1 else [f"{stem}{i + 1}.{kind}" for i in range(len(several))]
+        figures |= dict(zip(files, several, strict=True))
+    images = {}
+    for file, made in figures.items():
+        try:
+            images[file] = draw.png(made, limit=PAGE_BYTES // max(len(figures), 1))
+        except Exception as error:
+            faults.append(f"{file} could not be drawn: {type(error).__name__}: {error}")
+    return images, faults
+
+
+def of_figures(study: Study, images: Mapping[str, bytes]) -> dict[str, Sequence[str]]:
+    """The files of each figure of the study."""
+    stems = {name: name.rpartition(".")[0] for name in study.figures}
+    return {name: [file for file in images if file.rpartition(".")[0].rstrip("0123456789") == stem]
+            for name, stem in stems.items()}  # fmt: skip
+
+
+def event_curves(found: Found) -> dict[str, dict[str, list[float]]]:
+    """The curves of every finished run, by run and tag."""
+    return {
+        f"{name}/{unit.seed}": {
+            f"{place}/{tag}": [float(value) for value in values]
+            for place, curves in record["curves"].items()
+            for tag, values in curves.items()
+        }
+        for name, runs in found.runs.items()
+        for unit, record in zip(runs.units, runs.records, strict=True)
+    }

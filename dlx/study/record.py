@@ -1,0 +1,73 @@
+"""From a program to a run of a sweep, and from what the run gives back to a record."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from dlx.sweep import Run
+from dlx.types import Data
+from dlx.unit import Follow, Program, Result, Unit, check_kept
+
+
+def on_host(program: Program) -> bool:
+    """Whether the program is called as it is, and not compiled."""
+    return bool(getattr(program, "host", False))
+
+
+def kind(unit: Unit) -> tuple[Any, ...]:
+    """What units must share to be runs of one compiled program."""
+    return unit.program, tuple(kind(other) for other in unit.given), unit.data, unit.blind
+
+
+def one_run(program: Program, progress: Follow) -> Run:
+    """The program as a run of a `Sweep`: from a key, (hypers, given) and data to (kept, `Result`).
+
+    Raises ValueError, when traced, if the program keeps anything else than arrays in nested dicts.
+    """
+
+    def run(key, varied, data: Data):
+        hypers, given = varied
+        kept, result = program(key, hypers, given, data, progress)
+        check_kept(kept)
+        return kept, result
+
+    return run
+
+
+def blinded(data: Data) -> Data:
+    """The data with zeros in place of the test split: nothing can be chosen by it."""
+    return data._replace(test=jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), data.test))
+
+
+def as_record(result: Result, blind: bool) -> dict[str, Any]:
+    """A result in a form for JSON; without any measure or curve of the test split if the run was blind.
+
+    Booleans are held as the numbers of those that are true; of a curve the NaN after the last epoch are left out.
+    """
+
+    def seen(tree: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+        return {place: entries for place, entries in tree.items() if not (blind and place == "test")}
+
+    return {
+        "score": result.score,
+        "diverged": bool(result.diverged),
+        "measures": {
+            place: {name: _compact(np.asarray(value)) for name, value in entries.items()}
+            for place, entries in seen(result.measures).items()
+        },
+        "curves": {
+            place: {name: _trimmed(np.asarray(value)) for name, value in entries.items()}
+            for place, entries in seen(result.curves).items()
+        },
+    }
+
+
+def _compact(value: np.ndarray) -> Any:
+    return {"true": np.flatnonzero(value), "size": value.size} if value.dtype == bool and value.ndim else value
+
+
+def _trimmed(curve: np.ndarray) -> np.ndarray:
+    known = np.flatnonzero(~np.isnan(curve))
+    return curve[: known[-1] + 1 if len(known) else 0]

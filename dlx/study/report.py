@@ -1,0 +1,162 @@
+"""The text of report.md: what was asked, what was found, one figure; then tables, tests, protocol and search."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dlx.show.tables import estimate, markdown
+from dlx.study import table
+from dlx.study.page import Metric, Study
+
+MARKS = {"holds": "✔", "does not hold": "✘", "not resolved": "?"}
+
+
+def text(study: Study, content: Mapping[str, Any], images: Mapping[str, Sequence[str]], remarks: Sequence[str]) -> str:
+    """Markdown, from the content of results.json and the files of each figure.
+
+    `remarks` are sentences on what is missing.
+    """
+    title, _, rest = study.doc.strip().partition("\n")
+    asked = "\n\n".join(part for part in rest.strip().split("\n\n") if not re.match(r"( {4}|Lecture)", part))
+    first, *others = study.figures or ("",)
+    parts = [
+        f"# {title.rstrip('.')}",
+        asked,
+        findings(content),
+        figure(study, first, images),
+        *(f"## {group or 'Results'}\n\n{row_table(study.metrics, content, group)}" for group in groups(content)),
+        "\n".join(f"- {line}" for line in remarks),
+        provenance(study, content),
+        paired_tests(content),
+        *(figure(study, name, images) for name in others if not name.startswith("search")),
+        search(content, [figure(study, name, images) for name in others if name.startswith("search")]),
+    ]
+    if content["preset"] == "paper" and study.notes is not None:
+        parts.append(study.notes.read_text(encoding="utf-8"))
+    return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
+
+
+def findings(content: Mapping[str, Any]) -> str:
+    """The claims with their verdicts, as a list."""
+    lines = []
+    for one in content["claims"]:
+        numbers = f" ({', '.join(one['numbers'])})" if one["numbers"] else ""
+        lines.append(f"- {MARKS[one['verdict']]} **{one['verdict']}**: {one['claim']}{numbers} {one['words']}.")
+    return "\n".join(lines)
+
+
+def figure(study: Study, name: str, images: Mapping[str, Sequence[str]]) -> str:
+    """A figure's images in one paragraph, and its caption in the next."""
+    caption = study.captions.get(name, name.partition(".")[0].capitalize())
+    files = images.get(name, ())
+    return "\n".join(f"![{caption}]({file})" for file in files) + f"\n\n*{caption}*" * bool(files)
+
+
+def groups(content: Mapping[str, Any]) -> list[str]:
+    """The groups of rows, in order."""
+    return list(dict.fromkeys(row["group"] for row in content["rows"]))
+
+
+def header(metrics: Sequence[Metric], compared: bool) -> list[str]:
+    """The heads of `row_lines`."""
+    names = [metric.label for metric in metrics]
+    paper = ["paper: " + " / ".join(names)] if compared else []
+    return ["row", *paper, *names, "n", *([f"{names[-1]}: verdict"] if compared else [])]
+
+
+def row_lines(metrics: Sequence[Metric], content: Mapping[str, Any], group: str) -> tuple[bool, list[list[str]]]:
+    """Whether a row of the group has a figure of the paper, and a line a row: paper, ours by metric, runs, verdict."""
+    here = table.by_row([row for row in content["rows"] if row["group"] == group])
+    compared = any(entry["paper"] is not None for entries in here.values() for entry in entries.values())
+    lines = []
+    for entries in here.values():
+        ours = [shown(entries.get(metric.label), metric) for metric in metrics]
+        some = next(iter(entries.values()))
+        n = f"{some['n']}" + (f" ({some['diverged']} diverged)" if some["diverged"] else "")
+        known = [entries[metric.label]["paper"] for metric in metrics if metric.label in entries]
+        paper = "–" if set(known) <= {None} else " / ".join("–" if value is None else f"{value:g}" for value in known)
+        last = entries.get(metrics[-1].label, some)
+        lines.append(
+            [some["title"], *([paper] if compared else []), *ours, n, *([last["verdict"]] if compared else [])]
+        )
+    return compared, lines
+
+
+def shown(entry: Mapping[str, Any] | None, metric: Metric) -> str:
+    """A cell: mean and half width of the interval, or the values where these say more."""
+    if entry is None:
+        return "–"
+    return estimate(entry["values"], entry["low"], entry["high"], bounds=metric.bounds)
+
+
+def row_table(metrics: Sequence[Metric], content: Mapping[str, Any], group: str) -> str:
+    """The table of a group, in Markdown."""
+    compared, lines = row_lines(metrics, content, group)
+    return markdown(header(metrics, compared), lines)
+
+
+def provenance(study: Study, content: Mapping[str, Any]) -> str:
+    """Command, time, device and data."""
+    data = content["data"]
+    note = (
+        ""
+        if data["name"] == study.paper_data or not any(row["paper"] for row in content["rows"])
+        else (f" The paper's figures are for {study.paper_data} and are not shown.")
+    )
+    return (
+        f"`{content['command']}`, {content['seconds'] / 60:.0f} minutes on {content['device']}; the units that the "
+        f"rows start from are not counted. Data: {data['name']}, source {data['source']}, variant {data['variant']}, "
+        f"fingerprint {data['fingerprint'][:16]}. ± is half the 95 % interval of the mean over n seeds; where that "
+        "says little, the seeds' values are shown. Figures of the paper marked A in results.json are consistent across "
+        f"sources, those marked B come from one secondary source.{note}"
+    )
+
+
+def paired_tests(content: Mapping[str, Any]) -> str:
+    """The p-values of each group as a square."""
+    if not content["tests"]:
+        return ""
+    parts = [
+        "## Paired tests\n\nSeed s of one row against seed s of the other. Below the diagonal, exact McNemar tests on "
+        "the test examples, their p-values merged over seeds by twice the median; above it, t-tests over seeds. The "
+        "former speak of these runs and other examples, the latter of other runs and these examples."
+    ]
+    for group in dict.fromkeys(one["group"] for one in content["tests"]):
+        parts.append(f"{group}:\n\n{matrix([one for one in content['tests'] if one['group'] == group])}")
+    return "\n\n".join(parts)
+
+
+def matrix(tests: Sequence[Mapping[str, Any]]) -> str:
+    """P-values as a square, in Markdown: over examples below the diagonal, over seeds above."""
+    p = {frozenset((one["a"], one["b"])): one for one in tests}
+    names = list(dict.fromkeys(name for one in tests for name in (one["a"], one["b"])))
+
+    def entry(i: int, j: int) -> str:
+        test = None if i == j else p.get(frozenset((names[i], names[j])))
+        value = None if test is None else test["p_digits" if i > j else "p_seeds"]
+        return "" if value is None else f"{value:.2g}"
+
+    places = range(len(names))
+    return markdown(["p", *names], [[names[i], *(entry(i, j) for j in places)] for i in places])
+
+
+def search(content: Mapping[str, Any], figures: Sequence[str]) -> str:
+    """Every trial of the search, and its figures."""
+    if not content["search"]:
+        return ""
+    names = [name for name in content["search"][0] if name not in ("row", "score", "brief", "chosen")]
+    lines = []
+    for one in content["search"]:
+        score = "diverged" if one["score"] is None else f"{one['score']:.4g}"
+        values = ["–" if one[name] is None else f"{one[name]:g}" if isinstance(one[name], float) else str(one[name])
+                  for name in names]  # fmt: skip
+        lines.append([one["row"], score, "chosen" if one["chosen"] else "brief" if one["brief"] else "", *values])
+    heads = ["row", "score", "", *(name.replace("_", " ") for name in names)]
+    return "\n\n".join(
+        [
+            "## Search\n\nEvery trial, from seeds that no reported run has and without the test split; the least score "
+            "wins. The score is what the page's programs call so, for classifiers the validation error.",
+            *figures,
+            markdown(heads, lines),
+        ]
+    )

@@ -1,0 +1,229 @@
+"""Does the units of a plan that have no record yet, and reads those that have one.
+
+Each finished unit is a record on disk. So the same command again does only what is missing, and the same command twice
+at once shares the work. On many hosts the first process alone reads and writes the store.
+"""
+
+import itertools
+import time
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dlx.show.progress import Progress
+from dlx.store import Store, provenance
+from dlx.study.hosts import arrays_from_first_process, from_first_process
+from dlx.study.options import CommonOptions
+from dlx.study.page import About
+from dlx.study.record import as_record, blinded, kind, on_host, one_run
+from dlx.sweep import Sweep
+from dlx.types import Data
+from dlx.unit import Kept, Naming, Program, Result, Unit
+
+
+class Estimate(NamedTuple):
+    """What is to be expected of units that have no record yet."""
+
+    units: int
+    seconds: float
+    """Of the units whose program has records."""
+    unknown: int
+    """Units whose program has no record to learn from."""
+    memory: int
+    """Most bytes on a device that a program with records took; 0 if none has any."""
+
+
+class Runner:
+    """Does units, and keeps their records in a store."""
+
+    def __init__(self, options: CommonOptions, store: Store, about: About, progress: Progress):
+        self.options, self.store, self.progress = options, store, progress
+        self.naming = Naming({name: dataset.origin.fingerprint for name, dataset in about.items()}, options.numerics())
+        self.deadline = time.monotonic() + 60 * options.minutes
+        self.provenance = provenance()
+        self.origins = {name: dataset.origin._asdict() for name, dataset in about.items()}
+        self.data = {(name, False): dataset.data for name, dataset in about.items()}
+        self.data |= {(name, True): blinded(dataset.data) for name, dataset in about.items()}
+        self._records: dict[Unit, dict[str, Any]] = {}
+        self._announced: set[tuple[Any, int]] = set()
+        self._waiting = False
+        self._sweep = cache(
+            lambda program, devices: Sweep(
+                one_run(program, progress), devices, options.devices_per_run, options.runs_at_once
+            )
+        )
+
+    def finished(self, unit: Unit) -> dict[str, Any] | None:
+        """The record of the unit if there is one."""
+        if unit not in self._records and (record := from_first_process(lambda: self.store.load(self._name(unit)))):
+            self._records[unit] = record
+        return self._records.get(unit)
+
+    def load(self, unit: Unit) -> Kept:
+        """What a finished unit has kept. Raises `dlx.store.StoreError` if it was not saved."""
+        return self.store.load_arrays(self._name(unit))
+
+    def advance(self, units: Sequence[Unit], keep: Sequence[Unit] = ()) -> bool:
+        """Do some of the units, or of those that they start from; False if none is missing, or if the time is up.
+
+        Saved are the arrays that `keep` and the units that others start from keep. Other processes with the same folder
+        share the work. If they are at all that is left, wait a moment.
+        """
+        missing = self.missing(units, keep)
+        if not missing or not from_first_process(lambda: time.monotonic() < self.deadline):
+            return False
+        self.progress.plan(self.costs(missing))
+        taken = self._take([unit for unit in missing if not any(other in missing for other in unit.given)])
+        if taken:
+            self._do(taken, {*keep, *itertools.chain(*(unit.given for unit in missing))})
+        elif not self._waiting:
+            self.progress.say("other processes are at what is left; waiting for them")
+        self._waiting = not taken
+        time.sleep(self._waiting)
+        return True
+
+    def missing(self, units: Sequence[Unit], keep: Sequence[Unit] = ()) -> dict[Unit, None]:
+        """The units that have no record, or lack arrays that are needed, each after those that it starts from."""
+        missing: dict[Unit, None] = {}
+
+        def add(unit: Unit, arrays: bool) -> None:
+            record = self.finished(unit)
+            if unit not in missing and (not record or (arrays and not record["kept"])):
+                for other in unit.given:
+                    add(other, arrays=True)
+                missing[unit] = None
+
+        kept = set(keep)
+        for unit in units:
+            add(unit, unit in kept)
+        return missing
+
+    def costs(self, units: Iterable[Unit]) -> dict[str, float]:
+        """Estimated seconds of each unit by name: those of its program's records, or else the mean of all."""
+        known = self._seconds()
+        typical = float(np.mean(list(known.values()))) if known else 1.0
+        return {self._name(unit): known.get(unit.program, typical) for unit in units}
+
+    def estimate(self, units: Sequence[Unit]) -> Estimate:
+        """What the units take that have no record yet, by the records of those that have one."""
+        missing, known = self.missing(units), self._seconds()
+        seconds = sum(known.get(unit.program, 0.0) for unit in missing)
+        unknown = sum(unit.program not in known for unit in missing)
+        memory = max((record.get("memory", 0) for record in self._records.values()), default=0)
+        return Estimate(len(missing), seconds, unknown, memory)
+
+    def _seconds(self) -> dict[Program, float]:
+        """Mean seconds of the finished units of each program."""
+        found: dict[Program, list[float]] = {}
+        for unit, record in self._records.items():
+            found.setdefault(unit.program, []).append(float(record["seconds"]))
+        return {program: float(np.mean(seconds)) for program, seconds in found.items()}
+
+    def _name(self, unit: Unit) -> str:
+        return self.naming.name(unit)
+
+    def _take(self, ready: Sequence[Unit]) -> list[Unit]:
+        """The first unit that this process gets, and of the others of its program as many as are trained at once.
+
+        No other process gets them before `_do` is done.
+        """
+
+        def mine(unit: Unit) -> bool:  # another process may have finished it since it was found to be missing
+            name = self._name(unit)
+            known = self._records.get(unit)
+            return from_first_process(lambda: self.store.claim(name) and self.store.load(name) == known)
+
+        for i, first in enumerate(ready):
+            if mine(first):
+                if on_host(first.program):
+                    return [first]
+                alike = [unit for unit in ready[i:] if kind(unit) == kind(first)]
+                sweep = self._program(alike)
+                count = sweep.runs_side_by_side(len(alike)) * sweep.groups(len(alike))
+                return list(itertools.islice(filter(mine, alike), count))
+        return []
+
+    def _given(self, unit: Unit) -> tuple[Kept, ...]:
+        return tuple(arrays_from_first_process(lambda other=other: self.load(other)) for other in unit.given)
+
+    def _inputs(self, batch: Sequence[Unit]) -> tuple[Any, Any]:
+        keys = jax.vmap(jax.random.key)(jnp.array([unit.seed for unit in batch]))
+        hypers = jax.tree.map(lambda *values: np.array(values, np.float32), *(unit.hypers for unit in batch))
+        return keys, (hypers, jax.tree.map(lambda *leaves: np.stack(leaves), *map(self._given, batch)))
+
+    def _program(self, batch: Sequence[Unit]) -> Sweep:
+        """The program of these units, on no more of the devices asked for than they can use."""
+        asked = self.options.devices if jax.process_count() == 1 else None
+        devices = None if asked is None else min(asked, len(batch) * self.options.devices_per_run)
+        return self._sweep(batch[0].program, devices)
+
+    def _fit(self, group: Sequence[Unit], data: Data) -> tuple[Sequence[Unit], tuple[Any, Any], int]:
+        """The first units of the group, as many as the devices' memory holds at once; their inputs; bytes a device."""
+        program, count = self._program(group), len(group)
+        limit = from_first_process(self.options.bytes_a_device)
+        while True:
+            inputs = self._inputs(group[:count])
+            need = program.memory(*inputs, data)
+            if need <= limit:
+                break
+            if count <= program.groups(count):
+                raise ValueError(
+                    f"one run of {self._name(group[0])} takes {need / 1e6:.2f} MB on each device, which is more than "
+                    f"the {limit / 1e6:.2f} MB there are for it; give --memory, or share a run with --devices-per-run"
+                )
+            count = max(count // 2, 1)
+        if (group[0].program, count) not in self._announced:
+            self._announced.add((group[0].program, count))
+            self.progress.say(
+                f"{type(group[0].program).__name__}: {count} at once, {need / 1e9:.2f} GB a device "
+                f"of {limit / 1e9:.2f} free"
+            )
+        return group[:count], inputs, need
+
+    def _do(self, group: Sequence[Unit], keep: set[Unit]) -> None:
+        """Train the first units of the group, as many as fit; write their records; release all."""
+        begin, first = time.monotonic(), group[0]
+        self.progress.unit(self._name(first))
+        if on_host(first.program):
+            batch, memory, results = group, 0, [self._on_host(first)]
+        else:
+            data = self.data[first.data, first.blind]
+            batch, inputs, memory = self._fit(group, data)
+            self.progress.unit(*map(self._name, batch))
+            outcome = self._program(batch)(*inputs, data)
+            jax.effects_barrier()
+            results = [jax.tree.map(lambda leaf, i=i: leaf[i], outcome) for i in range(len(batch))]
+        seconds = (time.monotonic() - begin) / len(batch)
+        for unit, (kept, result) in zip(batch, results, strict=True):
+            self._save(unit, result, kept if unit in keep else None, seconds, memory)
+        self.progress.done()
+        for unit in group:
+            self._records.pop(unit, None)
+            if jax.process_index() == 0:
+                self.store.release(self._name(unit))
+
+    def _on_host(self, unit: Unit) -> tuple[Kept, Result]:
+        """The outcome of a program that is not compiled; only the first process runs it."""
+        if jax.process_index() > 0:
+            return {}, Result()
+        run = one_run(unit.program, self.progress)
+        given = tuple(self.load(other) for other in unit.given)
+        return run(jax.random.key(unit.seed), (unit.hypers, given), self.data[unit.data, unit.blind])
+
+    def _save(self, unit: Unit, result: Result, kept: Kept | None, seconds: float, memory: int) -> None:
+        if jax.process_index() > 0:
+            return
+        record = {
+            **self.naming.description(unit),
+            **as_record(result, unit.blind),
+            "kept": kept is not None,
+            "seconds": seconds,
+            "memory": memory,
+            **self.provenance,
+            "origin": self.origins[unit.data],
+        }
+        self.store.save(self._name(unit), record, kept)

@@ -1,0 +1,144 @@
+"""What finished runs say, as data for results.json: rows, paired tests, searches, verdicts."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dlx.stats import interval, over_seeds, paired, verdict
+from dlx.study.figures import searched
+from dlx.study.found import Found, Runs
+from dlx.study.page import Claim, Metric
+
+
+def rows(found: Found, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
+    """An entry a row and a metric: mean and interval over the seeds that converged, beside the paper's figure."""
+    return [row(found, runs, metric) for runs in found.runs.values() for metric in metrics if has(runs, metric)]
+
+
+def has(runs: Runs, metric: Metric) -> bool:
+    """Whether the runs of a row have a metric, or any would have it if they had not all diverged."""
+    return bool(runs.by_seed(metric.name))
+
+
+def row(found: Found, runs: Runs, metric: Metric) -> dict[str, Any]:
+    """The entry of a row and a metric."""
+    values = (metric.scale * runs.values(metric.name)).tolist()
+    mean, low, high, n = interval(values) if values else (None, None, None, 0)
+    paper, examples = runs.row.paper.get(metric.name), found.examples(metric)
+    share = paper is None or (examples > 0 and metric.bounds == (0, 100))
+    return {
+        "row": runs.row.name,
+        "title": runs.row.title,
+        "group": runs.row.group,
+        "metric": metric.label,
+        "paper": None if paper is None else paper.value,
+        "paper_status": None if paper is None else paper.status,
+        "mean": mean,
+        "low": low,
+        "high": high,
+        "n": n,
+        "diverged": runs.diverged,
+        "values": values,
+        "verdict": verdict(mean, low, high, None if paper is None else paper.value, max(examples, 1)) if share else "",
+    }
+
+
+def tests(found: Found, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
+    """Paired tests between all rows of a group, seed s against seed s, by the last metric that pairs examples.
+
+    `p_digits` are McNemar tests on the examples, merged over seeds; `p_seeds` is a t-test over seeds.
+    """
+    metric = next((one for one in reversed(metrics) if one.per_example), None)
+    if metric is None:
+        return []
+    entries = []
+    for a, b in itertools.chain(*(itertools.combinations(names, 2) for names in found.groups().values())):
+        ours, theirs = found[a].per_example(metric.per_example), found[b].per_example(metric.per_example)
+        shared = [seed for seed in ours if seed in theirs]
+        if shared:
+            mine, other = (np.stack([wrong[seed] for seed in shared]) for wrong in (ours, theirs))
+            p = {"p_digits": paired(mine, other), "p_seeds": over_seeds(mine.mean(1), other.mean(1))}
+            entries.append({"a": a, "b": b, "group": found[a].row.group, **p, "seeds": len(shared)})
+    return entries
+
+
+def search(found: Found) -> list[dict[str, Any]]:
+    """An entry a trial of every search, with the arguments that searches vary; None for what a row does not have."""
+    names = searched(found)
+    return [
+        {
+            "row": name,
+            **{argument: one.trial.get(argument) for argument in names},
+            "score": None if np.isnan(one.score) else one.score,
+            "brief": one.brief,
+            "chosen": one.trial == outcome.trial and not one.brief,
+        }
+        for name, outcome in found.outcomes.items()
+        for one in outcome.tried
+    ]
+
+
+def decided(found: Found, claims: Sequence[Claim]) -> list[dict[str, Any]]:
+    """An entry a claim: its words, the lectures' numbers, the verdict, and what decided it."""
+    entries = []
+    for claim in claims:
+        finding = claim.decide(found)
+        entries.append(
+            {
+                "claim": claim.words,
+                "numbers": list(claim.numbers),
+                "verdict": finding.verdict,
+                "words": finding.words,
+                "p": finding.p,
+                "interval": finding.interval and finding.interval._asdict(),
+            }
+        )
+    return entries
+
+
+def results(
+    name: str, preset: str, command: str, found: Found, metrics: Sequence[Metric], claims: Sequence[Claim]
+) -> dict[str, Any]:
+    """The content of results.json. Time, device, versions and revision are those of the units' records."""
+    records = [record for one in found.outcomes.values() for record in one.records]
+    records += [record for one in found.outcomes.values() for tried in one.tried for record in tried.records]
+
+    def of_records(key: str) -> str | None:
+        return ", ".join(dict.fromkeys(record[key] for record in records if record[key])) or None
+
+    main = found.about["main"] if "main" in found.about else next(iter(found.about.values()))
+    return {
+        "experiment": name,
+        "preset": preset,
+        "command": command,
+        "revision": of_records("revision"),
+        "seconds": round(sum(float(record["seconds"]) for record in records), 1),
+        "device": of_records("device"),
+        "versions": records[-1]["versions"],
+        "data": main.origin._asdict(),
+        "claims": decided(found, claims),
+        "rows": rows(found, metrics),
+        "tests": tests(found, metrics),
+        "search": search(found),
+    }
+
+
+def unfinished(found: Found) -> list[str]:
+    """Sentences on what is missing or went wrong."""
+    outcomes = found.outcomes.items()
+    short = [f"{name} ({len(o.units)} of {len(o.wanted)})" for name, o in outcomes if len(o.units) < len(o.wanted)]
+    lines = [f"Not finished, by number of seeds: {', '.join(short)}. The same command goes on with them."] * bool(short)
+    lost = [name for name, outcome in outcomes if outcome.trial is None]
+    if lost:
+        lines.append(f"Nothing is trained for {', '.join(lost)}: every trial of the search diverged or has no score.")
+    return lines
+
+
+def by_row(entries: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """The entries of `rows` by row and metric."""
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for entry in entries:
+        found.setdefault(entry["row"], {})[entry["metric"]] = entry
+    return found
