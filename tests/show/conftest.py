@@ -13,7 +13,8 @@ def readable():
         for axes in figure.axes:
             for axis in (axes.xaxis, axes.yaxis):
                 low, high = sorted(axis.get_view_interval())
-                unseen += [tick.label1 for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high]
+                ticks = axis.get_major_ticks() + axis.get_minor_ticks()
+                unseen += [t.label1 for t in ticks if not axes.axison or not low <= t.get_loc() <= high]
         for text in figure.findobj(Text):
             if text.get_text() and text.get_visible() and text not in unseen:
                 assert text.get_fontsize() >= 11
