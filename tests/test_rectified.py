@@ -1,24 +1,31 @@
 """Rectified nets and their training: forward passes, statistics and gradients against NumPy, dropout by its moments."""
 
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from scipy.special import logsumexp
-from test_laws import HYPERS, KEYS, NETS, identical, lane, member
 
-from dlx.losses.supervised import cross_entropy, training_cross_entropy
+from dlx.losses.supervised import cross_entropy, misclassified, training_cross_entropy
+from dlx.modern import train_rectified
 from dlx.nets.layer import STATISTICS
 from dlx.nets.mlp import init, logits
 from dlx.nets.rectified import DECAY, Dropout, Rectified, drop, training_logits
+from dlx.optim import adam, max_norm, sgd
+from dlx.train import fit, gradient, renewing
 from dlx.types import Split
 
 VISIBLE, N = 7, 30
 KEY = jax.random.key(0)
 NET, NORMALISED = (Rectified((8, 6), classes=5, normalised=normalised) for normalised in (False, True))
 every_net = pytest.mark.parametrize("net", [NET, NORMALISED], ids=["plain", "normalised"])
+
+
+def identical(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
 def some_params(net):
@@ -165,16 +172,103 @@ def test_parameters_have_the_stated_names_and_shapes():
     }
 
 
-@pytest.mark.parametrize("name", NETS)
-def test_the_validation_error_is_that_of_the_net_in_use(name, data):
-    """So it comes from the parameters returned alone: no masks, no statistics of a batch."""
-    end, curve = member(name).alone(KEYS[0], lane(0, HYPERS), member(name).params, data)
-    outputs, _ = numpy_logits(end, data.valid.x / 255)
-    assert curve.valid[curve.best] == pytest.approx((outputs.argmax(1) != data.valid.y).mean())
-
-
 def test_without_dropout_and_statistics_the_training_loss_is_the_cross_entropy(batch):
     batch, params = jax.tree.map(jnp.asarray, batch), some_params(NET)
     plain, training = cross_entropy(partial(logits, NET)), training_cross_entropy(partial(training_logits, NET))
     identical(plain(params, KEY, batch), training(params, KEY, batch))
     assert training(params, KEY, batch)[0] == pytest.approx(numpy_loss(params, batch), rel=1e-5)
+
+
+DIGITS = {normalised: Rectified((8, 6), normalised=normalised) for normalised in (False, True)}
+STARTS = {normalised: init(KEY, net, 64) for normalised, net in DIGITS.items()}
+ADAM = adam(0.01)
+PHASE = {"epochs": 3, "batch_size": 7, "patience": 1}
+OPTIONS = {
+    "plain": {},
+    "inputs dropped": {"dropout": Dropout(0.4, 0.0)},
+    "hidden units dropped": {"dropout": Dropout(0.0, 0.4)},
+    "batch size": {"batch_size": 20},
+    "patience": {"patience": 2},
+    "epochs": {"epochs": 4},
+    "optimizer": {"optimizer": optax.chain(sgd(0.1, 0.5), max_norm(1.0))},
+}
+TOLD = []
+
+
+def report(*heard):
+    TOLD.append(heard)
+
+
+def ours(normalised, optimizer=ADAM, dropout=None, **phase):
+    return train_rectified(DIGITS[normalised], optimizer, dropout=dropout, report=report, **PHASE | phase)
+
+
+def by_hand(normalised, optimizer=ADAM, dropout=None, **phase):
+    net = DIGITS[normalised]
+
+    def loss(params, key, batch):
+        outputs, metrics = training_logits(net, params, key, batch.x, dropout)
+        return optax.softmax_cross_entropy_with_integer_labels(outputs, batch.y).mean(), metrics
+
+    algorithm = renewing(STATISTICS, loss, optimizer) if normalised else gradient(loss, optimizer)
+    return fit(algorithm, misclassified(partial(logits, net)), report=report, **PHASE | phase)
+
+
+@cache
+def compiled(normalised, option):
+    return jax.jit(ours(normalised, **OPTIONS[option]))
+
+
+def run(normalised, option, data):
+    return compiled(normalised, option)(KEY, STARTS[normalised], data)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("normalised", [False, True])
+def test_the_stage_is_the_one_put_together_by_hand(normalised, option, data):
+    def operations(make, option):
+        return str(jax.make_jaxpr(make(normalised, **OPTIONS[option]))(KEY, STARTS[normalised], data))
+
+    assert operations(ours, option) == operations(by_hand, option)
+    assert (operations(ours, option) == operations(ours, "plain")) == (option == "plain")
+
+
+# To compile is dear: the other options are traced only.
+every_run = pytest.mark.parametrize(
+    ("normalised", "option"),
+    [(False, "plain"), (False, "inputs dropped"), (False, "hidden units dropped"), (True, "plain")],
+)
+
+
+@every_run
+def test_every_option_changes_the_parameters_and_not_the_validation_error_of_the_net_in_use(normalised, option, data):
+    """The error comes from the parameters returned alone: no masks, no statistics of a batch."""
+    end, curve = run(normalised, option, data)
+    outputs, _ = numpy_logits(end, data.valid.x / 255)
+    assert curve.valid[curve.best] == pytest.approx((outputs.argmax(1) != data.valid.y).mean())
+    plain, _ = run(False, "plain", data)
+    assert np.array_equal(end["hidden_0"]["w"], plain["hidden_0"]["w"]) == ((normalised, option) == (False, "plain"))
+
+
+def test_the_report_is_told_of_every_epoch(data):
+    jax.effects_barrier()
+    TOLD.clear()
+    _, curve = run(False, "plain", data)
+    jax.effects_barrier()
+    assert [int(epoch) for epoch, *_ in TOLD] == list(range(int(curve.epochs)))
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+def test_a_rate_of_0_changes_nothing_but_the_running_statistics(normalised, float_data):
+    """With one batch an epoch these go towards the statistics of the training split."""
+    train = ours(normalised, optimizer=sgd(0.0), epochs=3, batch_size=60, patience=3)
+    start = STARTS[normalised]
+    end, curve = jax.jit(train)(KEY, start, float_data)
+    expected, losses = start, []
+    for _ in range(int(curve.best) + 1):
+        outputs, statistics = numpy_logits(expected, float_data.train.x, training=True)
+        losses.append((logsumexp(outputs, axis=1) - outputs[np.arange(60), float_data.train.y]).mean())
+        expected = {**expected, STATISTICS: statistics} if normalised else expected
+    jax.tree.map(close, end, expected)
+    close(curve.loss[: len(losses)], losses)
+    identical({name: end[name] for name in end if name != STATISTICS}, {n: start[n] for n in start if n != STATISTICS})
