@@ -5,13 +5,20 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from html import escape
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from string import Template
 from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
+from markdown_it.utils import OptionsDict
+
+_FEW_COLUMNS = 8
+"""Tables with more columns have smaller cells."""
+_FEW_LETTERS = 14
+"""Numbers of more letters may be broken into lines there."""
 
 # The policy makes browsers refuse whatever would be fetched, were it ever to come in.
 _PAGE = Template("""\
@@ -57,8 +64,10 @@ hr { border: 0; border-top: 1px solid var(--line); }
 code { font: 0.9em ui-monospace, monospace; background: var(--shade); padding: 0.1em 0.3em; border-radius: 4px; }
 pre { overflow-x: auto; padding: 0.8em 1em; background: var(--shade); border-radius: 6px; }
 pre code { padding: 0; background: none; }
-p:has(img) { max-width: none; }
-img { display: block; max-width: 100%; height: auto; padding: 0.5rem; background: #fff; border-radius: 6px; }
+p.images { max-width: none; display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); }
+p.images { gap: 1rem; align-items: start; }
+p.images br { display: none; }
+img { max-width: min(100%, 40rem); height: auto; padding: 0.5rem; background: #fff; border-radius: 6px; }
 .scroll { overflow-x: auto; margin: 1em 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.35rem 0.75rem; border: 1px solid var(--line); text-align: left; min-width: 4rem; }
@@ -71,6 +80,8 @@ th button:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
 th button::after { content: "\\00a0↕" / ""; opacity: 0.45; }
 th[aria-sort] button::after { content: "\\00a0↑" / ""; opacity: 1; }
 th[aria-sort=descending] button::after { content: "\\00a0↓" / ""; }
+.many :is(th, td) { padding: 0.3rem 0.4rem; min-width: 0; font-size: 0.8rem; line-height: 1.4; }
+@media (min-width: 40.01rem) { .many td.long { white-space: normal; } }
 @media (max-width: 40rem) {
   table { font-size: 0.875rem; line-height: 1.4; }
   th, td { padding: 0.3rem 0.5rem; }
@@ -122,9 +133,21 @@ def _line_break(state: StateInline, silent: bool) -> bool:
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "xhtmlOut": False}).enable(["table", "strikethrough"])
     parser.inline.ruler.before("autolink", "line_break", _line_break)
-    parser.add_render_rule("table_open", lambda *_: '<div class="scroll">\n<table>\n')
+    parser.add_render_rule("table_open", _table_open)
     parser.add_render_rule("table_close", lambda *_: "</table>\n</div>\n")
     return parser
+
+
+def _table_open(renderer: RendererHTML, tokens: list[Token], index: int, options: OptionsDict, _: object) -> str:
+    head = takewhile(lambda token: token.type != "tr_close", tokens[index:])
+    if sum(token.type == "th_open" for token in head) > _FEW_COLUMNS:
+        tokens[index].attrSet("class", "many")
+    return f'<div class="scroll">\n{renderer.renderToken(tokens, index, options, {})}'
+
+
+def _only_images(inline: Token) -> bool:
+    kinds = {child.type for child in inline.children or () if child.type != "text" or child.content.strip()}
+    return "image" in kinds and kinds <= {"image", "softbreak", "hardbreak"}
 
 
 def _embed(image: Token, images: Mapping[str, bytes]) -> None:
@@ -137,9 +160,10 @@ def _embed(image: Token, images: Mapping[str, bytes]) -> None:
 def page(markdown_text: str, images: Mapping[str, bytes], title: str) -> str:
     """A whole HTML page that needs no other file and no network, from CommonMark with GitHub's tables.
 
-    `images` holds PNG bytes by the name that the text gives them. Headings have GitHub's anchors, tables are
-    sorted by their column headers and scroll in boxes of their own, links stay as they are, and HTML in the
-    text is shown as text, but for `<br>`. Raises ValueError if the text shows an image that `images` lacks.
+    `images` holds PNG bytes by the name that the text gives them. Images in a paragraph without other text stand
+    side by side where the page is wide enough. Headings have GitHub's anchors. A click on a column's name sorts a
+    table, and a wide table scrolls in a box of its own. Links stay as they are. HTML in the text is shown as text,
+    but for `<br>`. Raises ValueError if the text shows an image that `images` lacks.
     """
     parser = _parser()
     tokens = parser.parse(markdown_text)
@@ -147,6 +171,10 @@ def page(markdown_text: str, images: Mapping[str, bytes], title: str) -> str:
     for opening, inline in pairwise(tokens):
         for image in (child for child in inline.children or () if child.type == "image"):
             _embed(image, images)
+        if opening.type == "paragraph_open" and _only_images(inline):
+            opening.attrSet("class", "images")
+        if opening.type == "td_open" and len(inline.content) > _FEW_LETTERS:
+            opening.attrSet("class", "long")
         if opening.type == "heading_open":
             words = "".join(child.content for child in inline.children or ())
             anchor = re.sub(r"[^\w\- ]", "", words.lower()).replace(" ", "-")

@@ -1,13 +1,10 @@
 import base64
-import json
 import re
 from html.parser import HTMLParser
 
 import pytest
 
 from dlx.show import html, tables
-from experiments import __main__ as command
-from experiments import index
 
 VOID = {"meta", "link", "img", "br", "hr"}
 
@@ -116,97 +113,39 @@ def test_a_page_may_be_empty():
     assert Reader(html.page("", {}, "")).text("main") == ["\n"]
 
 
-ROW = {"row": "deep", "metric": "test error %", "paper": 2.0, "mean": 2.1, "low": 2.0, "high": 2.2, "n": 3}
-ROW |= {"diverged": 1, "verdict": "not told apart"}
-LOST = ROW | {"row": "lost", "paper": None, "mean": None, "low": None, "high": None, "n": 0, "diverged": 3}
-CONTENT = {
-    "experiment": "one",
-    "command": "python -m experiments.one",
-    "revision": "abc123",
-    "seconds": 61.4,
-    "device": "cpu x 2",
-    "data": {"name": "mnist", "variant": "plain"},
-    "rows": [ROW, ROW | {"metric": "train error %", "mean": 0.7}, LOST],
-}
-
-
-@pytest.fixture
-def results(tmp_path):
-    folder = tmp_path / "results"
-    for name, content in {"one": CONTENT, "two": CONTENT | {"experiment": "two", "revision": None}}.items():
-        (folder / name).mkdir(parents=True)
-        (folder / name / "results.json").write_text(json.dumps(content))
-        (folder / name / "report.md").write_text(f"# Title of {name}\n\n![b](bars.png)\n")
-        (folder / name / "bars.png").write_bytes(f"PNG of {name}".encode())
-    (folder / "two/bars.png").rename(folder / "two/other.png")
-    (folder / "two/report.md").write_text("No heading.\n")
-    (folder / "bench.json").write_text("{}")
-    (folder / "unfinished").mkdir()
-    return folder
-
-
-def test_the_index_tells_of_every_experiment(results, capsys):
-    command.main(["report", "--results", str(results)])
-    assert str(results / "index.html") in capsys.readouterr().out
-    page = Reader((results / "index.html").read_text())
-    assert page.text("h2") == ["Title of one", "two"]
-    facts = " ".join(page.text("li"))
-    for fact in ("python -m experiments.one", "abc123", "cpu x 2", "61 seconds", "mnist, variant plain"):
-        assert fact in facts
-    assert "rows: 2" in page.text("li")
-    assert "diverged runs: 4" in page.text("li")
-    row = ["deep", "2", "2.10 ± 0.10", "3", "not told apart"]
-    assert page.text("td") == [*row, "lost", "–", "–", "0", "not told apart"] * 2
-    assert [base64.b64decode(str(image["src"]).split(",")[1]) for image in page.every("img")] == [b"PNG of one"]
-    links = [str(link["href"]) for link in page.every("a")]
-    assert links == ["one/report.html", "two/report.html"]
-    assert all((results / link).is_file() for link in links)
-
-
-def test_links_lead_from_where_the_index_is_to_reports_that_are_kept(results, tmp_path):
-    (results / "one/report.html").write_text("kept")
-    out = tmp_path / "deep/er/all.html"
-    command.main(["report", "--results", str(results), "--out", str(out)])
-    (first, _) = Reader(out.read_text()).every("a")
-    assert (out.parent / str(first["href"])).read_text() == "kept"
-    assert not (results / "index.html").exists()
+def classes(text, tag):
+    page = Reader(html.page(text, IMAGES, ""))
+    return [attributes.get("class") for attributes in page.every(tag)]
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("text", "kind"),
     [
-        ("results.json", "{", "Expecting"),
-        ("results.json", "[]", "not an object"),
-        ("results.json", json.dumps(CONTENT | {"rows": [{"row": "deep"}]}), "missing"),
-        ("results.json", json.dumps(CONTENT | {"rows": [ROW | {"mean": "nan"}]}), "'mean' is 'nan'"),
-        ("results.json", json.dumps(CONTENT | {"data": None}), "'data' is None"),
-        ("results.json", b"\xff\xfe", "results.json"),
-        ("report.md", "![x](lost.png)", "lost.png"),
+        ("![a](bars.png)\n![b](bars.png)", "images"),
+        ("![a](bars.png) ![b](bars.png)", "images"),
+        ("![a](bars.png)<br>![b](bars.png)", "images"),
+        ("![a](bars.png)", "images"),
+        ("See ![a](bars.png)", None),
+        ("![a](bars.png) `code`", None),
+        ("words", None),
+        ("", None),
     ],
 )
-def test_files_that_are_not_results_are_named(results, capsys, name, content, said):
-    (results / "two" / name).write_bytes(content.encode() if isinstance(content, str) else content)
-    with pytest.raises(SystemExit) as stopped:
-        index.main(results)
-    assert stopped.value.code == 2
-    error = capsys.readouterr().err
-    assert str(results / "two" / name) in error
-    assert said in error
-    assert error.count("\n") == 1
+def test_images_without_other_text_stand_side_by_side(text, kind):
+    assert classes(text, "p") == ([kind] if text else [])
 
 
-def test_a_missing_report_or_folder_is_named(results, tmp_path, capsys):
-    (results / "one/report.md").unlink()
-    for folder, named in ((results, "report.md"), (tmp_path / "nowhere", "nowhere")):
-        with pytest.raises(SystemExit) as stopped:
-            index.main(folder)
-        assert stopped.value.code == 2
-        assert named in capsys.readouterr().err
+def test_images_side_by_side_are_wide_enough_to_read_and_none_is_wider_than_the_page(page):
+    (style,) = page.text("style")
+    assert "grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr))" in style
+    assert "img { max-width: min(100%, 40rem);" in style
+    assert [attributes.get("class") for attributes in page.every("p")].count("images") == 1
 
 
-def test_without_arguments_the_listing_is_printed_and_help_tells_of_report(capsys):
-    command.main([])
-    assert capsys.readouterr().out == command.listing() + "\n"
-    with pytest.raises(SystemExit, match="0"):
-        command.main(["--help"])
-    assert "report" in capsys.readouterr().out
+@pytest.mark.parametrize(("columns", "kind"), [(1, None), (8, None), (9, "many"), (12, "many")])
+def test_a_table_of_many_columns_has_smaller_cells_in_a_box_that_scrolls(columns, kind):
+    text = tables.markdown(["row"] * columns, [["1.31 ± 0.04"] * columns, ["74.10, 75.21, 76.33"] * columns])
+    assert classes(text, "table") == [kind]
+    assert classes(text, "td") == [None] * columns + ["long"] * columns
+    assert classes(text, "div") == ["scroll"]
+    assert classes(f"{text}\n{tables.markdown(['n'], [['1']])}", "table") == [kind, None]
