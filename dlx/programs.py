@@ -6,7 +6,7 @@ So pages that start from the same layers train them once, whichever comes first.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -34,7 +34,8 @@ class LayerHypers(NamedTuple):
 class Layer:
     """The greedy training of the last of `widths` on the layers below it, which are given. Keeps its own layer."""
 
-    method: Literal["dbn", "autoassociator", "denoising", "supervised"]
+    method: str
+    """dbn, autoassociator, denoising or supervised."""
     widths: tuple[int, ...]
     epochs: int
     initializer: str = "fan"

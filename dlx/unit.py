@@ -65,6 +65,8 @@ class Program(Protocol):
         """One run: what it keeps, and what it has found. `given` is what the units that it starts from have kept."""
         ...
 
+    def __hash__(self) -> int: ...
+
 
 @dataclass(frozen=True)
 class Unit:

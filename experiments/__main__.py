@@ -1,37 +1,56 @@
-"""`python -m experiments`: every experiment with a line, its lecture pages, and how to run it; `report`: an index."""
+"""`python -m experiments`: every experiment with what it takes; NAME runs one; `report` makes one page of them all."""
 
 import ast
+import importlib
+import re
 import sys
 from pathlib import Path
 
+FOLDER = Path(__file__).parent
+
+
+def pages() -> dict[str, str]:
+    """The docstring of each experiment by name, read without importing it."""
+    found = {}
+    for path in sorted(FOLDER.glob("[!_]*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        if any(isinstance(node, ast.If) and "__main__" in ast.unparse(node.test) for node in tree.body):
+            found[path.stem] = ast.get_docstring(tree) or ""
+    return found
+
 
 def listing() -> str:
-    """Name, first line and lectures of each experiment, read from the docstrings without importing them."""
-    folder = Path(__file__).parent
-    lines = ["python -m experiments.NAME [--preset quick|paper] [--help]", ""]
-    for path in sorted(folder.glob("[!_]*.py")):
-        source = path.read_text()
-        if "__main__" not in source:
-            continue
-        text = ast.get_docstring(ast.parse(source)) or ""
-        lines.append(f"{path.stem:12} {text.splitlines()[0]}")
-        lines += [f"{'':12} {line}" for line in text.splitlines() if line.startswith("Lecture")]
+    """Each experiment's first line, its commands with the time they take, and its lectures."""
+    lines = ["python -m experiments NAME [--help]", "python -m experiments report [--help]", ""]
+    for name, text in pages().items():
+        title, *rest = text.splitlines()
+        lines.append(f"{name:12} {title}")
+        lines += [f"{'':12} {line.strip()}" for line in rest if re.match(r" {4}python -m |Lecture", line)]
     return "\n".join(lines)
 
 
 def main(arguments: list[str]) -> None:
-    """Print the listing; with arguments, do what they say: `report` writes the index page of all results."""
-    if not arguments:
+    """Print the listing; with arguments, run the experiment that they name, or make the page of all results."""
+    if not arguments or arguments[0] in ("-h", "--help"):
         print(listing())
         return
-    import tyro
+    name, *rest = arguments
+    if name == "report":
+        from dlx.study import index
 
-    from experiments import index
+        index.main(FOLDER / "results", rest)
+        return
+    if name not in pages():
+        known = ", ".join([*pages(), "report"])
+        print(f"error: there is no experiment {name!r}; there are {known}", file=sys.stderr)
+        sys.exit(2)
+    module = importlib.import_module(f"experiments.{name}")
+    if hasattr(module, "STUDY"):
+        from dlx import study
 
-    description = "Without a command: list the experiments, each of which is run by python -m experiments.NAME."
-    tyro.extras.subcommand_cli_from_dict(
-        {"report": index.main}, prog="python -m experiments", description=description, args=arguments
-    )
+        study.main(module.STUDY, module.__name__, rest)
+    else:
+        module.main(rest)
 
 
 if __name__ == "__main__":

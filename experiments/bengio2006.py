@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import optax
@@ -57,7 +57,8 @@ PAPER: dict[str, dict[int, tuple[float, ...]]] = {
 class Finetune:
     """The training of all layers on the labels, from layers that are given or from fresh ones. Keeps some filters."""
 
-    net: Literal["sigmoid", "relu", "dropout", "batchnorm"]
+    net: str
+    """sigmoid, relu, dropout or batchnorm."""
     widths: tuple[int, ...]
     epochs: int
     patience: int

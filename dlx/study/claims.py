@@ -27,7 +27,8 @@ class Comparison(NamedTuple):
     gain: Interval | None
     """None if fewer than one seed is shared."""
     p: float | None
-    """One-sided p would be half of it: the t-test is two-sided. None without variance or a second seed."""
+    """Of the two-sided t-test. None without variance or a second seed."""
+    word: str = "below"
 
 
 def compare(found: Found, metric: str, row: str, than: str, least: float, scale: float, lower: bool) -> Comparison:
@@ -44,15 +45,14 @@ def compare(found: Found, metric: str, row: str, than: str, least: float, scale:
         return Comparison(row, than, None, None)
     varies = len(gain) > 1 and gain.std() > 0
     p = float(stats.ttest_1samp(gain, least).pvalue) if varies else None
-    return Comparison(row, than, paired_interval(gain, np.zeros_like(gain)), p)
+    return Comparison(row, than, paired_interval(gain, np.zeros_like(gain)), p, "below" if lower else "above")
 
 
 def decide(comparisons: Sequence[Comparison], least: float, unit: str) -> Finding:
     """The finding of a claim that consists of these comparisons."""
     known = [(one, one.gain) for one in comparisons if one.gain is not None]
-    words = "; ".join(
-        f"{one.row} below {one.than} by {gain.mean:.3g}{_bounds(gain)}{unit} over {gain.n} seeds" for one, gain in known
-    )
+    words = "; ".join(_compared(one, gain, unit) for one, gain in known)
+    words += f"; {', '.join(dict.fromkeys(str(gain.n) for _, gain in known))} seeds" * bool(known)
     missing = [f"{one.row} or {one.than} is not finished" for one in comparisons if one.gain is None]
     words = "; ".join([words, *missing] if words else missing)
     if any(gain.high is not None and gain.high <= least for _, gain in known):
@@ -64,6 +64,12 @@ def decide(comparisons: Sequence[Comparison], least: float, unit: str) -> Findin
     right = all(gain.mean > least for _, gain in known)
     gain = known[0][1] if len(known) == 1 else None
     return Finding(HOLDS if right and worst < LEVEL else OPEN, f"{words}; p = {worst:.2g}", worst, gain)
+
+
+def _compared(one: Comparison, gain: Interval, unit: str) -> str:
+    """The gain in words, with its interval."""
+    sure = "" if gain.low is None or gain.high is None else f" [{gain.low:.3g}, {gain.high:.3g}]"
+    return f"{one.row} {gain.mean:.3g}{sure}{unit} {one.word} {one.than}"
 
 
 def _bounds(gain: Interval) -> str:
@@ -107,8 +113,7 @@ def _ordered(
 
     def decider(found: Found) -> Finding:
         pairs = [compare(found, metric, a, b, least, scale, lower) for a in mine for b in others]
-        finding = decide(pairs, least, unit)
-        return finding if lower else finding._replace(words=finding.words.replace(" below ", " above "))
+        return decide(pairs, least, unit)
 
     return decider
 

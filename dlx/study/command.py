@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 
@@ -26,30 +27,28 @@ STORE = {"store": "units of dlx studies, by program"}
 """The identity of a folder of records."""
 
 
-def main(study: Study, arguments: Sequence[str] | None = None) -> None:
-    """Run a page from the command line; exits with status 2 for what a user can mend, 130 when interrupted."""
+def main(study: Study, module: str | None = None, arguments: Sequence[str] | None = None) -> None:
+    """Run a page from the command line; exits with status 2 for what a user can mend, 130 when interrupted.
+
+    `module` is the page's module, if it is not the one that was started.
+    """
     import tyro
 
     steady()
-    name = page_name(study)
+    started = getattr(sys.modules["__main__"], "__spec__", None)
+    module = module or (started.name if started else None)
+    program = ["python", "-m", module] if module else ["python", sys.argv[0]]
+    name = module.rpartition(".")[2] if module else Path(sys.argv[0]).stem
     arguments = sys.argv[1:] if arguments is None else arguments
-    prog = f"python -m {name}"
     try:
-        options = tyro.cli(study.options, prog=prog, description=study.doc.strip(), args=arguments)
-        run(study, name, options, shlex.join(["python", "-m", name, *arguments]))
+        options = tyro.cli(study.options, prog=" ".join(program), description=study.doc.strip(), args=arguments)
+        run(study, name, options, shlex.join([*program, *arguments]))
     except (DataError, StoreError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the last finished unit", file=sys.stderr)
         sys.exit(130)
-
-
-def page_name(study: Study) -> str:
-    """The name of the module that made the study, as `python -m` takes it."""
-    module = getattr(sys.modules[study.options.__module__], "__spec__", None)
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return (module or spec).name if (module or spec) else "study"
 
 
 def prepare(options: CommonOptions) -> None:
@@ -93,11 +92,10 @@ def run(study: Study, name: str, options: CommonOptions, command: str) -> None:
     first = jax.process_index() == 0
     rows, search = rows_and_search(study, options, about)
     seeds = options.fresh_seeds()
-    short = name.rpartition(".")[2]
-    results = options.results or options.out / short
+    results = options.results or options.out / name
     origins = {key: dataset.origin._asdict() for key, dataset in about.items()}
     store = open_store(options.out, STORE) if first else Store(options.out)
-    folder = open_store(results, {"study": short, **options.of_the_table(), "data": origins}) if first else store
+    folder = open_store(results, {"study": name, **options.of_the_table(), "data": origins}) if first else store
     with Progress({}) if first else Progress({}, stream=io.StringIO()) as progress:
         runner = Runner(options, store, about, progress)
         foreseen = from_first_process(lambda: said(runner, foresee(rows, runner.finished, seeds, search)))
@@ -109,15 +107,16 @@ def run(study: Study, name: str, options: CommonOptions, command: str) -> None:
                 break
     if first:
         found = Found.of(rows, outcomes, about, runner.load)
-        publish(study, short, command, options, found, store, runner.naming, folder)
+        publish(study, name, command, options, found, store, runner.naming, folder)
 
 
 def said(runner: Runner, units: Sequence[Unit]) -> str:
     """What is to be done, how long it will take by the records there are, and how much memory."""
     expected = runner.estimate(units)
+    ended = sum(runner.finished(unit) is not None for unit in units)
+    parts = [f"{ended} of {len(units)} runs are finished, {expected.units} units are to do"]
     if not expected.units:
-        return f"all {len(units)} units are finished"
-    parts = [f"{expected.units} of {len(units)} units to do"]
+        return parts[0]
     known = expected.units - expected.unknown
     if known:
         parts.append(f"about {duration(expected.seconds)} for {known} of them by the records there are")

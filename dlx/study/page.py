@@ -7,7 +7,7 @@ the row. Everything here is data and small functions; nothing runs.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from dlx.data import Dataset
 from dlx.stats import Interval
@@ -50,6 +50,10 @@ class Row:
     """Seeds over which a trial's score is averaged."""
     keep: int = 0
     """Of how many of the fresh seeds the arrays that the last unit keeps are saved, for figures."""
+
+    def space_after(self, chosen: Mapping[str, Trial]) -> Space:
+        """The space, given the choices of the rows that this one comes after."""
+        return cast(Space, self.space(chosen) if callable(self.space) else self.space)
 
 
 class Metric(NamedTuple):

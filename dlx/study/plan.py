@@ -123,7 +123,7 @@ def plan(
             continue
         chosen = {name: outcome.trial for name, outcome in outcomes.items() if outcome.trial is not None}
         if all(name in chosen for name in row.after):
-            trials = search.list_trials(row.space(chosen) if callable(row.space) else row.space)
+            trials = search.list_trials(row.space_after(chosen))
             units, tried = try_all(row, trials, search.halving, finished)
             searched += units
             if tried is None:
@@ -226,10 +226,7 @@ def best(tried: Sequence[Attempt]) -> Trial | None:
 
 
 def foresee(rows: Sequence[Row], finished: Finished, seeds: int, search: Search = Search()) -> list[Unit]:
-    """All units that the study will come to, if in every search that is not over the first trial is chosen.
-
-    Each unit once, after those that it stands on.
-    """
+    """The units that end the runs of searches and rows, if in every search that is not over a new trial is chosen."""
     pretended: dict[Unit, Record] = {}
 
     def pretend(unit: Unit) -> Record | None:
@@ -239,5 +236,5 @@ def foresee(rows: Sequence[Row], finished: Finished, seeds: int, search: Search 
         units, _ = plan(rows, pretend, seeds, search)
         new = [unit for unit in units if pretend(unit) is None]
         if not new:
-            return list(dict.fromkeys(link for unit in units for link in unit.lineage))
+            return units
         pretended |= {unit: {"diverged": False, "score": float(i)} for i, unit in enumerate(new)}

@@ -2,8 +2,6 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 from dlx.show import events, tables
 from dlx.show import figures as draw
@@ -15,8 +13,8 @@ from dlx.study.options import CommonOptions
 from dlx.study.page import Study
 from dlx.unit import Naming
 
-PAGE_BYTES = 240_000
-"""Of all figures of a report together: as text within report.html they take a third more."""
+IMAGE_BYTES = 45_000
+"""Most bytes of a figure: a report.html, in which all of them are text, is to stay below 400 kB."""
 
 
 def publish(
@@ -43,11 +41,11 @@ def publish(
     units = [unit for one in found.outcomes.values() for tried in one.tried for unit in tried.units]
     units += [unit for one in found.outcomes.values() for unit in one.units]
     folder.write("records.tar.xz", records.archive(dict.fromkeys(map(naming.name, units))))
-    images, faults = drawn(study, found)
+    files, images, faults = drawn(study, found)
     for file, image in images.items():
         folder.write(file, image)
     content = json.loads(to_json(content))
-    text = report.text(study, content, of_figures(study, images), [*remarks, *faults])
+    text = report.text(study, content, files, [*remarks, *faults])
     folder.write("report.md", text)
     folder.write("report.html", page(text, images, study.doc.strip().splitlines()[0]))
     if options.tensorboard:
@@ -61,35 +59,23 @@ def publish(
     print(f"report: {folder.folder / 'report.html'}")
 
 
-def drawn(study: Study, found: Found) -> tuple[dict[str, bytes], list[str]]:
-    """The figures as PNGs by file name, and a sentence for each one that could not be drawn."""
-    figures: dict[str, Any] = {}
+def drawn(study: Study, found: Found) -> tuple[dict[str, list[str]], dict[str, bytes], list[str]]:
+    """The files of each figure, the files as PNGs, and a sentence for each figure that could not be drawn."""
+    files: dict[str, list[str]] = {}
+    images: dict[str, bytes] = {}
     faults = []
     for name, draw_it in study.figures.items():
         try:
             made = draw_it(found)
+            several = made if isinstance(made, list) else [made] if made is not None else []
+            stem, _, kind = name.rpartition(".")
+            names = [name] if len(several) == 1 else [f"{stem}-{i + 1}.{kind}" for i in range(len(several))]
+            images |= {file: draw.png(one, limit=IMAGE_BYTES) for file, one in zip(names, several, strict=True)}
+            files[name] = names
         except Exception as error:
             faults.append(f"{name} could not be drawn: {type(error).__name__}: {error}")
             print(f"warning: {faults[-1]}", file=sys.stderr)
-            continue
-        several = made if isinstance(made, list) else [made] if made is not None else []
-        stem, _, kind = name.rpartition(".")
-        files = [name] if len(several) == 1 else [f"{stem}{i + 1}.{kind}" for i in range(len(several))]
-        figures |= dict(zip(files, several, strict=True))
-    images = {}
-    for file, made in figures.items():
-        try:
-            images[file] = draw.png(made, limit=PAGE_BYTES // max(len(figures), 1))
-        except Exception as error:
-            faults.append(f"{file} could not be drawn: {type(error).__name__}: {error}")
-    return images, faults
-
-
-def of_figures(study: Study, images: Mapping[str, bytes]) -> dict[str, Sequence[str]]:
-    """The files of each figure of the study."""
-    stems = {name: name.rpartition(".")[0] for name in study.figures}
-    return {name: [file for file in images if file.rpartition(".")[0].rstrip("0123456789") == stem]
-            for name, stem in stems.items()}  # fmt: skip
+    return files, images, faults
 
 
 def event_curves(found: Found) -> dict[str, dict[str, list[float]]]:

@@ -60,7 +60,10 @@ def groups(content: Mapping[str, Any]) -> list[str]:
 def header(metrics: Sequence[Metric], compared: bool) -> list[str]:
     """The heads of `row_lines`."""
     names = [metric.label for metric in metrics]
-    paper = ["paper: " + " / ".join(names)] if compared else []
+    first = [name.partition(" ") for name in names]
+    alike = len({rest for _, _, rest in first}) == 1  # "paper: train / valid / test error %"
+    told = f"{' / '.join(word for word, _, _ in first)} {first[0][2]}" if alike else " / ".join(names)
+    paper = [f"paper: {told}"] if compared else []
     return ["row", *paper, *names, "n", *([f"{names[-1]}: verdict"] if compared else [])]
 
 
