@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import http.server
+import socket
 import threading
 import time
 
@@ -177,9 +178,9 @@ def test_a_slow_server_is_waited_for(server, tmp_path):
 
 
 def test_a_server_that_sends_too_much(server, tmp_path):
-    server.files = {"a.gz": bytes(2**20)}
+    server.files = {"a.gz": bytes(2**17)}
     server.block, server.pause = 2**14, 0.1
-    fails(server, tmp_path, "more than the registered 1000 bytes arrived", size=1000)
+    fails(server, tmp_path, "more than the registered 32768 bytes arrived", size=2**15)
 
 
 def test_connection_refused(server, tmp_path):
@@ -193,6 +194,27 @@ def test_a_host_that_answers_nothing():
     with pytest.raises(DataError, match=r"example\.invalid"):
         probe("http://example.invalid/", seconds=0.5)
     assert time.monotonic() - start < 1
+
+
+def test_a_name_look_up_that_never_ends(monkeypatch):
+    ended = threading.Event()
+    monkeypatch.setattr("socket.create_connection", lambda *_: ended.wait(10))
+    start = time.monotonic()
+    with pytest.raises(DataError, match=r"http://example\.invalid: no answer within 0\.2 s"):
+        probe("http://example.invalid/a.gz", seconds=0.2)
+    assert time.monotonic() - start < 1
+    ended.set()
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [("http://a.b/c", ("a.b", 80)), ("https://a.b/c", ("a.b", 443)), ("https://a.b:8443/c", ("a.b", 8443))],
+)
+def test_the_port_that_is_probed(monkeypatch, url, address):
+    addresses = []
+    monkeypatch.setattr("socket.create_connection", lambda address, _: addresses.append(address) or socket.socket())
+    probe(url)
+    assert addresses == [address]
 
 
 def test_a_folder_that_cannot_be_written(server, tmp_path):
