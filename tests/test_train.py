@@ -246,6 +246,23 @@ def rates_run(rate, data, *, epochs, batch_size, patience=None):
     return stage(jax.random.key(8), params, data)
 
 
+def numpy_errors(params, split):
+    layer, output = params["hidden_0"], params["output"]
+    h = expit(np.asarray(split.x) @ layer["w"] + layer["b"])
+    return (h @ output["w"] + output["b"]).argmax(1) != split.y
+
+
+@pytest.mark.parametrize("patience", [None, 2])
+def test_the_score_at_the_epoch_best_is_that_of_the_parameters_returned(float_data, patience):
+    """To learn labels that the validation split contradicts makes its error worse sooner or later."""
+    contrary = float_data._replace(valid=Split(float_data.train.x, 9 - float_data.train.y))
+    run = jax.jit(partial(rates_run, epochs=20, batch_size=20, patience=patience))
+    params, curve = run(2.0, contrary)
+    assert curve.valid[curve.best] == pytest.approx(numpy_errors(params, contrary.valid).mean())
+    assert curve.best == (19 if patience is None else np.nanargmin(curve.valid))
+    assert curve.epochs == (20 if patience is None else curve.best + 1 + patience)
+
+
 def brightened(data):
     """Training intensities of up to 1e6: a rate near the largest float overflows in one update."""
     return data._replace(train=data.train._replace(x=1e6 * data.train.x))
