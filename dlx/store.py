@@ -155,14 +155,14 @@ class Store:
         return None, None
 
 
-def open_store(folder: str | Path, identity: Mapping[str, Any]) -> Store:
-    """Create the folder of an experiment, or take up the work in it if it has the same identity.
+def open_store(folder: str | Path, identity: Mapping[str, Any], option: str = "--out") -> Store:
+    """Create a folder of records or results, or take up the work in it if it has the same identity.
 
-    `identity` is what all records share (experiment, preset, data, options), in any form `to_json` takes.
+    `identity` is what all that is in it shares, in any form `to_json` takes; `option` names what chooses the folder.
     Raises StoreError if the folder holds anything else or cannot be written, and then changes nothing in it.
     """
     folder, wanted = Path(folder), _plain(identity)
-    path, remedy = folder / "identity.json", "choose another --out, or remove the folder"
+    path, remedy = folder / "identity.json", f"choose another {option}, or remove the folder"
     with _explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder, suffix=".tmp").close()

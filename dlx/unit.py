@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
@@ -53,6 +53,7 @@ class Result(NamedTuple):
         return cls(curve.valid[curve.best] if errors is None else errors.valid, measures, curves, curve.diverged)
 
 
+@runtime_checkable
 class Program(Protocol):
     """A frozen dataclass. Its fields shape what is compiled, and its class's name stands in the names of its units.
 

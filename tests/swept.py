@@ -5,8 +5,7 @@ import sys
 
 import jax
 
-from experiments.contract import join
-from experiments.protocol import agree
+from dlx.study.hosts import from_first_process, join
 
 OUT, PER_RUN, *PROCESS = sys.argv[1:]
 if PROCESS:
@@ -49,7 +48,7 @@ swept = Sweep(run, per_run=int(PER_RUN))
 rates = np.linspace(0.1, 4, 10, dtype=np.float32)
 params, logs = swept(keys, rates, data())
 alone = swept(keys[:1], rates[:1], data())
-assert agree(lambda: jax.process_index()) == 0
+assert from_first_process(lambda: jax.process_index()) == 0
 if jax.process_index() == 0:
     leaves = [np.nan_to_num(leaf, nan=-1).tolist() for leaf in jax.tree.leaves((params, logs, alone))]
     with open(OUT, "w") as file:

@@ -1,11 +1,8 @@
-"""The laws that all stages keep: every stage under one family of tests, import directions from the syntax trees."""
+"""The laws that all stages keep: every stage under one family of tests."""
 
-import ast
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache, partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -22,17 +19,21 @@ from dlx.optim import adam, max_norm, sgd
 from dlx.stage import chain, evaluate, focus, scratch
 from dlx.train import each, fit, gradient
 from dlx.types import Split
-from experiments.bengio2006 import Config, Hypers, Options, network, procedure, stages, tuning_unit
-from experiments.bengio2006_plan import wanted
-from experiments.bengio2006_space import Cell
 
-ROOT = Path(__file__).parents[1]
 VISIBLE = 64
 LANES = 3
 NET = MLP((8, 6))
 NET_LOGITS = partial(logits, NET)
 RECTIFIED, NORMALISED = Rectified((8, 6)), Rectified((8, 6), normalised=True)
 PHASE = {"epochs": 2, "batch_size": 7}
+
+
+class Hypers(NamedTuple):
+    """What varies from run to run."""
+
+    rate: Any
+    pretrain_rate: Any
+    masking: Any
 
 
 def jitter(hypers):
@@ -79,36 +80,7 @@ STAGES: dict[str, Callable[[Hypers], Any]] = {
 NETS = {"rectified": RECTIFIED, "rectified, dropout": RECTIFIED, "rectified, normalised": NORMALISED}
 
 
-def tiny(cell):
-    """A small configuration of a row."""
-    widths = (8, 6 if cell.experiment == 2 else 3)[cell.row == "shallow" :]
-    return Config(cell.row, widths, 1, epochs=3, patience=1, batch_size=10, pretrain_batch_size=10)
-
-
-def whole(cell):
-    """All stages of a row as one, which makes its own initial parameters."""
-    config = tiny(cell)
-    net = network(config)
-
-    def build(hypers):
-        def stage(key, params, data):
-            key_init, key_train = jax.random.split(key)
-            fresh = init(key_init, net, data.train.x.shape[-1])
-            return chain(*stages(net, config, hypers))(key_train, fresh, data)
-
-        return stage
-
-    return net, build
-
-
-CELLS = {
-    f"experiment {cell.experiment}, {cell.row}": cell
-    for cell in wanted(Options(preset="paper"))
-    if cell.initializer == "fan"
-}
-MEMBERS = {name: (NETS.get(name, NET), build) for name, build in STAGES.items()} | {
-    name: whole(cell) for name, cell in CELLS.items()
-}
+MEMBERS = {name: (NETS.get(name, NET), build) for name, build in STAGES.items()}
 
 KEYS = jax.vmap(jax.random.key)(jnp.arange(LANES))
 HYPERS = Hypers(*(jnp.array(values) for values in ([0.5, 0.1, 2.0], [0.1, 0.3, 0.05], [0.25, 0.1, 0.5])))
@@ -154,8 +126,6 @@ def member(name) -> Member:
 
 
 every_member = pytest.mark.parametrize("name", MEMBERS)
-# To compile is dear: experiment 3 has the programs of experiment 2 with another width, and is traced but not run.
-every_run = pytest.mark.parametrize("name", [name for name in MEMBERS if not name.startswith("experiment 3")])
 
 
 @every_member
@@ -176,14 +146,14 @@ def test_no_tracer_leaks_and_the_parameters_given_are_not_written_to(name, data)
         jax.eval_shape(unchanged, KEYS[0], lane(0, HYPERS), member(name).params, data)
 
 
-@every_run
+@every_member
 def test_the_same_seed_twice_is_bit_identical(name, data):
     params, alone, *_ = member(name)
     args = KEYS[0], lane(0, HYPERS), params, data
     identical(alone(*args), alone(*args))
 
 
-@every_run
+@every_member
 def test_a_run_in_a_batch_gives_what_it_gives_alone(name, data):
     params, alone, batched, _ = member(name)
     batch = batched(KEYS, HYPERS, params, data)
@@ -198,7 +168,7 @@ def other(*trees):
     return jax.tree.map(lambda values: 0.9 * values, trees)
 
 
-@every_run
+@every_member
 def test_other_seeds_hypers_and_parameters_do_not_trace_again(name, data):
     params, alone, _, traces = member(name)
     counts = []
@@ -208,29 +178,12 @@ def test_other_seeds_hypers_and_parameters_do_not_trace_again(name, data):
     assert counts[0] == counts[1]
 
 
-@every_run
+@every_member
 def test_parameters_never_depend_on_the_test_split(name, data):
     params, alone, *_ = member(name)
     poisoned = data._replace(test=Split(255 - data.test.x, 9 - data.test.y))
     ends = [alone(KEYS[1], lane(1, HYPERS), params, given)[0] for given in (data, poisoned)]
     identical(*ends)
-
-
-@pytest.mark.parametrize("row", ["dbn", "autoassociator", "denoising", "supervised"])
-def test_the_units_of_a_row_one_after_the_other_are_its_chain(row, data):
-    cell = Cell(2, row)
-    trial, seed = (tiny(cell), lane(0, HYPERS)), 3
-    unit, units = tuning_unit("test", trial, seed), []
-    while unit is not None:
-        units.insert(0, unit)
-        unit = unit.start
-    kept, logs = {}, []
-    for unit in units:
-        kept, log = jax.jit(procedure(unit.config))(jax.random.key(seed), (unit.hypers, kept), data)
-        logs.append(log)
-    _, expected = member(f"experiment 2, {row}").alone(jax.random.key(seed), trial[1], member("finetune").params, data)
-    assert len(units) == 3
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), tuple(logs), expected)
 
 
 def longest_constant(program):
@@ -280,65 +233,3 @@ def supervised_fit(**changes):
 def test_bad_arguments_are_refused_in_words(data, make, said):
     with pytest.raises(ValueError, match=said):
         jax.eval_shape(make(), KEYS[0], init(jax.random.key(0), NET, VISIBLE), data)
-
-
-def test_a_configuration_is_hashable_and_says_all_that_shapes_the_program():
-    config = Config("dbn", (8, 6), 1, epochs=2, patience=1)
-    assert hash(config) == hash(replace(config))
-    assert len({config, replace(config, k=2), replace(config, row="deep")}) == 3
-
-
-# Each room may import the rooms to its left and itself.
-LINE = ({"types"}, {"data", "nets"}, {"losses"}, {"train"}, {"stage"}, {"greedy", "modern"}, {"sweep"}, {"experiments"})
-BESIDE = {
-    "optim": {"types"},
-    "store": {"types"},
-    "stats": set(),
-    "show": set(),
-}
-
-
-def allowed(room):
-    if room in BESIDE:
-        return {room} | BESIDE[room]
-    (place,) = (i for i, rooms in enumerate(LINE) if room in rooms)
-    left = set().union(*LINE[:place])
-    if room == "experiments":
-        return left | set(BESIDE) | {room}
-    return left | {room} | ({"optim"} if "losses" in left else set())
-
-
-def modules():
-    """Room and path of every module."""
-    for path in sorted((ROOT / "dlx").rglob("*.py")):
-        room = path.relative_to(ROOT / "dlx").parts[0].removesuffix(".py")
-        yield ("types" if room == "__init__" else room), path
-    for path in sorted((ROOT / "experiments").rglob("*.py")):
-        yield "experiments", path
-
-
-def imported_rooms(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: import by the full name"
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        for name in names:
-            package, _, rest = name.partition(".")
-            if package in {"experiments", "tests"}:
-                yield package
-            elif package == "dlx":
-                yield rest.split(".")[0]
-
-
-@pytest.mark.parametrize(
-    ("room", "path"), [pytest.param(*found, id=str(found[1].relative_to(ROOT))) for found in modules()]
-)
-def test_imports_go_one_way(room, path):
-    assert set(imported_rooms(path)) <= allowed(room)
-
-
-def test_every_room_is_found():
-    assert {room for room, _ in modules()} == set(BESIDE).union(*LINE)

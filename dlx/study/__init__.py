@@ -5,7 +5,7 @@ fresh *seeds* by the best of its *trials*, which a *search* chooses by *score*. 
 """
 
 from dlx.study import claims, figures
-from dlx.study.command import find, main
+from dlx.study.command import find, load, main
 from dlx.study.datasets import images
 from dlx.study.found import Found, Runs
 from dlx.study.options import CommonOptions
@@ -31,5 +31,6 @@ __all__ = [
     "figures",
     "find",
     "images",
+    "load",
     "main",
 ]

@@ -31,7 +31,9 @@ class Comparison(NamedTuple):
     word: str = "below"
 
 
-def compare(found: Found, metric: str, row: str, than: str, least: float, scale: float, lower: bool) -> Comparison:
+def compare(
+    found: Found, metric: str, row: str, than: str, least: float | int, scale: float | int, lower: bool
+) -> Comparison:
     """Compare two rows over the seeds that both have; the gain is counted from `least`, in the metric's unit."""
     from scipy import stats
 
@@ -48,7 +50,7 @@ def compare(found: Found, metric: str, row: str, than: str, least: float, scale:
     return Comparison(row, than, paired_interval(gain, np.zeros_like(gain)), p, "below" if lower else "above")
 
 
-def decide(comparisons: Sequence[Comparison], least: float, unit: str) -> Finding:
+def decide(comparisons: Sequence[Comparison], least: float | int, unit: str) -> Finding:
     """The finding of a claim that consists of these comparisons."""
     known = [(one, one.gain) for one in comparisons if one.gain is not None]
     words = "; ".join(_compared(one, gain, unit) for one, gain in known)
@@ -80,8 +82,8 @@ def lower(
     metric: str,
     rows: str | Sequence[str],
     than: str | Sequence[str],
-    least: float = 0,
-    scale: float = 1,
+    least: float | int = 0,
+    scale: float | int = 1,
     unit: str = "",
 ) -> Decide:
     """Every one of the rows is lower than every one of the others, by more than `least`, counted after `scale`."""
@@ -92,8 +94,8 @@ def higher(
     metric: str,
     rows: str | Sequence[str],
     than: str | Sequence[str],
-    least: float = 0,
-    scale: float = 1,
+    least: float | int = 0,
+    scale: float | int = 1,
     unit: str = "",
 ) -> Decide:
     """Every one of the rows is higher than every one of the others, by more than `least`, counted after `scale`."""
@@ -104,8 +106,8 @@ def _ordered(
     metric: str,
     rows: str | Sequence[str],
     than: str | Sequence[str],
-    least: float,
-    scale: float,
+    least: float | int,
+    scale: float | int,
     unit: str,
     lower: bool,
 ) -> Decide:
@@ -118,7 +120,9 @@ def _ordered(
     return decider
 
 
-def at_most(metric: str, rows: str | Sequence[str], bound: float, scale: float = 1, unit: str = "") -> Decide:
+def at_most(
+    metric: str, rows: str | Sequence[str], bound: float | int, scale: float | int = 1, unit: str = ""
+) -> Decide:
     """The mean of each row is at most `bound`: it holds if all 95 % intervals are, and fails if one is wholly above."""
     names = [rows] if isinstance(rows, str) else list(rows)
 
@@ -139,7 +143,9 @@ def at_most(metric: str, rows: str | Sequence[str], bound: float, scale: float =
     return decider
 
 
-def near_paper(metric: str, rows: Sequence[str], tolerance: float, scale: float = 1, unit: str = "") -> Decide:
+def near_paper(
+    metric: str, rows: Sequence[str], tolerance: float | int, scale: float | int = 1, unit: str = ""
+) -> Decide:
     """No row's mean is above the paper's figure by more than `tolerance`, both in the metric's unit."""
 
     def decider(found: Found) -> Finding:

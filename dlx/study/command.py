@@ -15,13 +15,13 @@ from dlx.show.progress import Progress, duration
 from dlx.store import Store, StoreError, open_store
 from dlx.study.found import Found
 from dlx.study.hosts import find_devices, from_first_process, join, use_every_core
-from dlx.study.options import CommonOptions
+from dlx.study.options import CommonOptions, size
 from dlx.study.page import About, Row, Study
-from dlx.study.plan import Search, foresee, plan, select
+from dlx.study.plan import Search, arguments, foresee, plan, select
 from dlx.study.publish import publish
 from dlx.study.runner import Runner
 from dlx.sweep import Sweep
-from dlx.unit import Unit
+from dlx.unit import Kept, Unit
 
 STORE = {"store": "units of dlx studies, by program"}
 """The identity of a folder of records."""
@@ -69,8 +69,11 @@ def rows_and_search(study: Study, options: CommonOptions, about: About) -> tuple
     rows = study.rows(options, about)
     if about["main" if "main" in about else next(iter(about))].origin.name != study.paper_data:
         rows = [replace(row, paper={}) for row in rows]
-    rows = select(rows, options.rows)
-    return rows, Search(options.search, options.trials, options.halving, tried_values(options.values))
+    values, known = tried_values(options.values), arguments(rows)
+    for name in values:
+        if name not in known:
+            raise ValueError(f"--try {name}: no row has an argument {name!r}; there are {', '.join(known)}")
+    return select(rows, options.rows), Search(options.search, options.trials, options.halving, values)
 
 
 def tried_values(texts: Sequence[str]) -> dict[str, list[float]]:
@@ -95,7 +98,8 @@ def run(study: Study, name: str, options: CommonOptions, command: str) -> None:
     results = options.results or options.out / name
     origins = {key: dataset.origin._asdict() for key, dataset in about.items()}
     store = open_store(options.out, STORE) if first else Store(options.out)
-    folder = open_store(results, {"study": name, **options.of_the_table(), "data": origins}) if first else store
+    table = {"study": name, **options.of_the_table(), "data": origins}
+    folder = open_store(results, table, "--results") if first else store
     with Progress({}) if first else Progress({}, stream=io.StringIO()) as progress:
         runner = Runner(options, store, about, progress)
         foreseen = from_first_process(lambda: said(runner, foresee(rows, runner.finished, seeds, search)))
@@ -124,9 +128,9 @@ def said(runner: Runner, units: Sequence[Unit]) -> str:
         which = f"the other {expected.unknown} take" if known else "they take; the page says what they took elsewhere"
         parts.append(f"no record tells yet how long {which}")
     data = sum(leaf.nbytes for (_, blind), one in runner.data.items() if not blind for leaf in jax.tree.leaves(one))
-    memory = f"the data take {data / 1e9:.2f} GB a device, and each program says before it starts what it takes"
+    memory = f"the data take {size(data)} on each device, and each program says before it starts what it takes"
     if expected.memory:
-        memory = f"up to {expected.memory / 1e9:.2f} GB a device by the records"
+        memory = f"up to {size(expected.memory)} on each device by the records"
     return "; ".join([*parts, memory])
 
 
@@ -141,3 +145,13 @@ def find(study: Study, options: CommonOptions | None = None) -> Found:
     runner = Runner(options, open_store(options.out, STORE), about, Progress({}, stream=io.StringIO()))
     _, outcomes = plan(rows, runner.finished, options.fresh_seeds(), search)
     return Found.of(rows, outcomes, about, runner.load)
+
+
+def load(study: Study, unit: Unit, options: CommonOptions | None = None) -> Kept:
+    """What a finished unit has kept, such as its parameters, from the records in the options' folder.
+
+    Raises `StoreError` if the unit is not finished, or if it ended a row and was not asked to keep anything.
+    """
+    options = options or study.options()
+    about = study.datasets(options)
+    return Runner(options, open_store(options.out, STORE), about, Progress({}, stream=io.StringIO())).load(unit)

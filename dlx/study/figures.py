@@ -35,7 +35,9 @@ def bars(metric: Metric) -> Figures:
     return figure
 
 
-def curves(name: str, label: str, scale: float = 1, groups: tuple[str, ...] = (), xlabel: str = "epoch") -> Figures:
+def curves(
+    name: str, label: str, scale: float | int = 1, groups: tuple[str, ...] = (), xlabel: str = "epoch"
+) -> Figures:
     """A figure a group: a curve of each row, as its mean over seeds in a band from the best to the worst."""
 
     def figure(found: Found) -> list[Any]:
@@ -71,7 +73,10 @@ def _kept(found: Found, row: str, name: str) -> np.ndarray | None:
 
 
 def search(
-    label: str, scale: float = 1, hypers: Callable[[str, Trial], Mapping[str, float]] | None = None, group: str = ""
+    label: str,
+    scale: float | int = 1,
+    hypers: Callable[[str, Trial], Mapping[str, float]] | None = None,
+    group: str = "",
 ) -> Figures:
     """A figure a hyper-parameter: the score of every trial of the rows, of one group if it is named.
 

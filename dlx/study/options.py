@@ -90,3 +90,11 @@ class CommonOptions:
                 raise ValueError(f"--{name} must be a number of 0 or more, not {number}")
         if self.memory == 0:
             raise ValueError("--memory 0 leaves no memory to train in; give the gigabytes that each device may use")
+
+
+def size(count: float) -> str:
+    """A number of bytes in words, such as "1.25 GB"."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.2f} {unit}"
+    return f"{count:.0f} bytes"

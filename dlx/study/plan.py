@@ -158,6 +158,17 @@ def in_order(rows: Sequence[Row]) -> list[Row]:
     return list(ordered.values())
 
 
+def arguments(rows: Sequence[Row]) -> list[str]:
+    """The arguments that the trials of any row have."""
+    first: dict[str, Trial] = {}
+    names: dict[str, None] = {}
+    for row in in_order(rows):
+        trials = grid(row.space_after(first))
+        first[row.name] = trials[0]
+        names |= dict.fromkeys(name for trial in trials for name in trial)
+    return list(names)
+
+
 def select(rows: Sequence[Row], patterns: Sequence[str]) -> list[Row]:
     """The rows that a pattern names, and with no fresh seeds those that they come after. No pattern names them all.
 

@@ -17,7 +17,7 @@ import numpy as np
 from dlx.show.progress import Progress
 from dlx.store import Store, provenance
 from dlx.study.hosts import arrays_from_first_process, from_first_process
-from dlx.study.options import CommonOptions
+from dlx.study.options import CommonOptions, size
 from dlx.study.page import About
 from dlx.study.record import as_record, blinded, kind, on_host, one_run
 from dlx.sweep import Sweep
@@ -172,15 +172,14 @@ class Runner:
                 break
             if count <= program.groups(count):
                 raise ValueError(
-                    f"one run of {self._name(group[0])} takes {need / 1e6:.2f} MB on each device, which is more than "
-                    f"the {limit / 1e6:.2f} MB there are for it; give --memory, or share a run with --devices-per-run"
+                    f"one run of {self._name(group[0])} takes {size(need)} on each device, which is more than the "
+                    f"{size(limit)} there are for it; give --memory, or share a run with --devices-per-run"
                 )
             count = max(count // 2, 1)
         if (group[0].program, count) not in self._announced:
             self._announced.add((group[0].program, count))
             self.progress.say(
-                f"{type(group[0].program).__name__}: {count} at once, {need / 1e9:.2f} GB a device "
-                f"of {limit / 1e9:.2f} free"
+                f"{type(group[0].program).__name__}: {count} at once, {size(need)} of {size(limit)} free on each device"
             )
         return group[:count], inputs, need
 

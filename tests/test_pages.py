@@ -1,0 +1,159 @@
+"""The laws of every page: a new page is under all of them by existing."""
+
+import re
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pages
+import pytest
+
+from dlx.study.record import on_host, one_run
+from dlx.types import Data
+from dlx.unit import Unit
+from experiments.__main__ import FOLDER, listing
+from experiments.__main__ import pages as documented
+
+BOTH = [(name, preset) for name in pages.studies() for preset in ("quick", "paper")]
+SIZES = (60, 25, 23)
+"""Examples of each split, at which programs are run."""
+RUNS = 2
+
+
+@pytest.mark.parametrize(("name", "preset"), BOTH)
+def test_every_unit_is_traced_by_its_shapes(name, preset):
+    about, units = pages.planned(name, preset)
+    known: dict[Any, Any] = {}
+    for unit in units:
+        if not on_host(unit.program):
+            _, result = pages.shapes(unit, about, known)
+            assert result.score.shape == ()
+            assert result.diverged.shape == ()
+
+
+def test_no_two_programs_of_all_pages_have_one_name():
+    kinds: dict[str, set[type]] = {}
+    for name, preset in BOTH:
+        for unit in pages.planned(name, preset).units:
+            kinds.setdefault(type(unit.program).__name__, set()).add(type(unit.program))
+    assert {name: len(found) for name, found in kinds.items() if len(found) > 1} == {}
+
+
+@pytest.mark.parametrize("name", pages.studies())
+def test_a_page_says_what_it_asks_what_it_takes_and_where_the_lecture_is(name):
+    text = documented()[name]
+    assert re.search(rf"python -m experiments {name} +# .*(minute|second)", text)
+    assert re.search(rf"python -m experiments {name} --preset paper +# .*(minute|hour)", text)
+    assert "\nLecture" in text
+    assert text.splitlines()[0] in listing()
+    assert len((FOLDER / f"{name}.py").read_text().splitlines()) <= 250
+
+
+@pytest.mark.parametrize("name", pages.studies())
+def test_figures_have_captions_and_claims_have_words(name):
+    study = pages.studies()[name]
+    assert set(study.captions) == set(study.figures)
+    assert all(claim.words.endswith(".") for claim in study.claims)
+    assert study.notes is None or study.notes.read_text()
+
+
+class Compiled(NamedTuple):
+    """A program at its quick size, on few examples, as a function of (key, (hypers, given), data)."""
+
+    unit: Unit
+    alone: Any
+    batched: Any
+    given: tuple[Any, ...]
+    traces: list[str]
+
+
+QUICK = [
+    pytest.param(name, i, id=f"{name}, {unit.program}")
+    for name in pages.studies()
+    for i, unit in enumerate(pages.planned(name, "quick").units)
+    if not on_host(unit.program)
+]
+every_program = pytest.mark.parametrize(("name", "i"), QUICK)
+
+
+@cache
+def few(name: str, unit: Unit) -> Data:
+    """The first examples of each split of the real quick data."""
+    study = pages.studies()[name]
+    splits = study.datasets(study.options())[unit.data].data
+    return Data(*(jax.tree.map(lambda leaf, n=n: leaf[:n], split) for split, n in zip(splits, SIZES, strict=True)))
+
+
+@cache
+def compiled(name: str, i: int) -> Compiled:
+    about, units = pages.planned(name, "quick")
+    unit, traces = units[i], []
+    run = one_run(unit.program, pages.unwatched)
+
+    def traced(how, key, varied, data):
+        traces.append(how)
+        return run(key, varied, data)
+
+    known: dict[Any, Any] = {}
+    pages.shapes(unit, about, known)
+    rng = np.random.default_rng(0)
+
+    def random(leaf):
+        return (0.1 * rng.standard_normal((RUNS, *leaf.shape))).astype(leaf.dtype)
+
+    given = tuple(jax.tree.map(random, known[pages.program(other)][0]) for other in unit.given)
+    alone, batched = partial(traced, "alone"), partial(traced, "batched")
+    return Compiled(unit, jax.jit(alone), jax.jit(jax.vmap(batched, in_axes=(0, 0, None))), given, traces)
+
+
+def varied(one: Compiled, scale: float = 1.0) -> Any:
+    """Hypers [runs] that differ, and given arrays [runs, ...]."""
+    values = jnp.linspace(1.0, 0.5, RUNS)
+    return jax.tree.map(lambda value: scale * value * values, one.unit.hypers), one.given
+
+
+def lane(i, tree):
+    return jax.tree.map(lambda leaf: leaf[i], tree)
+
+
+KEYS = jax.vmap(jax.random.key)(jnp.arange(RUNS))
+
+
+@every_program
+def test_a_run_in_a_batch_gives_what_it_gives_alone_and_the_same_seed_the_same_bits(name, i):
+    one = compiled(name, i)
+    data = few(name, one.unit)
+    batch, close = one.batched(KEYS, varied(one), data), partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-4)
+    for j in range(RUNS):
+        alone = one.alone(KEYS[j], lane(j, varied(one)), data)
+        jax.tree.map(close, lane(j, batch), alone)
+    again = one.alone(KEYS[RUNS - 1], lane(RUNS - 1, varied(one)), data)
+    jax.tree.map(np.testing.assert_array_equal, again, alone)
+
+
+@every_program
+def test_other_seeds_and_hypers_do_not_trace_again_and_test_data_change_only_what_is_said_of_them(name, i):
+    one = compiled(name, i)
+    data = few(name, one.unit)
+    kept, result = one.alone(KEYS[0], lane(0, varied(one)), data)
+    before = len(one.traces), one.alone._cache_size()
+    one.alone(KEYS[1], lane(1, varied(one, 0.9)), data)
+    assert (len(one.traces), one.alone._cache_size()) == before
+    zeroed = data._replace(test=jax.tree.map(np.zeros_like, data.test))
+    blind_kept, blind = one.alone(KEYS[0], lane(0, varied(one)), zeroed)
+    jax.tree.map(np.testing.assert_array_equal, blind_kept, kept)
+    for mine, other in ((result.measures, blind.measures), (result.curves, blind.curves)):
+        seen = [{place: tree for place, tree in measures.items() if place != "test"} for measures in (mine, other)]
+        jax.tree.map(np.testing.assert_array_equal, *seen)
+    np.testing.assert_array_equal(result.score, blind.score)
+
+
+@every_program
+def test_data_are_arguments_and_effects_there_are_none(name, i):
+    one = compiled(name, i)
+    traced = one.alone.trace(KEYS[0], lane(0, varied(one)), few(name, one.unit))
+    assert not traced.jaxpr.effects
+    longest = max(map(len, re.findall(r"dense<[^>]*>", traced.lower().as_text())), default=0)
+    assert longest < 500, "an array of the data set is baked into the program"
