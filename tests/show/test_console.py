@@ -127,6 +127,25 @@ def test_a_stream_that_was_closed_takes_text_in_silence():
     assert not steadied.isatty()
 
 
+def test_after_a_failure_nothing_more_is_tried_and_what_was_held_is_thrown_away():
+    class Gone(io.StringIO):
+        attempts = 0
+
+        def write(self, _):
+            self.attempts += 1
+            raise BrokenPipeError
+
+    gone = Gone()
+    steadied = SteadyStream(gone)
+    assert [steadied.write("text"), steadied.write("text")] == [4, 4]
+    assert gone.attempts == 1
+    with open("/dev/full", "w") as full:  # closing it would fail if the text were still held
+        steadied = SteadyStream(full)
+        steadied.write("text")
+        steadied.flush()
+        steadied.write("more")
+
+
 def test_a_second_call_changes_nothing(monkeypatch):
     for name in ("stdout", "stderr"):
         monkeypatch.setattr(sys, name, io.StringIO())

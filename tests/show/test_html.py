@@ -128,6 +128,7 @@ def classes(text, tag):
         ("See ![a](bars.png)", None),
         ("![a](bars.png) `code`", None),
         ("words", None),
+        ("<br><br>", None),
         ("", None),
     ],
 )

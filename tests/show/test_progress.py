@@ -87,6 +87,14 @@ def test_time_left_follows_the_estimates(clock, stream):
         assert progress.left() == 0
 
 
+def test_what_others_do_counts_before_a_unit_has_finished(clock, stream):
+    with Progress(dict.fromkeys("abcd", 10.0), clock=clock, stream=stream) as progress:
+        progress.unit("a")
+        clock.now += 4
+        progress.plan(dict.fromkeys("cd", 10.0))  # b was done elsewhere meanwhile
+        assert progress.left() == pytest.approx(6 + 10)
+
+
 def test_units_that_are_faster_than_their_estimate_shorten_what_is_left(clock, stream):
     with Progress({"a": 100.0, "b": 300.0}, clock=clock, stream=stream) as progress:
         progress.unit("a")
