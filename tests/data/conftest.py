@@ -74,18 +74,24 @@ def png(image: np.ndarray) -> io.BytesIO:
 
 @pytest.fixture
 def prepare(nowhere):
-    """A function that prepares a TFDS data set of (images, labels) by split, without TensorFlow."""
+    """A function that prepares a TFDS data set of (images, labels) by split, without TensorFlow.
+
+    Its features are `keys`, out of image, mask, label and coarse.
+    """
     import tensorflow_datasets as tfds
 
     tfds.disable_progress_bar()
 
-    def generate(images, labels):
+    def generate(keys, images, labels):
         for i, (image, label) in enumerate(zip(images, labels, strict=True)):
-            yield i, {"image": png(image), "label": int(label)}
+            known = {"image": png(image), "mask": png(image), "label": int(label), "coarse": int(label)}
+            yield i, {key: known[key] for key in keys}
 
-    def prepare(data_set, splits, shape=(4, 3, 1), classes=10):
+    def prepare(data_set, splits, shape=(4, 3, 1), dtype=np.uint8, classes=10, keys=("image", "label")):
+        image = tfds.features.Image(shape=shape, dtype=dtype)
         label = tfds.features.ClassLabel(num_classes=classes) if classes else tfds.features.Scalar(np.int64)
-        features = tfds.features.FeaturesDict({"image": tfds.features.Image(shape=shape), "label": label})
+        kinds = {"image": image, "mask": image, "label": label, "coarse": label}
+        features = tfds.features.FeaturesDict({key: kinds[key] for key in keys})
 
         class Small(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             name = data_set
@@ -95,7 +101,7 @@ def prepare(nowhere):
                 return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True)
 
             def _split_generators(self, dl_manager):
-                return {split: generate(*examples) for split, examples in splits.items()}
+                return {split: generate(keys, *examples) for split, examples in splits.items()}
 
             def _generate_examples(self):
                 raise NotImplementedError

@@ -50,6 +50,9 @@ def test_find_file_prefers_gzip_and_names_what_is_missing(tmp_path):
     assert find_file(tmp_path, "train") == tmp_path / "train"
     (tmp_path / "train.gz").touch()
     assert find_file(tmp_path, "train") == tmp_path / "train.gz"
+    (tmp_path / "train.gz").unlink()
+    (tmp_path / "train.gz").symlink_to("absent")
+    assert find_file(tmp_path, "train") == tmp_path / "train.gz"  # a broken link is a fault to report
 
 
 HEADER = idx_bytes(IMAGES)[:16]
@@ -59,6 +62,7 @@ FAULTS = {
     "empty": (b"", "ends after 0 bytes, within its header"),
     "header cut": (HEADER[:10], "ends after 10 bytes, within its header"),
     "magic": (b"\x01" + HEADER[1:] + PIXELS, "is not an IDX file: its magic number is 0x01000803"),
+    "low type": (HEADER[:2] + b"\x07" + HEADER[3:] + PIXELS, "type code 0x07"),
     "type": (HEADER[:2] + b"\x0d" + HEADER[3:] + PIXELS, "type code 0x0d"),
     "four bytes": (HEADER[:4], "ends after 4 bytes, within its header"),
     "dimensions": (idx_bytes(LABELS) + PIXELS, "has 1 dimensions instead of 3 or 4"),
@@ -83,13 +87,27 @@ def test_a_faulty_file_is_named_with_its_fault(tmp_path, name):
         read_idx(tmp_path / name, ndims=(3, 4))
 
 
+def test_a_gzip_stream_that_ends_where_a_chunk_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr("dlx.data.idx.CHUNK_BYTES", len(PACKED))
+    path = tmp_path / "exact.gz"
+    path.write_bytes(PACKED)
+    np.testing.assert_array_equal(read_idx(path, ndims=(3,)).values, IMAGES)
+    path.write_bytes(PACKED + b"\0")
+    with pytest.raises(DataError, match=r"exact\.gz: goes on after the end"):
+        read_idx(path, ndims=(3,))
+
+
 def test_images_and_labels_belong_together(tmp_path):
     with pytest.raises(DataError, match=r"labels: holds 5 labels, but .*images holds 6 images"):
         read_split(*write(tmp_path, idx_bytes(IMAGES), idx_bytes(LABELS[:5])))
+    with pytest.raises(DataError, match=r"labels: holds 6 labels, but .*images holds 5 images"):
+        read_split(*write(tmp_path, idx_bytes(IMAGES[:5]), idx_bytes(LABELS)))
     with pytest.raises(DataError, match="images: has 1 dimensions"):
         read_split(*write(tmp_path, idx_bytes(LABELS), idx_bytes(LABELS)))
     with pytest.raises(DataError, match="labels: has 3 dimensions instead of 1"):
         read_split(*write(tmp_path, idx_bytes(IMAGES), idx_bytes(IMAGES)))
+    with pytest.raises(DataError, match="labels: has 2 dimensions instead of 1"):
+        read_split(*write(tmp_path, idx_bytes(IMAGES), idx_bytes(LABELS.reshape(6, 1))))
 
 
 def test_what_is_no_readable_file(tmp_path):

@@ -87,6 +87,16 @@ def test_labels_outside_the_classes(prepare, examples, nowhere):
 def test_features_that_are_not_an_image_and_a_class(prepare, examples, nowhere):
     prepare("regression", {"train": examples(12), "test": examples(5)}, classes=None)
     refused("regression", "regression: not one uint8 image and one class, but image, label")
+    for name, keys in [
+        ("one_image", ("image",)),
+        ("one_class", ("label",)),
+        ("two_images", ("image", "mask", "label")),
+        ("two_classes", ("image", "label", "coarse")),
+    ]:
+        prepare(name, {"train": examples(12), "test": examples(5)}, keys=keys)
+        refused(name, f"{name}: not one uint8 image and one class, but {', '.join(sorted(keys))}$")
+    prepare("deep", {"train": examples(12), "test": examples(5)}, dtype=np.uint16)
+    refused("deep", "deep: not one uint8 image and one class")
     prepare("uncounted", {"train": examples(12), "test": examples(5)})
     edit(nowhere / "uncounted", "features.json", '"numClasses": "10"', "")
     refused("uncounted", "uncounted: its feature label does not tell how many classes there are")
@@ -129,6 +139,7 @@ def test_a_missing_name(nowhere):
         "a b",
         "1a",
         "ä",
+        "aä",
         "a\n",
     ],
 )

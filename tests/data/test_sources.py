@@ -93,7 +93,7 @@ def test_check_labels_names_split_and_label():
     for labels, fault in [
         (([0, 1], [2, 0], [1, 12]), "test has the label 12; there are 10 classes, 0 to 9"),
         (([0, 1], [-1, 0], [12]), "valid has the label -1; there are 10 classes, 0 to 9"),
-        (([0, 10], [11], [12]), "train has the label 10; there are 10 classes, 0 to 9"),
+        (([0, 10, 12], [11], [12]), "train has the label 10; there are 10 classes, 0 to 9"),
     ]:
         with pytest.raises(DataError) as caught:
             check_labels(of_labels(*labels), 10)
