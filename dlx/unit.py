@@ -105,7 +105,7 @@ class Naming:
 
     def identity(self, unit: Unit) -> dict[str, Any]:
         """All that makes the outcome what it is, in a form for JSON; fields and hypers that have their defaults are
-        left out. Raises ValueError if a field's value has no such form."""
+        left out. Raises ValueError if a field's value has no such form, or hypers are no NamedTuple."""
         identity = {
             "program": type(unit.program).__name__,
             "fields": changed(unit.program),
@@ -143,9 +143,15 @@ def changed(program: Any) -> dict[str, Any]:
 
 
 def changed_hypers(hypers: Any) -> dict[str, Any]:
-    """The fields of a NamedTuple that differ from their defaults; none for an empty tuple."""
-    defaults = getattr(hypers, "_field_defaults", {})
-    values = hypers._asdict() if hasattr(hypers, "_asdict") else {}
+    """The fields of a NamedTuple that differ from their defaults; none for an empty tuple.
+
+    Raises ValueError for anything else, as without names they could not stand in the name of a unit.
+    """
+    if hypers == ():
+        return {}
+    if not hasattr(hypers, "_asdict"):
+        raise ValueError(f"hypers {hypers!r:.60} are no NamedTuple of floats; make them one")
+    defaults, values = hypers._field_defaults, hypers._asdict()
     return {name: value for name, value in values.items() if name not in defaults or value != defaults[name]}
 
 
