@@ -64,6 +64,12 @@ def test_weights_start_uniform_within_the_stated_bound_and_biases_at_zero(name, 
         assert not any(np.any(layer[bias]) for bias in set(layer) - {"w"})
 
 
+def test_the_initialization_is_that_of_2006_unless_another_is_given():
+    given = init(jax.random.key(4), MLP((200, 60), initializer=INITIALIZERS["fan"]), 100)
+    jax.tree.map(np.testing.assert_array_equal, init(jax.random.key(4), MLP((200, 60)), 100), given)
+    assert given["output"]["w"].shape == (60, 10)
+
+
 def test_layers_start_from_different_numbers():
     params = init(jax.random.key(5), MLP((9, 9, 9), classes=9), 9)
     weights = [np.asarray(layer["w"]) for layer in params.values()]

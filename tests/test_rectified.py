@@ -121,6 +121,13 @@ def test_inputs_and_hidden_units_are_dropped_at_their_own_rates(rates):
     assert abs((outputs != 0).mean() - keep) < 4 * (keep * (1 - keep) / (n * width)) ** 0.5
 
 
+def test_the_defaults_are_those_of_the_sources():
+    """Srivastava et al. 2014, appendix B.1; a running mean over about 20 batches, whose start is 1 % after 100."""
+    assert Dropout() == (0.2, 0.5)
+    assert pytest.approx(20) == 1 / (1 - DECAY)
+    assert DECAY**100 < 0.01
+
+
 def test_the_expectation_over_the_hidden_masks_is_the_output_without(batch):
     net = Rectified((8,), classes=5)
     params, x = some_params(net), jnp.asarray(batch.x[:3])
