@@ -129,7 +129,7 @@ def bars(bars: Sequence[Bar], *, xlabel: str, title: str = "", bounds: Bounds = 
     return figure
 
 
-_DOT: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 5, "color": _SEEDS, "markeredgecolor": "black"}
+_DOT: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 4, "color": _SEEDS, "markeredgecolor": "black"}
 
 
 def _finite(bar: Bar) -> list[float]:
@@ -154,9 +154,9 @@ def _bar(axes: Axes, y: int, bar: Bar, label: str, interval: bool) -> list[Annot
         axes.barh(ours, mean, 0.36, color=_OURS)
         if interval and bar.low is not None and bar.high is not None:
             sides = [[mean - bar.low], [bar.high - mean]]
-            axes.errorbar(mean, ours, xerr=sides, color="black", capsize=5, linewidth=1.5)
+            axes.errorbar(mean, ours - 0.07, xerr=sides, color="black", capsize=5, linewidth=1.5)
             ends.append(bar.high)
-        axes.plot(finite, [ours] * len(finite), zorder=3, **_DOT)
+        axes.plot(finite, [ours + 0.09] * len(finite), zorder=3, **_DOT)
     labels = [axes.annotate(label, (max(ends), ours), style="normal" if finite else "italic", **text)]
     if bar.paper is not None:
         axes.barh(y + 0.19, bar.paper, 0.36, color=_PAPER)

@@ -2,6 +2,19 @@ import pytest
 from matplotlib.text import Text
 
 
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
 @pytest.fixture
 def readable():
     """Checks that a figure is as wide as all are, and that every text is large enough and inside the figure."""

@@ -58,6 +58,13 @@ def test_a_line_is_the_mean_over_seeds_and_its_band_goes_from_the_lowest_to_the_
     assert len(figures.png(figure)) <= 200_000
 
 
+def test_the_axis_leaves_out_where_lines_start_and_shows_where_the_highest_run_ends():
+    (axes,) = figures.curves({"a": np.array([[90.0, 2.0], [90.0, 8.0]]), "b": np.array([[90.0, 1.0]])}, ylabel="y").axes
+    low, high = axes.get_ylim()
+    assert 0.5 < low < 1
+    assert 8 < high < 20
+
+
 def test_curves_name_epochs_unless_told_otherwise():
     assert figures.curves({"r": falling()}, ylabel="y").axes[0].get_xlabel() == "epoch"
 
@@ -124,7 +131,7 @@ BARS = [
     Bar("dbn", [], None, None, None),
     Bar("two", [1.5, 3.5], -93.0, 98.0, 1.25),
     Bar("wide", [0.5, 1.0, 1.5], -0.1, 2.1, 0.0),
-    Bar("one lost", [2.5, math.nan, 2.7, 2.6], 2.45, 2.75, None),
+    Bar("one lost", [2.5, math.nan, 2.7, 2.6], 2.45, 2.85, None),
 ]
 
 
@@ -180,7 +187,7 @@ def test_labels_stand_at_the_ends_of_their_bars_and_say_what_tables_say():
         ("1.25", 1.25, 4.19),
         ("0.50, 1.00, 1.50", 1.5, 4.81),
         ("0.0", 0, 5.19),
-        ("2.60 ± 0.15\n(1 of 4 diverged)", 2.75, 6),
+        ("2.60 ± 0.20\n(1 of 4 diverged)", 2.85, 6),
     ]
     (axes,) = figures.bars(BARS[:1], xlabel="%", digits=1).axes
     assert axes.texts[0].get_text() == "1.9 ± 0.1"
@@ -189,15 +196,18 @@ def test_labels_stand_at_the_ends_of_their_bars_and_say_what_tables_say():
 def test_each_seed_is_a_dot_and_an_interval_is_drawn_where_the_label_has_one():
     (axes,) = figures.bars(BARS, xlabel="%", bounds=PERCENT).axes
     dots = [line for line in axes.lines if line.get_marker() == "o"]
-    assert [(list(line.get_xdata()), set(line.get_ydata())) for line in dots] == [
-        ([1.8, 1.9, 2.0], {-0.19}),
-        ([1.4], {1}),
-        ([1.5, 3.5], {3.81}),
-        ([0.5, 1.0, 1.5], {4.81}),
-        ([2.5, 2.7, 2.6], {6}),
+    assert [list(line.get_xdata()) for line in dots] == [
+        [1.8, 1.9, 2.0],
+        [1.4],
+        [1.5, 3.5],
+        [0.5, 1.0, 1.5],
+        [2.5, 2.7, 2.6],
     ]
+    for line, middle in zip(dots, [-0.19, 1, 3.81, 4.81, 6], strict=True):
+        assert np.abs(np.asarray(line.get_ydata()) - middle).max() < 0.18, "the dots are on the bar"
     intervals = [segment for c in axes.collections for segment in c.get_segments()]
-    np.testing.assert_allclose(intervals, [[[1.8, -0.19], [2.0, -0.19]], [[2.45, 6], [2.75, 6]]])
+    np.testing.assert_allclose([[x for x, _ in segment] for segment in intervals], [[1.8, 2.0], [2.45, 2.85]])
+    assert all(abs(y - middle) < 0.18 for one, middle in zip(intervals, [-0.19, 6], strict=True) for _, y in one)
     assert legend(figures.bars(BARS[1:2], xlabel="%")) == ["ours", "a seed"]
 
 
