@@ -1,7 +1,7 @@
 """How close training comes to the machine's own speed: GFLOP/s beside a matrix product's, memory, scaling.
 
-    python -m experiments.bench            # tables
-    python -m experiments.bench --json     # the same as one JSON object
+    python -m experiments bench            # tables
+    python -m experiments bench --json     # the same as one JSON object
 
 A step on n examples counts as 6 n FLOPs a connection (2 forward, 4 backward), the field's convention; `executed` leaves
 out the gradient for the net's input, which is never computed. A step of an auto-associator or of CD-1 counts 10 n. The
@@ -12,6 +12,7 @@ that does nothing else.
 
 import itertools
 import resource
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,17 +24,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlx import greedy
-from dlx.nets.mlp import MLP, init
+from dlx.losses.supervised import misclassified
+from dlx.nets.mlp import MLP, init, logits
 from dlx.show import tables
+from dlx.show.console import steady
+from dlx.stage import chain, evaluate
 from dlx.store import provenance, to_json
+from dlx.study.hosts import find_devices, use_every_core
 from dlx.sweep import Run, Sweep
 from dlx.types import Data, Split, Stage
-from experiments.bengio2006 import Config, Hypers, procedure
-from experiments.contract import use_every_core
 
 VISIBLE, CLASSES = 784, 10
 WIDTHS = (500, 500, 500)
 EXAMPLES = 50_000
+LARGEST_BATCH = 500
+"""The largest minibatch of a case. An epoch needs one at least."""
 REPEATS = 4
 """Times that each of the two is run in turn; the fastest counts."""
 
@@ -48,9 +53,19 @@ class Options:
     json: bool = False
     """Print one JSON object instead of tables."""
     examples: int = 5_000
-    """Training examples that an epoch is measured on."""
+    """Training examples that an epoch is measured on: 500 or more. With few, the times are less sure."""
     seeds: tuple[int, ...] = (1, 2, 4, 8)
     """Numbers of runs to compare, such as 1 8 32 128 on an accelerator."""
+
+    def check(self) -> None:
+        """Raise ValueError for what cannot be measured."""
+        if self.examples < LARGEST_BATCH:
+            raise ValueError(
+                f"--examples {self.examples} is less than the largest minibatch; choose {LARGEST_BATCH} or more"
+            )
+        if not self.seeds or min(self.seeds) < 1:
+            given = " ".join(map(str, self.seeds)) or "none"
+            raise ValueError(f"--seeds takes numbers of runs, each 1 or more, such as 1 2 4 8; given: {given}")
 
 
 class Case(NamedTuple):
@@ -121,20 +136,21 @@ def random_data(examples: int) -> Data:
     return Data(split(examples), split(100), split(100))
 
 
+def from_fresh(net: MLP, stage: Stage) -> Run:
+    """The run that trains fresh parameters by a stage; nothing varies but the key."""
+
+    def run(key, given, data):
+        return stage(key, init(key, net, VISIBLE), data)
+
+    return run
+
+
 def timing(
     case: Case, runs: int, data: Data, devices: int | None = None, per_run: int = 1, at_once: int | None = None
 ) -> Timing:
     """Time `runs` runs of a case on the devices."""
-
-    def run(epochs: int) -> Run:
-        def from_fresh(key, given, data):
-            del given
-            return case.stages(epochs)(key, init(key, case.net, VISIBLE), data)
-
-        return from_fresh
-
     arguments = jax.vmap(jax.random.key)(jnp.arange(runs)), np.zeros(runs, np.float32), data
-    short, long = (Sweep(run(epochs), devices, per_run, at_once) for epochs in (1, 3))
+    short, long = (Sweep(from_fresh(case.net, case.stages(n)), devices, per_run, at_once) for n in (1, 3))
     compiling = seconds(lambda: long.memory(*arguments))
     rounds = [[seconds(lambda s=sweep: s(*arguments)) for sweep in (short, long)] for _ in range(REPEATS)]
     one, three = map(min, zip(*rounds, strict=True))
@@ -143,47 +159,80 @@ def timing(
 
 
 def row_memory(data: Data) -> float:
-    """Peak memory of this process, in GB, after the fine-tuning of one run of the table. To be called first."""
-    config = Config("deep", WIDTHS, 0, epochs=1, patience=1, batch_size=100)
-    Sweep(procedure(config))(jax.random.key(0)[None], (Hypers(*jnp.full((3, 1), 0.1)), {}), data)
+    """Peak memory of this process, in units of 2**30 bytes, after one run of a table's row. To be called first.
+
+    The run is the fine-tuning of a deep net for an epoch, and its errors on all splits.
+    """
+    net = MLP(WIDTHS)
+    tune = greedy.finetune(net, rate=0.1, epochs=1, patience=1, batch_size=100)
+    train = chain(tune, evaluate(misclassified(partial(logits, net))))
+    Sweep(from_fresh(net, train))(jax.random.key(0)[None], np.zeros(1, np.float32), data)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def measure(options: Options) -> dict[str, Any]:
-    """All figures by table, each a list of rows."""
-    data = random_data(options.examples)
-    memory, peak = row_memory(random_data(EXAMPLES)), sgemm_gflops()
+class Row(NamedTuple):
+    """A row of a table: what is to be timed, and how."""
 
-    def row(case: Case, runs: int, **how: int) -> dict[str, Any]:
-        time = timing(case, runs, data, **how)
-        rate = runs * EXAMPLES * case.flops / time.epoch / 1e9
-        return {
-            "case": case.name,
-            "runs": runs,
-            "gflops": rate,
-            "fraction_of_peak": rate / peak,
-            "executed": rate / peak * case.executed / case.flops,
-            "seconds_a_run": time.epoch / runs,
-            "compile_seconds": time.compile,
-            "memory_gb": time.memory / 1e9,
-        }
+    table: str
+    case: Case
+    runs: int
+    first: dict[str, Any] = {}  # noqa: RUF012  # nothing writes to it
+    """The first column, where a table has one of its own."""
+    how: dict[str, int] = {}  # noqa: RUF012
+    """Keyword arguments of `timing`."""
 
-    everywhere = jax.device_count()
-    shapes = [(w,) * depth for w in (500, 1000) for depth in (1, 3, 5)]
+    def __str__(self) -> str:
+        many = f"{self.runs} run" + "s" * (self.runs > 1)
+        first = (f"{name} {value}" for name, value in self.first.items())
+        return ", ".join([f"{TABLES[self.table]}: {self.case.name}", many, *first])
+
+
+def rows(seeds: Sequence[int]) -> Iterator[Row]:
+    """The rows of all tables, in the order of the tables."""
+    everywhere, b100 = jax.device_count(), finetuning(WIDTHS, 100)
     counts = [n for n in (1, 2, 4, 8) if n <= everywhere]
+    yield from (Row("alone", case, 1, how={"devices": 1}) for case in cases())
+    yield from (Row("sweep", case, 4) for case in cases())
+    yield from (Row("seeds", b100, n) for n in seeds)
+    for n in (1, 2, 4):
+        yield Row("at_once", finetuning(WIDTHS, 20), 4 * everywhere, {"at_once": n}, {"at_once": n})
+    for widths in ((w,) * depth for w in (500, 1000) for depth in (1, 3, 5)):
+        yield Row("shapes", finetuning(widths, 100), everywhere, {"widths": "-".join(map(str, widths))})
+    yield from (Row("devices", b100, 8, {"devices": n}, {"devices": n}) for n in counts)
+    wide = finetuning((1000, 1000, 1000), LARGEST_BATCH)
+    yield from (Row("devices_a_run", wide, 1, {"devices": n}, {"devices": n, "per_run": n}) for n in counts)
+
+
+def measure(options: Options) -> dict[str, Any]:
+    """All figures by table, each a list of rows. Says on stderr what is being measured."""
+    data, asked = random_data(options.examples), list(rows(options.seeds))
+    say("measuring the memory of one run, and then the speed of a matrix product")
+    memory, peak = row_memory(random_data(EXAMPLES)), sgemm_gflops()
+    found: dict[str, Any] = {"sgemm_gflops": peak, "row_memory_gb": memory, **{name: [] for name in TABLES}}
+    for number, row in enumerate(asked, 1):
+        say(f"[{number}/{len(asked)}] {row}")
+        found[row.table].append(row.first | figures(row, timing(row.case, row.runs, data, **row.how), peak))
+    return found
+
+
+def figures(row: Row, time: Timing, peak: float) -> dict[str, Any]:
+    """What a table shows of a row. `peak`: GFLOP/s of a matrix product."""
+    rate = row.runs * EXAMPLES * row.case.flops / time.epoch / 1e9
     return {
-        "sgemm_gflops": peak,
-        "row_memory_gb": memory,
-        "alone": [row(case, 1, devices=1) for case in cases()],
-        "sweep": [row(case, 4) for case in cases()],
-        "seeds": [row(finetuning(WIDTHS, 100), n) for n in options.seeds],
-        "at_once": [{"at_once": n, **row(finetuning(WIDTHS, 20), 4 * everywhere, at_once=n)} for n in (1, 2, 4)],
-        "shapes": [{"widths": "-".join(map(str, w)), **row(finetuning(w, 100), everywhere)} for w in shapes],
-        "devices": [{"devices": n, **row(finetuning(WIDTHS, 100), 8, devices=n)} for n in counts],
-        "devices_a_run": [
-            {"devices": n, **row(finetuning((1000, 1000, 1000), 500), 1, devices=n, per_run=n)} for n in counts
-        ],
+        "case": row.case.name,
+        "runs": row.runs,
+        "gflops": rate,
+        "fraction_of_peak": rate / peak,
+        "executed": rate / peak * row.case.executed / row.case.flops,
+        "seconds_a_run": time.epoch / row.runs,
+        "compile_seconds": time.compile,
+        "memory_gb": time.memory / 1e9,
     }
+
+
+def say(text: str) -> None:
+    """Print a line to stderr: stdout is for the figures."""
+    print(text, file=sys.stderr, flush=True)
 
 
 TABLES = {
@@ -197,35 +246,50 @@ TABLES = {
 }
 
 
-def main() -> None:
-    """Measure and print."""
-    import tyro
+COLUMNS = {
+    "case": ("case", "{}"),
+    "runs": ("runs", "{}"),
+    "gflops": ("GFLOP/s", "{:.0f}"),
+    "fraction_of_peak": ("of peak", "{:.0%}"),
+    "executed": ("executed", "{:.0%}"),
+    "seconds_a_run": ("s a run", "{:.2f}"),
+    "compile_seconds": ("s to compile", "{:.1f}"),
+    "memory_gb": ("GB a device", "{:.2f}"),
+}
+"""What a table shows: the heading of each figure, and how it is written."""
 
-    options = tyro.cli(Options, prog="python -m experiments.bench", description=__doc__)
-    use_every_core()
-    found = measure(options)
-    if options.json:
-        print(to_json({**found, **provenance()}, indent=1))
-        return
+
+def show(found: dict[str, Any]) -> None:
+    """Print the tables."""
     for name, title in TABLES.items():
-        first = [key for key in found[name][0] if key in ("widths", "devices", "at_once")]
-        header = [*first, "case", "runs", "GFLOP/s", "of peak", "executed", "s a run", "s to compile", "GB a device"]
-        body = [
-            [
-                *(str(r[key]) for key in first),
-                r["case"],
-                str(r["runs"]),
-                f"{r['gflops']:.0f}",
-                f"{r['fraction_of_peak']:.0%}",
-                f"{r['executed']:.0%}",
-                f"{r['seconds_a_run']:.2f}",
-                f"{r['compile_seconds']:.1f}",
-                f"{r['memory_gb']:.2f}",
-            ]
-            for r in found[name]
-        ]
-        tables.terminal(title, header, body)
+        first = {key: (key, "{}") for key in found[name][0] if key not in COLUMNS}
+        columns = first | COLUMNS
+        body = [[form.format(row[key]) for key, (_, form) in columns.items()] for row in found[name]]
+        tables.terminal(title, [heading for heading, _ in columns.values()], body)
     print(f"sgemm peak {found['sgemm_gflops']:.0f} GFLOP/s; one run peaks at {found['row_memory_gb']:.2f} GB")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print; exits with status 2 for what a user can mend, 130 when interrupted."""
+    steady()
+    try:
+        import tyro
+
+        options = tyro.cli(Options, prog="python -m experiments bench", description=__doc__, args=arguments)
+        options.check()
+        use_every_core()
+        find_devices()
+        found = measure(options)
+        if options.json:
+            print(to_json({**found, **provenance()}, indent=1))
+        else:
+            show(found)
+    except ValueError as error:
+        say(f"error: {error}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        say("stopped")
+        sys.exit(130)
 
 
 if __name__ == "__main__":
