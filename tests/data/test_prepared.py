@@ -121,6 +121,12 @@ def test_a_data_set_that_is_not_there(nowhere, name):
     assert "set TFDS_DATA_DIR" in remedy
 
 
+def test_the_folder_may_begin_with_the_home_folder(tmp_path, nowhere, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TFDS_DATA_DIR", "~/elsewhere")
+    refused("absent", f"absent is not prepared in {tmp_path}/elsewhere in")
+
+
 def test_a_missing_name(nowhere):
     refused("", "^'tfds:' lacks the name of a data set; .* as in 'tfds:cifar10'$")
 

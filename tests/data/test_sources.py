@@ -191,6 +191,13 @@ def test_idx_folder_lacking_a_file_is_not_passed_over(folder):
         load("mnist")
 
 
+def test_idx_folder_that_is_a_broken_link_is_not_passed_over(tmp_path, nowhere, monkeypatch):
+    (tmp_path / "mnist").symlink_to("absent")
+    monkeypatch.setenv("DLX_DATA_DIR", str(tmp_path))
+    with pytest.raises(DataError, match=f"{FILES[0]}: file is missing"):
+        load("mnist")
+
+
 def test_idx_folder_whose_images_differ_in_size(write_idx, examples):
     folder = write_idx(*examples(12, (4, 3)), *examples(5, (3, 4)))
     with pytest.raises(DataError) as caught:
