@@ -69,11 +69,22 @@ class Compiled(NamedTuple):
     traces: list[str]
 
 
+def alike(unit: Unit) -> Any:
+    """Programs that differ in nothing but sizes are alike: one of them is compiled here."""
+    plain = {name: value for name, value in vars(unit.program).items() if not isinstance(value, tuple)}
+    return type(unit.program), tuple(plain.items()), len(unit.given)
+
+
+def quick(name: str) -> dict[Any, int]:
+    """The number of one unit of each program that is to be compiled."""
+    units = pages.planned(name, "quick").units
+    return {alike(unit): i for i, unit in enumerate(units) if not on_host(unit.program)}
+
+
 QUICK = [
-    pytest.param(name, i, id=f"{name}, {unit.program}")
+    pytest.param(name, i, id=f"{name}, {pages.planned(name, 'quick').units[i].program}")
     for name in pages.studies()
-    for i, unit in enumerate(pages.planned(name, "quick").units)
-    if not on_host(unit.program)
+    for i in quick(name).values()
 ]
 every_program = pytest.mark.parametrize(("name", "i"), QUICK)
 

@@ -53,7 +53,9 @@ def compare(
 def decide(comparisons: Sequence[Comparison], least: float | int, unit: str) -> Finding:
     """The finding of a claim that consists of these comparisons."""
     known = [(one, one.gain) for one in comparisons if one.gain is not None]
-    words = "; ".join(_compared(one, gain, unit) for one, gain in known)
+    told = known if len(known) < 3 else [min(known, key=lambda pair: pair[1].mean)]
+    words = "; ".join(_compared(one, gain, unit) for one, gain in told)
+    words = f"the least of {len(known)} gains: {words}" if len(told) < len(known) else words
     words += f"; {', '.join(dict.fromkeys(str(gain.n) for _, gain in known))} seeds" * bool(known)
     missing = [f"{one.row} or {one.than} is not finished" for one in comparisons if one.gain is None]
     words = "; ".join([words, *missing] if words else missing)

@@ -86,7 +86,7 @@ def search(
     def figure(found: Found) -> list[Any]:
         points, varied = [], searched(found)
         for name, outcome in found.outcomes.items():
-            if group and (name not in found or found[name].row.group != group):
+            if group and found.rows[name].group != group:
                 continue
             for one in outcome.tried:
                 numbers = {key: one.trial[key] for key in varied if _is_number(one.trial.get(key))}

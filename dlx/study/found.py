@@ -93,6 +93,8 @@ class Found:
     about: About
     outcomes: Mapping[str, Outcome]
     """Of every row whose search is over."""
+    rows: Mapping[str, Row]
+    """All rows of the page."""
 
     @classmethod
     def of(cls, rows: Sequence[Row], outcomes: Mapping[str, Outcome], about: About, load: Load) -> "Found":
@@ -102,7 +104,8 @@ class Found:
             for row in rows
             if (one := outcomes.get(row.name)) and one.units
         }
-        return cls(runs, about, {row.name: outcomes[row.name] for row in rows if row.name in outcomes})
+        over = {row.name: outcomes[row.name] for row in rows if row.name in outcomes}
+        return cls(runs, about, over, {row.name: row for row in rows})
 
     def __getitem__(self, row: str) -> Runs:
         return self.runs[row]

@@ -32,9 +32,9 @@ class Attempt(NamedTuple):
 
     @property
     def score(self) -> float:
-        """Mean over the search seeds; NaN if a run diverged or has no score."""
+        """Mean over the search seeds; NaN if a run diverged or its score is not finite."""
         scores = [math.nan if record["diverged"] else float(record["score"]) for record in self.records]
-        return float(np.mean(scores)) if scores else math.nan
+        return float(np.mean(scores)) if scores and np.isfinite(scores).all() else math.nan
 
 
 class Outcome(NamedTuple):
@@ -64,9 +64,25 @@ class Search:
 
     def list_trials(self, space: Space) -> list[Trial]:
         """The trials of a space. Raises ValueError if there is none, or a value cannot be had."""
-        space = [{**part, **{name: list(self.values[name]) for name in part if name in self.values}} for part in space]
+        space = [
+            {name: like(own, name, self.values[name]) if name in self.values else own for name, own in part.items()}
+            for part in space
+        ]
         every = grid(space)
         return every if self.method == "grid" or len(every) == 1 else sample(space, self.trials)
+
+
+def like(own: Any, name: str, values: Sequence[float]) -> list[float]:
+    """The values to be tried, as whole numbers where a row's own are. Raises ValueError for those that cannot be."""
+    numbers = own if isinstance(own, list) else [own]
+    if any(isinstance(number, bool) or not isinstance(number, int | float) for number in numbers):
+        raise ValueError(f"--try {name}={values[0]:g} cannot be: {name} is no number")
+    if not numbers or any(isinstance(number, float) for number in numbers):
+        return list(values)
+    for value in values:
+        if value != math.floor(value):
+            raise ValueError(f"--try {name}={value:g} cannot be: {name} is a whole number")
+    return [int(value) for value in values]
 
 
 def grid(space: Space) -> list[Trial]:
@@ -101,6 +117,8 @@ def sample(space: Space, count: int, seed: int = 0) -> list[Trial]:
         if not all(isinstance(value, float) for value in values):
             return values[int(rng.integers(len(values)))]
         low, high = min(values), max(values)
+        if low == high:  # as it stands, without rounding: other units may have the same value
+            return low
         return rng.uniform(low, high) if low == 0 else math.exp(rng.uniform(math.log(low), math.log(high)))
 
     parts = [space[int(rng.integers(len(space)))] for _ in range(count)]

@@ -41,7 +41,9 @@ def findings(content: Mapping[str, Any]) -> str:
     lines = []
     for one in content["claims"]:
         numbers = f" ({', '.join(one['numbers'])})" if one["numbers"] else ""
-        lines.append(f"- {MARKS[one['verdict']]} **{one['verdict']}**: {one['claim']}{numbers} {one['words']}.")
+        lines.append(
+            f"- {MARKS[one['verdict']]} **{one['verdict']}**: {one['claim'].rstrip('.')}{numbers}: {one['words']}."
+        )
     return "\n".join(lines)
 
 

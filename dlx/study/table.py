@@ -130,6 +130,9 @@ def unfinished(found: Found) -> list[str]:
     outcomes = found.outcomes.items()
     short = [f"{name} ({len(o.units)} of {len(o.wanted)})" for name, o in outcomes if len(o.units) < len(o.wanted)]
     lines = [f"Not finished, by number of seeds: {', '.join(short)}. The same command goes on with them."] * bool(short)
+    waiting = [name for name in found.rows if name not in found.outcomes]
+    if waiting:
+        lines.append(f"The search is not over for {', '.join(waiting)}. The same command goes on with it.")
     lost = [name for name, outcome in outcomes if outcome.trial is None]
     if lost:
         lines.append(f"Nothing is trained for {', '.join(lost)}: every trial of the search diverged or has no score.")
