@@ -72,7 +72,7 @@ class Search:
         return every if self.method == "grid" or len(every) == 1 else sample(space, self.trials)
 
 
-def like(own: Any, name: str, values: Sequence[float]) -> list[float]:
+def like(own: Any, name: str, values: Sequence[float]) -> list[float | int]:
     """The values to be tried, as whole numbers where a row's own are. Raises ValueError for those that cannot be."""
     numbers = own if isinstance(own, list) else [own]
     if any(isinstance(number, bool) or not isinstance(number, int | float) for number in numbers):
@@ -80,7 +80,7 @@ def like(own: Any, name: str, values: Sequence[float]) -> list[float]:
     if not numbers or any(isinstance(number, float) for number in numbers):
         return list(values)
     for value in values:
-        if value != math.floor(value):
+        if not float(value).is_integer():
             raise ValueError(f"--try {name}={value:g} cannot be: {name} is a whole number")
     return [int(value) for value in values]
 
