@@ -207,6 +207,16 @@ def test_reconstruction_cross_entropy_and_its_slope_are_exact_at_extreme_logits(
     assert float(slope[0]) == pytest.approx((logit > 0) - target)
 
 
+@pytest.mark.parametrize("kind", ["layer", "untied"])
+def test_a_reconstruction_is_decoded_by_the_transpose_or_by_a_matrix_of_its_own(kind):
+    layer, x = random_params(kind), random_batch().x
+    decoder = layer["decoder"] if kind == "untied" else layer["w"].T
+    with jax.enable_x64(True):
+        found = reconstruction.reconstruct_logits(layer, jnp.asarray(x))
+    expected = expit(x @ layer["w"] + layer["b"]) @ decoder + layer["c"]
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
 def test_reconstruction_score_is_the_loss_example_by_example():
     layer = jax.tree.map(partial(jnp.asarray, dtype=jnp.float32), random_layer())
     batch = jax.tree.map(partial(jnp.asarray, dtype=jnp.float32), random_batch())
