@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 .PHONY: quickstart test lint format table bench report lock
 
 quickstart: $(READY)  ## the whole table on scikit-learn's embedded digits, in about a minute
-	$(BIN)/python -m experiments.bengio2006 --preset quick
+	$(BIN)/python -m experiments bengio2006 --preset quick
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -22,10 +22,10 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 table: $(READY)  ## the table of Bengio et al. 2006 on MNIST: resumable, see README for the hours
-	$(BIN)/python -m experiments.bengio2006 --preset paper
+	$(BIN)/python -m experiments bengio2006 --preset paper
 
 bench: $(READY)  ## GFLOP/s, memory, scaling: on an idle machine
-	$(BIN)/python -m experiments.bench
+	$(BIN)/python -m experiments bench
 
 report: $(READY)  ## all committed results in one page, experiments/results/index.html
 	$(BIN)/python -m experiments report

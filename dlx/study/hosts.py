@@ -30,8 +30,8 @@ def find_devices() -> None:
     except (RuntimeError, AssertionError) as error:
         asked = os.environ.get("JAX_PLATFORMS")
         where = f"JAX_PLATFORMS={asked} asks for a platform that is" if asked else "the devices are"
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{where} not usable here ({reason}); unset it, or install jax for it") from error
+        reason = f" ({str(error).splitlines()[0]})" if str(error) else ""
+        raise ValueError(f"{where} not usable here{reason}; unset it, or install jax for it") from error
 
 
 def join(coordinator: str | None, processes: int | None, index: int | None, seconds: float = 20) -> None:

@@ -1,0 +1,52 @@
+"""The README's snippets run as they stand, outside the checkout."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+IDEA, SWEEP, PAGE, LOAD, STAGE = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs a text as a script in an empty folder; what it prints."""
+
+    def script(text, name="script.py", *arguments):
+        (tmp_path / name).write_text(text)
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        line = [sys.executable, name, *arguments]
+        done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout
+
+    return script
+
+
+def test_the_idea_and_a_sweep_of_it(run):
+    error = re.search(r"test error (\d+\.\d)%", run(IDEA + SWEEP))
+    assert error is not None
+    assert float(error[1]) < 20, "far better than chance"
+
+
+def test_a_page_of_ones_own_and_what_it_has_kept(run, tmp_path):
+    assert len(PAGE.splitlines()) <= 40
+    printed = run(PAGE, "width.py")
+    assert "64 units" in printed
+    assert "report: runs/width/report.html" in printed
+    report = (tmp_path / "runs" / "width" / "report.md").read_text()
+    assert re.search(r"\*\*(holds|does not hold|not resolved)\*\*: A wide layer errs less", report)
+    loaded = "from dlx import study\nfrom width import STUDY, TrainWidth\nfound = study.find(STUDY)\n"
+    loaded += "print(study.load(STUDY, found['width64'].units[0])['hidden_0']['w'].shape)"
+    assert "(64, 64)" in run(loaded)
+
+
+def test_a_stage_of_ones_own(run):
+    assert (
+        run(STAGE + "\nfrom dlx.nets.mlp import MLP\nprint(callable(my_pretraining(MLP((4,)), 0, rate=0.1)))")
+        == "True\n"
+    )
