@@ -27,7 +27,7 @@ def bars(metric: Metric) -> Figures:
                 row, values = found[name].row, metric.scale * found[name].values(metric.name)
                 paper = row.paper.get(metric.name)
                 _, low, high, _ = interval(values) if len(values) else (None, None, None, 0)
-                seeds = [*values, *[math.nan] * found[name].diverged]
+                seeds = [*values, *[math.nan] * found[name].lost(metric.name)]
                 panel.append(draw.Bar(row.title, seeds, low, high, None if paper is None else paper.value))
             drawn.append(draw.bars(panel, xlabel=metric.label, title=group, bounds=metric.bounds))
         return drawn

@@ -46,10 +46,9 @@ class Runs:
         """The seeds of the finished runs."""
         return [unit.seed for unit in self.units]
 
-    @property
-    def diverged(self) -> int:
-        """How many of the finished runs diverged."""
-        return sum(record["diverged"] for record in self.records)
+    def lost(self, name: str) -> int:
+        """How many of the finished runs that have a measure are not among its `values`."""
+        return len(self.by_seed(name)) - len(self.values(name))
 
     def by_seed(self, name: str) -> dict[int, float]:
         """A measure of every finished run that has it, by seed; diverged runs are among them."""
@@ -57,9 +56,10 @@ class Runs:
         return {seed: float(value) for seed, value in found.items() if value is not None}
 
     def values(self, name: str) -> np.ndarray:
-        """A measure of the runs that did not diverge [n], in the order of the seeds."""
+        """A measure of the runs that did not diverge [n], in the order of the seeds; what is not finite is left out."""
         converged = {u.seed for u, record in zip(self.units, self.records, strict=True) if not record["diverged"]}
-        return np.array([value for seed, value in self.by_seed(name).items() if seed in converged])
+        found = self.by_seed(name).items()
+        return np.array([value for seed, value in found if seed in converged and np.isfinite(value)])
 
     def per_example(self, name: str) -> dict[int, np.ndarray]:
         """The booleans [examples] of every finished run that has them, by seed."""

@@ -39,7 +39,7 @@ def row(found: Found, runs: Runs, metric: Metric) -> dict[str, Any]:
         "low": low,
         "high": high,
         "n": n,
-        "diverged": runs.diverged,
+        "diverged": runs.lost(metric.name),
         "values": values,
         "verdict": verdict(mean, low, high, None if paper is None else paper.value, max(examples, 1)) if share else "",
     }

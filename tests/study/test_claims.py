@@ -1,0 +1,277 @@
+"""Verdicts on claims, at their boundaries: from synthetic runs, against scipy's paired test and Holm by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from synthetic import found, of_error
+
+from dlx.stats import Interval
+from dlx.study import claims
+from dlx.study.page import Finding
+
+BASE = np.array([0.10, 0.14, 0.12, 0.11, 0.13])
+SPREAD = np.array([-0.010, 0.005, 0.0, 0.010, -0.005])
+HIGHER = {"higher": claims.higher, "lower": claims.lower}
+
+
+def gaining(gain, spread=SPREAD):
+    """The errors of a row that is better than BASE by this mean gain."""
+    return {"better": BASE + 0.2 - gain - spread, "worse": BASE + 0.2}
+
+
+def decided(decide, errors, **more):
+    return decide(found({name: list(values) for name, values in errors.items()}, **more))
+
+
+def test_a_clear_gain_holds_and_says_p_and_interval_of_the_paired_test():
+    errors = gaining(0.05)
+    finding = decided(claims.lower("test/error", "better", "worse", scale=100, unit=" points"), errors)
+    gain = 100 * (errors["worse"] - errors["better"])
+    p = stats.ttest_rel(100 * errors["worse"], 100 * errors["better"]).pvalue
+    half = stats.t.ppf(0.975, 4) * stats.sem(gain)
+    assert finding.verdict == "holds"
+    np.testing.assert_allclose(finding.p, p, rtol=1e-6)
+    np.testing.assert_allclose(finding.interval[:3], [5, 5 - half, 5 + half], rtol=1e-6)
+    assert finding.words == (f"better 5 [{5 - half:.3g}, {5 + half:.3g}] points below worse; 5 seeds; p = {p:.2g}")
+
+
+@pytest.mark.parametrize(
+    ("gain", "verdict"),
+    [
+        (0.05, "holds"),
+        (0.006, "not resolved"),
+        (0.0, "not resolved"),
+        (-0.006, "not resolved"),
+        (-0.05, "does not hold"),
+    ],
+)
+def test_lower_and_higher_are_each_others_opposite(gain, verdict):
+    opposite = {"holds": "does not hold", "does not hold": "holds"}.get(verdict, verdict)
+    errors = gaining(gain)
+    assert decided(claims.lower("test/error", "better", "worse"), errors).verdict == verdict
+    assert decided(claims.lower("test/error", "worse", "better"), errors).verdict == opposite
+    assert decided(claims.higher("test/error", "better", "worse"), errors).verdict == opposite
+    higher = decided(claims.higher("test/error", "worse", "better"), errors)
+    assert higher.verdict == verdict
+    assert "above better" in higher.words
+    assert higher.words.startswith(f"worse {gain:.3g} [")
+
+
+@pytest.mark.parametrize(
+    ("least", "verdict"), [(0.0, "holds"), (0.02, "holds"), (0.045, "not resolved"), (0.07, "does not hold")]
+)
+@pytest.mark.parametrize("way", ["lower", "higher"])
+def test_a_gain_counts_from_the_least_that_is_claimed(way, least, verdict):
+    names = {"lower": ("better", "worse"), "higher": ("worse", "better")}[way]
+    errors = gaining(0.05)
+    finding = decided(HIGHER[way]("test/error", *names, least=100 * least, scale=100), errors)
+    assert finding.verdict == verdict
+    if verdict == "holds":
+        p = stats.ttest_1samp(errors["worse"] - errors["better"], least).pvalue
+        np.testing.assert_allclose(finding.p, p, rtol=1e-6)
+
+
+def test_a_significant_gain_below_the_least_does_not_hold():
+    """Far from the least, but on the wrong side: p alone must not decide."""
+    finding = decided(claims.lower("test/error", "better", "worse", least=0.2), gaining(0.05))
+    assert finding.verdict == "does not hold"
+
+
+def test_the_level_is_one_percent():
+    """Gains whose p lies just below and just above 0.01."""
+    for factor, verdict in ((1.001, "holds"), (0.999, "not resolved")):
+        t = stats.t.isf(0.005, 4) * factor
+        gain = float(t * stats.sem(SPREAD))
+        finding = decided(claims.lower("test/error", "better", "worse"), gaining(gain))
+        assert finding.verdict == verdict
+        assert (finding.p < 0.01) == (verdict == "holds")
+
+
+def test_p_is_corrected_over_all_comparisons_by_holm():
+    one, other = 0.015, 0.03
+    errors = {**gaining(one), "second": BASE + 0.2 - one + other - 2 * SPREAD}
+    single = [decided(claims.lower("test/error", "better", than), errors).p for than in ("worse", "second")]
+    assert max(single) < 0.05
+    finding = decided(claims.lower("test/error", ["better"], ["worse", "second"]), errors)
+    np.testing.assert_allclose(finding.p, max(2 * min(single), max(single)), rtol=1e-6)
+    assert finding.interval is None
+    assert finding.words.count(" below ") == 2
+
+
+def test_a_claim_that_holds_alone_is_not_resolved_among_many_comparisons():
+    t = stats.t.isf(0.003, 4)
+    errors = gaining(float(t * stats.sem(SPREAD)))
+    errors |= {f"worse{i}": errors["worse"] for i in range(3)}
+    decide = claims.lower("test/error", "better", [f"worse{i}" for i in range(3)])
+    assert decided(claims.lower("test/error", "better", "worse"), errors).verdict == "holds"
+    finding = decided(decide, errors)
+    assert finding.verdict == "not resolved"
+    np.testing.assert_allclose(finding.p, 3 * 0.006, rtol=1e-3)
+
+
+def test_every_row_must_be_below_every_other_one():
+    errors = {**gaining(0.05), "bad": BASE + 0.2 + 0.05 + SPREAD, "alike": BASE + 0.2 - 0.006 + SPREAD}
+    both = claims.lower("test/error", ["better", "bad"], "worse")
+    assert decided(both, errors).verdict == "does not hold"
+    assert decided(claims.lower("test/error", ["better", "alike"], "worse"), errors).verdict == "not resolved"
+    assert decided(claims.lower("test/error", ["better"], ["worse", "bad"]), errors).verdict == "holds"
+
+
+def test_seeds_are_paired_by_number():
+    """The order of the gains differs from row to row, and each row lacks a seed of its own."""
+    base = np.array([0.1, 0.4, 0.2, 0.35, 0.15, 0.3])
+    errors = {"better": [*base[:5] - 0.05 - SPREAD, None], "worse": [None, *base[1:]]}
+    finding = decided(claims.lower("test/error", "better", "worse"), errors)
+    gain = 0.05 + SPREAD[1:]
+    np.testing.assert_allclose(finding.p, stats.ttest_1samp(gain, 0).pvalue, rtol=1e-6)
+    assert finding.interval.n == 4
+    assert finding.verdict == "holds"
+
+
+@pytest.mark.parametrize(
+    ("errors", "said"),
+    [
+        ({"better": [0.1, 0.12], "worse": [0.3, None]}, "better 0.2 below worse; 1 seeds"),
+        ({"better": [0.1, 0.12]}, "better or worse is not finished"),
+        ({"worse": [0.1, 0.12]}, "better or worse is not finished"),
+        ({"better": [0.1, None], "worse": [None, 0.2]}, "better or worse is not finished"),
+    ],
+)
+def test_without_two_shared_seeds_nothing_is_resolved(errors, said):
+    finding = decided(claims.lower("test/error", "better", "worse"), errors)
+    assert finding.verdict == "not resolved"
+    assert finding.p is None
+    assert finding.words.startswith(said)
+
+
+def test_a_row_that_is_missing_leaves_the_others_words_and_no_p():
+    finding = decided(claims.lower("test/error", "better", ["worse", "absent"]), gaining(0.05))
+    assert finding.verdict == "not resolved"
+    assert "points" not in finding.words
+    assert "better 0.05 [" in finding.words
+    assert "better or absent is not finished" in finding.words
+    assert finding.p is None
+
+
+def test_equal_gains_have_no_p_even_where_subtraction_rounds():
+    better = [0.1, 0.2, 0.3, 0.7]
+    errors = {"better": better, "worse": [value + 0.1 for value in better]}
+    gains = np.array(errors["worse"]) - better
+    assert gains.std() > 0, "rounding makes them differ"
+    finding = decided(claims.lower("test/error", "better", "worse"), errors)
+    assert finding.verdict == "not resolved"
+    assert finding.p is None
+    same = decided(claims.lower("test/error", "better", "worse"), {"better": better, "worse": better})
+    assert same.verdict == "does not hold", "the interval holds nothing but 0"
+
+
+def test_runs_that_diverged_without_a_number_are_said_to_have_diverged():
+    lost = of_error(0.1, diverged=True)
+    lost["measures"]["test"]["error"] = "nan"
+    finding = decided(claims.lower("test/error", "better", "worse"), {"better": [lost, 0.1], "worse": [0.2, 0.3]})
+    assert finding.verdict == "not resolved"
+    assert "better or worse is not finished, or diverged" in finding.words
+
+
+def test_other_records_give_another_verdict():
+    decide = claims.lower("test/error", "better", "worse")
+    assert [decided(decide, gaining(gain)).verdict for gain in (0.05, -0.05)] == ["holds", "does not hold"]
+
+
+@pytest.mark.parametrize(
+    ("bound", "verdict"),
+    [
+        (0.5, "holds"),
+        ("high", "holds"),
+        ("under high", "not resolved"),
+        ("low", "not resolved"),
+        ("under low", "does not hold"),
+    ],
+)
+def test_at_most_is_decided_by_the_interval(bound, verdict):
+    half = stats.t.ppf(0.975, 4) * stats.sem(BASE)
+    places = {"high": 1 + 1e-9, "under high": 1 - 1e-9, "low": -1 + 1e-9, "under low": -1 - 1e-9}
+    bound = bound if isinstance(bound, float) else BASE.mean() + places[bound] * half
+    finding = decided(claims.at_most("test/error", "a", 100 * bound, scale=100, unit=" %"), {"a": BASE})
+    assert finding.verdict == verdict
+    low, high = 100 * (BASE.mean() - half), 100 * (BASE.mean() + half)
+    assert finding.words == f"a 12 [{low:.3g}, {high:.3g}] % over 5 seeds"
+
+
+def test_at_most_takes_every_row_and_needs_two_seeds():
+    decide = claims.at_most("test/error", ["a", "b"], 0.2)
+    assert decided(decide, {"a": BASE, "b": BASE}).verdict == "holds"
+    assert decided(decide, {"a": BASE, "b": BASE + 0.5}).verdict == "does not hold"
+    assert decided(decide, {"a": BASE}).words.endswith("b is not finished")
+    assert decided(decide, {"a": BASE}).verdict == "not resolved"
+    assert decided(claims.at_most("test/error", "a", 0.2), {"a": [0.1]}).verdict == "not resolved"
+    assert decided(claims.at_most("test/error", "a", 0.05), {"a": [0.1]}).verdict == "not resolved"
+
+
+@pytest.mark.parametrize(
+    ("mean", "verdict"),
+    [(1.3, "holds"), (1.45, "holds"), (1.5, "holds"), (1.501, "does not hold"), (0.0, "holds"), (2.0, "does not hold")],
+)
+def test_near_paper_allows_the_tolerance_above_and_anything_below(mean, verdict):
+    """1.5 - 1.4 is a little more than 0.1 in floating point; it is not more than 0.1."""
+    errors = {"a": [(mean - 0.2) / 100, (mean + 0.2) / 100]} if mean > 1 else {"a": [mean / 100] * 2}
+    decide = claims.near_paper("test/error", ["a"], 0.1, scale=100, unit=" points")
+    finding = decided(decide, errors, paper={"a": 1.4})
+    assert finding.verdict == verdict
+    assert finding.words == (
+        "1 of 1 rows are at most 0.1 points above the paper's figures"
+        if verdict == "holds"
+        else f"above the paper's figure: a by {mean - 1.4:.3f} points"
+    )
+
+
+def test_near_paper_needs_a_figure_and_a_number_for_every_row():
+    decide = claims.near_paper("test/error", ["a", "b"], 0.1, scale=100)
+    some = {"a": [0.014], "b": [0.014]}
+    assert decided(decide, some, paper={"a": 1.4, "b": 1.4}).verdict == "holds"
+    finding = decided(decide, some, paper={"a": 1.4})
+    assert (finding.verdict, finding.words[:6]) == ("not resolved", "1 of 2")
+    assert decided(decide, {"a": [0.014]}, paper={"a": 1.4}).verdict == "not resolved"
+    assert decided(decide, {"a": [0.02]}, paper={"a": 1.4}).verdict == "does not hold"
+    nameless = of_error(0.0)
+    nameless["measures"]["test"]["error"] = "nan"
+    finding = decided(decide, {"a": [0.014], "b": [nameless]}, paper={"a": 1.4, "b": 1.4})
+    assert finding.verdict == "not resolved", "NaN is above nothing, and below nothing"
+
+
+@pytest.mark.parametrize(
+    ("parts", "verdict", "p"),
+    [
+        ([("holds", 0.002), ("holds", 0.004)], "holds", 0.008),
+        ([("holds", 0.002), ("holds", 0.005)], "not resolved", 0.010),
+        ([("holds", 0.004), ("holds", None), ("holds", None)], "not resolved", 0.012),
+        ([("holds", None), ("holds", None)], "holds", None),
+        ([("holds", 0.001), ("not resolved", 0.7)], "not resolved", 1.0),
+        ([("not resolved", 0.4), ("does not hold", None)], "does not hold", 0.8),
+        ([("does not hold", 0.001), ("holds", 0.001)], "does not hold", 0.002),
+    ],
+)
+def test_all_of_holds_if_every_part_does_after_correction(parts, verdict, p):
+    deciders = [lambda found, part=part, i=i: Finding(part[0], f"part {i}", part[1]) for i, part in enumerate(parts)]
+    finding = claims.all_of(*deciders)(found({"a": [0.1]}))
+    assert finding.verdict == verdict
+    assert finding.p == (p if p is None else pytest.approx(p))
+    assert finding.words == "; ".join(f"part {i}" for i in range(len(parts)))
+
+
+def test_of_many_comparisons_the_words_tell_the_least_gain():
+    errors = {**gaining(0.05), "far": BASE + 0.6 + SPREAD, "near": BASE + 0.2 - 0.02 + SPREAD}
+    finding = decided(claims.lower("test/error", "better", ["far", "worse", "near"]), errors)
+    assert finding.words.startswith("the least of 3 gains: better 0.03 [")
+    assert "below near; 5 seeds" in finding.words
+    assert "far" not in finding.words
+
+
+def test_a_comparison_has_no_p_for_one_seed_and_no_interval():
+    one = claims.compare(found({"a": [0.1], "b": [0.3]}), "test/error", "a", "b", 0.0, 1.0, True)
+    assert (one.row, one.than, one.p, one.word) == ("a", "b", None, "below")
+    assert isinstance(one.gain, Interval)
+    assert math.isclose(one.gain.mean, 0.2)
+    assert one.gain[1:] == (None, None, 1)
