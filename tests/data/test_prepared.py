@@ -53,6 +53,8 @@ def edit(folder, file, old, new):
 def test_a_split_is_missing_or_empty(prepare, examples, nowhere):
     prepare("half", {"train": examples(12), "holdout": examples(5)})
     refused("half", "half: has no split test; it has train, holdout")
+    prepare("other_half", {"test": examples(5)})
+    refused("other_half", "other_half: has no split train; it has test")
     prepare("few", {"train": examples(5), "test": examples(5)})
     refused("few", "few: 5 training examples are too few to hold out a sixth of them")
     prepare("empty", {"train": examples(12), "test": examples(5)})

@@ -1,6 +1,7 @@
 """Downloads from well and badly behaved servers on this machine: all end soon, in files or in a DataError."""
 
 import contextlib
+import gzip
 import hashlib
 import http.server
 import socket
@@ -85,6 +86,15 @@ def test_good_files_are_served_from_the_cache_afterwards(server, monkeypatch, no
     server.server_close()
     assert read("kmnist").origin == origin
     assert len(server.requests) == len(server.files)
+
+
+def test_downloaded_labels_are_checked_too(server, monkeypatch, nowhere):
+    name = "t10k-labels-idx1-ubyte.gz"
+    server.files[name] = gzip.compress(gzip.decompress(server.files[name])[:-1] + bytes([10]))
+    known = remotes(server)
+    monkeypatch.setattr("dlx.data.remote.registered", lambda name: known)
+    with pytest.raises(DataError, match=f"{nowhere}/downloads/kmnist: test has the label 10; there are 10 classes"):
+        read("kmnist")
 
 
 @pytest.mark.parametrize("damage", [lambda whole: whole[:-1], lambda whole: whole[:-1] + bytes([whole[-1] ^ 1])])
