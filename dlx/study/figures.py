@@ -60,8 +60,9 @@ def filters(name: str, groups: tuple[str, ...] = (), count: int = 6) -> Figures:
 
     def figure(found: Found) -> Any:
         rows = itertools.chain(*(rows for group, rows in found.groups().items() if not groups or group in groups))
-        shown = {found[row].row.title: kept for row in rows if (kept := _kept(found, row, name)) is not None}
-        return draw.filters(shown, found.about["main"].shape, count=count) if shown else None
+        kept = {row: kept for row in rows if (kept := _kept(found, row, name)) is not None}
+        shape = found.about[found[next(iter(kept))].data].shape if kept else ()
+        return draw.filters({found[row].row.title: w for row, w in kept.items()}, shape, count=count) if kept else None
 
     return figure
 

@@ -42,6 +42,11 @@ class Runs:
     load: Load
 
     @property
+    def data(self) -> str:
+        """The name of the data set that the runs are evaluated on."""
+        return self.units[0].data
+
+    @property
     def seeds(self) -> list[int]:
         """The seeds of the finished runs."""
         return [unit.seed for unit in self.units]
@@ -76,8 +81,14 @@ class Runs:
         return found
 
     def kept(self, seed: int) -> Kept:
-        """What the run of a seed keeps. Raises `dlx.store.StoreError` if it was not saved: see `Row.keep`."""
-        return self.load(next(unit for unit in self.units if unit.seed == seed))
+        """What the run of a seed keeps.
+
+        Raises `dlx.store.StoreError` if it was not saved (see `Row.keep`), ValueError if no such run is finished.
+        """
+        if seed not in self.seeds:
+            there = ", ".join(map(str, self.seeds))
+            raise ValueError(f"{self.row.name} has no finished run of seed {seed}; it has those of {there}")
+        return self.load(self.units[self.seeds.index(seed)])
 
     def first(self, n: int) -> "Runs":
         """The same with at most n runs."""
@@ -123,9 +134,9 @@ class Found:
             found.setdefault(runs.row.group, []).append(name)
         return found
 
-    def examples(self, metric: Metric) -> int:
-        """How many examples the split of a metric has; 0 if it is of no split."""
-        split = getattr(self.about["main"].data, metric.name.partition("/")[0], None)
+    def examples(self, row: str, metric: Metric) -> int:
+        """How many examples the split of a metric has in the data set of a row; 0 if it is of no split."""
+        split = getattr(self.about[self[row].data].data, metric.name.partition("/")[0], None)
         return 0 if split is None else len(split.y)
 
     def first(self, n: int) -> "Found":

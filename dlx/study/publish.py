@@ -38,9 +38,7 @@ def publish(
         return
     content = table.results(name, options.preset, command, found, study.metrics, study.claims)
     folder.write("results.json", to_json(content, indent=1) + "\n")
-    units = [unit for one in found.outcomes.values() for tried in one.tried for unit in tried.units]
-    units += [unit for one in found.outcomes.values() for unit in one.units]
-    folder.write("records.tar.xz", records.archive(dict.fromkeys(map(naming.name, units))))
+    folder.write("records.tar.xz", records.archive(dict.fromkeys(map(naming.name, table.all_records(found)))))
     files, images, faults = drawn(study, found)
     for file, image in images.items():
         folder.write(file, image)

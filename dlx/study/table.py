@@ -10,6 +10,8 @@ from dlx.stats import interval, over_seeds, paired, verdict
 from dlx.study.figures import searched
 from dlx.study.found import Found, Runs
 from dlx.study.page import Claim, Metric
+from dlx.study.plan import Record
+from dlx.unit import Unit
 
 
 def rows(found: Found, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
@@ -26,7 +28,7 @@ def row(found: Found, runs: Runs, metric: Metric) -> dict[str, Any]:
     """The entry of a row and a metric."""
     values = (metric.scale * runs.values(metric.name)).tolist()
     mean, low, high, n = interval(values) if values else (None, None, None, 0)
-    paper, examples = runs.row.paper.get(metric.name), found.examples(metric)
+    paper, examples = runs.row.paper.get(metric.name), found.examples(runs.row.name, metric)
     share = paper is None or (examples > 0 and metric.bounds == (0, 100))
     return {
         "row": runs.row.name,
@@ -46,8 +48,9 @@ def row(found: Found, runs: Runs, metric: Metric) -> dict[str, Any]:
 
 
 def tests(found: Found, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
-    """Paired tests between all rows of a group, seed s against seed s, by the last metric that pairs examples.
+    """Paired tests between all rows of a group on one data set, seed s against seed s.
 
+    They are by the last metric that pairs examples.
     `p_digits` are McNemar tests on the examples, merged over seeds; `p_seeds` is a t-test over seeds.
     """
     metric = next((one for one in reversed(metrics) if one.per_example), None)
@@ -57,7 +60,7 @@ def tests(found: Found, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
     for a, b in itertools.chain(*(itertools.combinations(names, 2) for names in found.groups().values())):
         ours, theirs = found[a].per_example(metric.per_example), found[b].per_example(metric.per_example)
         shared = [seed for seed in ours if seed in theirs]
-        if shared:
+        if shared and found[a].data == found[b].data:
             mine, other = (np.stack([wrong[seed] for seed in shared]) for wrong in (ours, theirs))
             p = {"p_digits": paired(mine, other), "p_seeds": over_seeds(mine.mean(1), other.mean(1))}
             entries.append({"a": a, "b": b, "group": found[a].row.group, **p, "seeds": len(shared)})
@@ -102,8 +105,7 @@ def results(
     name: str, preset: str, command: str, found: Found, metrics: Sequence[Metric], claims: Sequence[Claim]
 ) -> dict[str, Any]:
     """The content of results.json. Time, device, versions and revision are those of the units' records."""
-    records = [record for one in found.outcomes.values() for record in one.records]
-    records += [record for one in found.outcomes.values() for tried in one.tried for record in tried.records]
+    records = list(all_records(found).values())
 
     def of_records(key: str) -> str | None:
         return ", ".join(dict.fromkeys(record[key] for record in records if record[key])) or None
@@ -123,6 +125,15 @@ def results(
         "tests": tests(found, metrics),
         "search": search(found),
     }
+
+
+def all_records(found: Found) -> dict[Unit, Record]:
+    """The records of all runs of searches and rows, each once."""
+    records: dict[Unit, Record] = {}
+    for outcome in found.outcomes.values():
+        for part in (*outcome.tried, outcome):
+            records |= zip(part.units, part.records, strict=True)
+    return records
 
 
 def unfinished(found: Found) -> list[str]:
