@@ -1,4 +1,3 @@
-import io
 import math
 
 import jax.numpy as jnp
@@ -6,16 +5,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
-from PIL import Image, ImageColor
 
-from dlx.show import canvas, figures
+from dlx.show import figures
 from dlx.show.figures import Bar
-
-
-def size(data: bytes) -> tuple[int, int]:
-    with Image.open(io.BytesIO(data)) as image:
-        image.load()
-        return image.size
 
 
 def falling(seeds=4, epochs=30, end=1.4):
@@ -225,28 +217,3 @@ def test_bars_and_labels_of_any_sign_and_length_stay_inside_the_panel(sign, read
     assert low <= min(*values, 0) < max(*values, 0) < high
     for text in axes.texts:
         assert text.get_window_extent().x1 <= axes.get_window_extent().x1 + 1
-
-
-@pytest.mark.parametrize("limit", [200_000, 60_000, 35_000])
-def test_a_small_png_still_tells_the_lines_apart(limit):
-    rng = np.random.default_rng(0)
-    runs = {f"row {i}": 5 + i + rng.normal(0, 0.5, (10, 30)) for i in range(7)}
-    data = figures.png(figures.curves(runs, ylabel="y"), limit)
-    assert len(data) <= limit
-    with Image.open(io.BytesIO(data)) as image:
-        pixels = np.asarray(image.convert("RGB"), int).reshape(-1, 3)
-    for name in canvas.COLOURS:
-        colour = np.array(ImageColor.getrgb(name))
-        assert np.abs(pixels - colour).max(1).min() < 32, f"nothing is {name}"
-
-
-def test_png_gives_up_sharpness_for_size_and_then_gives_up():
-    figure = figures.bars([Bar("dbn", [1.2, 1.3, 1.4], 1.2, 1.4, 1.2)], xlabel="%")
-    large = figures.png(figure)
-    assert size(large)[0] == 1200
-    assert figures.png(figure) == large
-    small = figures.png(figure, len(large) - 1)
-    assert len(small) < len(large)
-    assert size(small) < size(large)
-    with pytest.raises(ValueError, match="at most 100 are allowed"):
-        figures.png(figure, 100)

@@ -1,0 +1,56 @@
+import io
+import itertools
+
+import numpy as np
+import pytest
+from PIL import Image, ImageColor
+
+from dlx.show import canvas, figures
+from dlx.show.figures import Bar
+
+
+def size(data: bytes) -> tuple[int, int]:
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        return image.size
+
+
+def test_lines_are_broken_at_spaces_alone():
+    assert canvas.wrap("deep, auto-associator pre-training", 21) == "deep, auto-associator\npre-training"
+    assert canvas.wrap("deep, auto-associator pre-training", 20) == "deep,\nauto-associator\npre-training"
+
+
+@pytest.mark.parametrize(("low", "top"), list(itertools.product([0.003, 0.1, 0.93, 1.2], [2.0, 4.7, 30.0])))
+def test_ticks_are_a_few_round_numbers_within_the_axis(low, top):
+    ticks = canvas.log_ticks(low, top)
+    assert 3 <= len(ticks) <= 12
+    assert low <= ticks[0]
+    assert ticks[-1] <= top
+    assert np.all(np.diff(ticks) > 0)
+    assert all(len(f"{tick:.2e}".split("e")[0].rstrip("0.")) <= 3 for tick in ticks)
+
+
+@pytest.mark.parametrize("limit", [200_000, 60_000, 35_000])
+def test_a_small_png_still_tells_the_lines_apart(limit):
+    rng = np.random.default_rng(0)
+    runs = {f"row {i}": 5 + i + rng.normal(0, 0.5, (10, 30)) for i in range(7)}
+    data = figures.png(figures.curves(runs, ylabel="y"), limit)
+    assert len(data) <= limit
+    with Image.open(io.BytesIO(data)) as image:
+        pixels = np.asarray(image.convert("RGB"), int).reshape(-1, 3)
+    for name in canvas.COLOURS:
+        colour = np.array(ImageColor.getrgb(name))
+        assert np.abs(pixels - colour).max(1).min() < 32, f"nothing is {name}"
+
+
+def test_png_gives_up_sharpness_for_size_and_then_gives_up():
+    figure = figures.bars([Bar("dbn", [1.2, 1.3, 1.4], 1.2, 1.4, 1.2)], xlabel="%")
+    large = figures.png(figure)
+    assert size(large)[0] == 1200
+    assert figures.png(figure) == large
+    assert figures.png(figure, len(large)) == large
+    small = figures.png(figure, len(large) - 1)
+    assert len(small) < len(large)
+    assert size(small) < size(large)
+    with pytest.raises(ValueError, match="at most 100 are allowed"):
+        figures.png(figure, 100)
