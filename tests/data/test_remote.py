@@ -111,7 +111,7 @@ def test_a_damaged_copy_is_fetched_again(server, tmp_path, damage):
 def test_a_reader_never_sees_half_a_file(server, tmp_path, monkeypatch):
     from tensorflow_datasets.core.download.resource import get_dl_fname
 
-    old, new = b"old" * 2**20, b"new" * 2**21
+    old, new = b"old" * 2**20, b"new" * 2**23
     server.files = {"a.gz": new}
     (remote,) = remotes(server)
     path = tmp_path / "tiny" / get_dl_fname(remote.url, remote.sha256)
