@@ -92,7 +92,7 @@ class CommonOptions:
             raise ValueError("--memory 0 leaves no memory to train in; give the gigabytes that each device may use")
 
 
-def size(count: float) -> str:
+def size(count: float | int) -> str:
     """A number of bytes in words, such as "1.25 GB"."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= scale:

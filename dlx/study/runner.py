@@ -132,10 +132,12 @@ class Runner:
         No other process gets them before `_do` is done.
         """
 
-        def mine(unit: Unit) -> bool:  # another process may have finished it since it was found to be missing
-            name = self._name(unit)
-            known = self._records.get(unit)
-            return from_first_process(lambda: self.store.claim(name) and self.store.load(name) == known)
+        def mine(unit: Unit) -> bool:  # another process may have done it since it was found to be missing
+            name, known = self._name(unit), self._records.get(unit)
+            got = from_first_process(lambda: self.store.claim(name) and self.store.load(name) == known)
+            if not got:
+                self._leave(unit)
+            return got
 
         for i, first in enumerate(ready):
             if mine(first):
@@ -201,9 +203,13 @@ class Runner:
             self._save(unit, result, kept if unit in keep else None, seconds, memory)
         self.progress.done()
         for unit in group:
-            self._records.pop(unit, None)
-            if jax.process_index() == 0:
-                self.store.release(self._name(unit))
+            self._leave(unit)
+
+    def _leave(self, unit: Unit) -> None:
+        """Let other processes have the unit, and read its record again when it is asked for."""
+        self._records.pop(unit, None)
+        if jax.process_index() == 0:
+            self.store.release(self._name(unit))
 
     def _on_host(self, unit: Unit) -> tuple[Kept, Result]:
         """The outcome of a program that is not compiled; only the first process runs it."""
