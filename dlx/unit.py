@@ -129,6 +129,13 @@ class Naming:
             self._names[unit] = f"{identity['program']}/{unit.seed}-{digest[:16]}"
         return self._names[unit]
 
+    def label(self, unit: Unit) -> str:
+        """What a reader is told of it, such as "Layer dbn 64-64 seed 1 (42064e)"."""
+        program, _, rest = self.name(unit).partition("/")
+        values = [value for value in changed(unit.program).values() if isinstance(value, str | tuple)]
+        words = [value if isinstance(value, str) else "-".join(map(str, value)) for value in values]
+        return " ".join([program, *words, f"seed {unit.seed} ({rest.rpartition('-')[2][:6]})"])
+
     def description(self, unit: Unit) -> dict[str, Any]:
         """Its identity, and under "lineage" the identities of the units that it stands on, by name."""
         below = {self.name(other): self.identity(other) for other in unit.lineage[:-1]}

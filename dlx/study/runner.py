@@ -103,10 +103,10 @@ class Runner:
         return missing
 
     def costs(self, units: Iterable[Unit]) -> dict[str, float]:
-        """Estimated seconds of each unit by name: those of its program's records, or else the mean of all."""
+        """Estimated seconds of each unit by label: those of its program's records, or else the mean of all."""
         known = self._seconds()
         typical = float(np.mean(list(known.values()))) if known else 1.0
-        return {self._name(unit): known.get(unit.program, typical) for unit in units}
+        return {self.naming.label(unit): known.get(unit.program, typical) for unit in units}
 
     def estimate(self, units: Sequence[Unit]) -> Estimate:
         """What the units take that have no record yet, by the records of those that have one."""
@@ -174,7 +174,7 @@ class Runner:
                 break
             if count <= program.groups(count):
                 raise ValueError(
-                    f"one run of {self._name(group[0])} takes {size(need)} on each device, which is more than the "
+                    f"one run of {self.naming.label(group[0])} takes {size(need)} on each device, which is more than the "
                     f"{size(limit)} there are for it; give --memory, or share a run with --devices-per-run"
                 )
             count = max(count // 2, 1)
@@ -188,13 +188,13 @@ class Runner:
     def _do(self, group: Sequence[Unit], keep: set[Unit]) -> None:
         """Train the first units of the group, as many as fit; write their records; release all."""
         begin, first = time.monotonic(), group[0]
-        self.progress.unit(self._name(first))
+        self.progress.unit(self.naming.label(first))
         if on_host(first.program):
             batch, memory, results = group, 0, [self._on_host(first)]
         else:
             data = self.data[first.data, first.blind]
             batch, inputs, memory = self._fit(group, data)
-            self.progress.unit(*map(self._name, batch))
+            self.progress.unit(*map(self.naming.label, batch))
             outcome = self._program(batch)(*inputs, data)
             jax.effects_barrier()
             results = [jax.tree.map(lambda leaf, i=i: leaf[i], outcome) for i in range(len(batch))]
