@@ -174,8 +174,8 @@ class Runner:
                 break
             if count <= program.groups(count):
                 raise ValueError(
-                    f"one run of {self.naming.label(group[0])} takes {size(need)} on each device, which is more than the "
-                    f"{size(limit)} there are for it; give --memory, or share a run with --devices-per-run"
+                    f"one run of {self.naming.label(group[0])} takes {size(need)} on each device, which is more than "
+                    f"the {size(limit)} there are for it; give --memory, or share a run with --devices-per-run"
                 )
             count = max(count // 2, 1)
         if (group[0].program, count) not in self._announced:
