@@ -30,6 +30,18 @@ def descend(optimizer, params, steps=STEPS):
     return params
 
 
+@pytest.mark.parametrize("momentum", [None, 0.5, 0.9])
+def test_descent_with_classical_momentum_agrees_with_numpy(momentum):
+    """v <- momentum * v + gradient, w <- w - rate * v."""
+    start, rate = tree(99), 0.3
+    found = jax.jit(lambda rate: descend(sgd(rate, momentum), start))(rate)
+    expected, velocity = start, jax.tree.map(np.zeros_like, start)
+    for step in range(STEPS):
+        velocity = jax.tree.map(lambda v, g: (momentum or 0) * v + g, velocity, tree(step))
+        expected = jax.tree.map(lambda w, v: w - rate * v, expected, velocity)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), found, expected)
+
+
 def numpy_adam(rate, params, steps=STEPS):
     params = params.astype(float)
     s = r = np.zeros_like(params)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import jax
@@ -18,6 +19,7 @@ import pytest
 from dlx import greedy, sweep
 from dlx.nets.mlp import MLP, init
 from dlx.sweep import Sweep, budget, free_memory
+from dlx.types import Split
 
 NET = MLP((4,))
 TRACES = []
@@ -110,6 +112,24 @@ def test_memory_grows_with_the_runs_of_a_device(data):
     parameters = 4 * (64 * 4 + 4 + 64 + 4 * 10 + 10)
     assert four - two > 2 * parameters * (4 - 2) / jax.device_count()
     assert SWEPT.memory(*batch(jnp.arange(4)), data) < four
+
+
+def test_memory_counts_the_whole_data(data):
+    """A run that needs nothing else takes, with more pixels, as many bytes more."""
+
+    def memory(pixels):
+        train = Split(np.zeros((8, pixels), np.uint8), np.zeros(8, np.int32))
+        swept = Sweep(lambda key, given, data: given + data.train.x[0, 0])
+        return swept.memory(batch(jnp.arange(4))[0], np.arange(4.0, dtype=np.float32), data._replace(train=train))
+
+    assert memory(100_001) - memory(1) == pytest.approx(8 * 100_000, rel=0.01)
+
+
+def test_memory_is_that_of_arguments_results_and_what_lies_between(data, monkeypatch):
+    counted = SimpleNamespace(argument_size_in_bytes=1, output_size_in_bytes=20, temp_size_in_bytes=300)
+    program = SimpleNamespace(memory_analysis=lambda: counted)
+    monkeypatch.setattr(Sweep, "_program", lambda *_: program)
+    assert Sweep(run).memory(*batch(jnp.arange(4)), data) == 321
 
 
 def test_cpu_devices_share_nine_tenths_of_the_free_memory(monkeypatch):
