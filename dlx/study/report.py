@@ -26,7 +26,7 @@ def text(study: Study, content: Mapping[str, Any], images: Mapping[str, Sequence
         figure(study, first, images),
         *(f"## {group or 'Results'}\n\n{row_table(study.metrics, content, group)}" for group in groups(content)),
         "\n".join(f"- {line}" for line in remarks),
-        provenance(study, content),
+        provenance(content),
         paired_tests(content),
         *(figure(study, name, images) for name in others if not name.startswith("search")),
         search(content, [figure(study, name, images) for name in others if name.startswith("search")]),
@@ -78,12 +78,10 @@ def row_lines(metrics: Sequence[Metric], content: Mapping[str, Any], group: str)
         ours = [shown(entries.get(metric.label), metric) for metric in metrics]
         some = next(iter(entries.values()))
         n = f"{some['n']}" + (f" ({some['diverged']} diverged)" if some["diverged"] else "")
-        known = [entries[metric.label]["paper"] for metric in metrics if metric.label in entries]
+        known = [entries[metric.label]["paper"] if metric.label in entries else None for metric in metrics]
         paper = "–" if set(known) <= {None} else " / ".join("–" if value is None else f"{value:g}" for value in known)
-        last = entries.get(metrics[-1].label, some)
-        lines.append(
-            [some["title"], *([paper] if compared else []), *ours, n, *([last["verdict"]] if compared else [])]
-        )
+        verdict = entries[metrics[-1].label]["verdict"] if metrics[-1].label in entries else "–"
+        lines.append([some["title"], *([paper] if compared else []), *ours, n, *([verdict] if compared else [])])
     return compared, lines
 
 
@@ -100,20 +98,18 @@ def row_table(metrics: Sequence[Metric], content: Mapping[str, Any], group: str)
     return markdown(header(metrics, compared), lines)
 
 
-def provenance(study: Study, content: Mapping[str, Any]) -> str:
+def provenance(content: Mapping[str, Any]) -> str:
     """Command, time, device and data."""
     data = content["data"]
-    note = (
-        ""
-        if data["name"] == study.paper_data or not any(row["paper"] for row in content["rows"])
-        else (f" The paper's figures are for {study.paper_data} and are not shown.")
-    )
+    marks = (
+        " Figures of the paper marked A in results.json are consistent across sources, those marked B come from one "
+        "secondary source."
+    ) * any(row["paper"] is not None for row in content["rows"])
     return (
         f"`{content['command']}`, {content['seconds'] / 60:.0f} minutes on {content['device']}; the units that the "
         f"rows start from are not counted. Data: {data['name']}, source {data['source']}, variant {data['variant']}, "
         f"fingerprint {data['fingerprint'][:16]}. ± is half the 95 % interval of the mean over n seeds; where that "
-        "says little, the seeds' values are shown. Figures of the paper marked A in results.json are consistent across "
-        f"sources, those marked B come from one secondary source.{note}"
+        f"says little, the seeds' values are shown.{marks}"
     )
 
 
@@ -127,7 +123,7 @@ def paired_tests(content: Mapping[str, Any]) -> str:
         "former speak of these runs and other examples, the latter of other runs and these examples."
     ]
     for group in dict.fromkeys(one["group"] for one in content["tests"]):
-        parts.append(f"{group}:\n\n{matrix([one for one in content['tests'] if one['group'] == group])}")
+        parts.append(f"{group or 'Results'}:\n\n{matrix([one for one in content['tests'] if one['group'] == group])}")
     return "\n\n".join(parts)
 
 
@@ -141,8 +137,18 @@ def matrix(tests: Sequence[Mapping[str, Any]]) -> str:
         value = None if test is None else test["p_digits" if i > j else "p_seeds"]
         return "" if value is None else f"{value:.2g}"
 
-    places = range(len(names))
-    return markdown(["p", *names], [[names[i], *(entry(i, j) for j in places)] for i in places])
+    short, places = shortened(names), range(len(names))
+    return markdown(["p", *short], [[short[i], *(entry(i, j) for j in places)] for i in places])
+
+
+def shortened(names: Sequence[str]) -> list[str]:
+    """The names without the parts, set off by "/", with which all of them begin or end."""
+    parts = [name.split("/") for name in names]
+    while min(map(len, parts)) > 1 and len({part[0] for part in parts}) == 1:
+        parts = [part[1:] for part in parts]
+    while min(map(len, parts)) > 1 and len({part[-1] for part in parts}) == 1:
+        parts = [part[:-1] for part in parts]
+    return ["/".join(part) for part in parts]
 
 
 def search(content: Mapping[str, Any], figures: Sequence[str]) -> str:

@@ -1,0 +1,201 @@
+"""The text of a report, from a synthetic study: what stands where, and that it says what was found."""
+
+import json
+
+import pytest
+from scipy import stats
+from synthetic import find, of_error, rates, record, row
+
+from dlx.store import to_json
+from dlx.study import report, table
+from dlx.study.page import ERRORS, Claim, Finding, Metric, Published, Study
+
+DOC = """Does it help?
+
+What is asked stands here,
+in two lines.
+
+    python -m experiments page    # a command
+
+Lecture: one that is not repeated.
+
+And why.
+"""
+PAPER = {"train/error": Published(0.004, "B"), "valid/error": Published(1.4, "B"), "test/error": Published(1.5)}
+FIGURES = dict.fromkeys(("first.png", "second.png", "search.png"), lambda found: None)
+
+
+def study(**more):
+    more = {"figures": FIGURES, "captions": {"first.png": "What came out."}, **more}
+    return Study(DOC, lambda options: None, lambda options, about: [], **more)
+
+
+def content(rows, records, seeds=3, metrics=ERRORS, claims=(), preset="quick"):
+    made = table.results("page", preset, "python -m page", find(rows, records, seeds), metrics, claims)
+    return json.loads(to_json(made))
+
+
+def three_rows():
+    rows = [
+        row("one", rates(0.25, 0.5), paper=PAPER, group="G1"),
+        row("two", paper={"test/error": Published(2.0)}, group="G1"),
+        row("other", group="G2"),
+        row("third", group="G1"),
+    ]
+    records = {
+        rows[0].build(0, rate=0.25).blinded(): record(0.2),
+        rows[0].build(0, rate=0.5).blinded(): record(0.1, diverged=True),
+        **{rows[0].build(seed, rate=0.25): of_error(0.01 * seed) for seed in (1, 2, 3)},
+        **{one.build(seed): of_error(0.05 * seed) for one in rows[1:] for seed in (1, 2)},
+        rows[1].build(3): of_error(0.9, diverged=True),
+    }
+    return content(rows, records, claims=[
+        Claim("It helps.", lambda found: Finding("holds", "by 3; p = 0.001", 0.001), ("A1", "B2")),
+        Claim("It costs nothing.", lambda found: Finding("does not hold", "it costs 4")),
+        Claim("It is known why.", lambda found: Finding("not resolved", "nobody asked")),
+    ])  # fmt: skip
+
+
+def test_the_parts_stand_in_order():
+    text = report.text(
+        study(), three_rows(), {"first.png": ["first-1.png", "first-2.png"], "second.png": ["second.png"],
+                                "search.png": ["search.png"]}, ["Something is missing."]
+    )  # fmt: skip
+    parts = [
+        "# Does it help?\n",
+        "What is asked stands here,\nin two lines.\n\nAnd why.\n",
+        "- ✔ **holds**: It helps (A1, B2): by 3; p = 0.001.\n- ✘ **does not hold**: It costs nothing: it costs 4.\n"
+        "- ? **not resolved**: It is known why: nobody asked.\n",
+        "![What came out.](first-1.png)\n![What came out.](first-2.png)\n\n*What came out.*\n",
+        "## G1\n",
+        "## G2\n",
+        "- Something is missing.\n",
+        "`python -m page`, 0 minutes on cpu x 2;",
+        "## Paired tests\n",
+        "![Second](second.png)\n\n*Second*\n",
+        "## Search\n",
+        "![Search](search.png)\n\n*Search*\n",
+        "| row ",
+    ]
+    places, start = [], 0
+    for part in parts:
+        assert part in text[start:], part
+        start = text.index(part, start) + len(part)
+        places.append(start)
+    assert "python -m experiments page" not in text
+    assert "Lecture" not in text
+    assert text.endswith("|\n")
+    assert "\n\n\n" not in text
+
+
+def cells(text, title):
+    """The lines of the first table after a title, as lists of cells."""
+    lines = text[text.index(title) :].splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("|"))
+    table = []
+    for line in lines[start:]:
+        if not line.startswith("|"):
+            break
+        table.append([cell.strip() for cell in line.strip("|").split("|")])
+    return [table[0], *table[2:]]
+
+
+def test_a_group_has_its_rows_in_order_beside_the_papers_figures_under_their_metrics():
+    text = report.text(study(), three_rows(), {}, [])
+    head, *lines = cells(text, "## G1")
+    paper = "paper: train / valid / test error %"
+    assert head == ["row", paper, *(metric.label for metric in ERRORS), "n", "test error %: verdict"]
+    half = stats.t.ppf(0.975, 2) * stats.sem([1, 2, 3])
+    assert lines[0][:3] == ["One", "0.004 / 1.4 / 1.5", "0.25, 0.50, 0.75"], "an interval that leaves 0 to 100"
+    assert lines[0][4:] == ["1.00, 2.00, 3.00", "3", "not told apart from the paper's"]
+    assert half > 2
+    assert lines[1][:2] == ["Two", "– / – / 2"]
+    assert lines[1][4:] == ["5.00, 10.00", "2 (1 diverged)", "not told apart from the paper's"]
+    assert lines[2][:2] == ["Third", "–"]
+    assert lines[2][-1] == "no figure in the paper"
+    head, *lines = cells(text, "## G2")
+    assert head == ["row", *(metric.label for metric in ERRORS), "n"], "no row of the group has a figure"
+    assert lines == [["Other", "1.25, 2.50", "2.50, 5.00", "5.00, 10.00", "2"]]
+
+
+def test_a_figure_of_the_paper_stands_under_its_metric_even_where_the_row_lacks_one():
+    metrics = (Metric("test/loss", "test loss"), *ERRORS[1:])
+    rows = [row("a", paper=PAPER), row("b", paper={"test/loss": Published(0.3)})]
+    records = {rows[0].build(1): of_error(0.1), rows[1].build(1): record(measures={"test": {"loss": 0.25}})}
+    compared, lines = report.row_lines(metrics, content(rows, records, 1, metrics), "")
+    assert compared
+    assert lines == [
+        ["A", "– / 1.4 / 1.5", "–", "5.00", "10.00", "1", lines[0][6]],
+        ["B", "0.3 / – / –", "0.25", "–", "–", "1", "–"],
+    ]
+    assert lines[0][6].startswith("higher than the paper's by 8.50")
+    assert report.header(metrics, True)[1] == "paper: test loss / valid error % / test error %"
+
+
+def test_the_head_of_a_single_metric():
+    assert report.header(ERRORS[2:], True) == [
+        "row",
+        "paper: test error %",
+        "test error %",
+        "n",
+        "test error %: verdict",
+    ]
+
+
+def test_p_values_over_examples_stand_below_the_diagonal_and_over_seeds_above():
+    def entry(a, b, digits, seeds):
+        return {"a": a, "b": b, "group": "g", "p_digits": digits, "p_seeds": seeds, "seeds": 2}
+
+    made = [entry("x", "y", 0.011, 0.12), entry("x", "z", 0.021, None), entry("y", "z", 1e-7, 0.32)]
+    head, *lines = cells(report.matrix(made), "")
+    assert head == ["p", "x", "y", "z"]
+    assert lines == [["x", "", "0.12", ""], ["y", "0.011", "", "0.32"], ["z", "0.021", "1e-07", ""]]
+    text = report.paired_tests({"tests": [*made, {**entry("u", "v", 0.5, 0.6), "group": ""}]})
+    assert text.index("\n\ng:\n\n| p ") < text.index("\n\nResults:\n\n| p ")
+    assert report.paired_tests({"tests": []}) == ""
+
+
+def test_the_search_shows_every_trial_with_chosen_and_diverged():
+    head, *lines = cells(report.text(study(), three_rows(), {}, []), "## Search")
+    assert head == ["row", "score", "", "rate"]
+    assert lines == [["one", "0.2", "chosen", "0.25"], ["one", "diverged", "", "0.5"]]
+    entries = [
+        {
+            "row": "a",
+            "rate": 0.1,
+            "pretrain_rate": None,
+            "epochs": 3,
+            "score": 0.123456,
+            "brief": True,
+            "chosen": False,
+        },
+        {"row": "b", "rate": 1e-4, "pretrain_rate": 0.5, "epochs": 9, "score": 0.2, "brief": False, "chosen": True},
+    ]
+    head, *lines = cells(report.search({"search": entries}, []), "")
+    assert head == ["row", "score", "", "rate", "pretrain rate", "epochs"]
+    assert lines == [["a", "0.1235", "brief", "0.1", "–", "3"], ["b", "0.2", "chosen", "0.0001", "0.5", "9"]]
+    assert report.search({"search": []}, ["![x](y)"]) == ""
+
+
+def test_the_data_and_what_the_marks_mean_are_told():
+    told = report.provenance(three_rows())
+    assert "Data: mnist, source idx, variant canonical, fingerprint ffffffffffffffff. " in told
+    assert "marked A" in told
+    one = row("a")
+    assert "marked A" not in report.provenance(content([one], {one.build(1): of_error(0.1)}))
+
+
+@pytest.mark.parametrize(("preset", "shown"), [("paper", True), ("quick", False)])
+def test_words_by_hand_stand_at_the_end_of_the_paper_preset(tmp_path, preset, shown):
+    (tmp_path / "notes.md").write_text("## Protocol\n\nBy hand: ±.\n", encoding="utf-8")
+    one = row("a")
+    made = content([one], {one.build(1): of_error(0.1)}, preset=preset)
+    text = report.text(study(notes=tmp_path / "notes.md"), made, {}, [])
+    assert text.endswith("## Protocol\n\nBy hand: ±.\n") == shown
+
+
+def test_a_page_without_figures_claims_and_groups_has_a_report():
+    one = row("a")
+    text = report.text(study(figures={}, captions={}), content([one], {one.build(1): of_error(0.1)}), {}, [])
+    assert "## Results\n\n| row | train error %" in text
+    assert "![" not in text
