@@ -1,6 +1,7 @@
 """Tables that a reader sees, on a terminal and in Markdown, and how they show an estimate."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 
 import jax
@@ -14,7 +15,7 @@ UNBOUNDED: Bounds = (-math.inf, math.inf)
 
 
 def _numeric(cells: Iterable[str]) -> bool:
-    return not any(character.isalpha() for cell in cells for character in cell)
+    return not any(character.isalpha() for cell in cells for character in re.sub(r"(?<=\d)e[-+]\d", "", cell))
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

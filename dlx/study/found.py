@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dlx.data import Dataset
 from dlx.study.page import About, Metric, Row, Trial
 from dlx.study.plan import Attempt, Outcome, Record
 from dlx.unit import Kept, Unit
@@ -117,6 +118,11 @@ class Found:
         }
         over = {row.name: outcomes[row.name] for row in rows if row.name in outcomes}
         return cls(runs, about, over, {row.name: row for row in rows})
+
+    @property
+    def main(self) -> Dataset:
+        """The data set "main", or else the first one."""
+        return self.about["main" if "main" in self.about else next(iter(self.about))]
 
     def __getitem__(self, row: str) -> Runs:
         return self.runs[row]

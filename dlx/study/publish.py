@@ -13,7 +13,7 @@ from dlx.study.options import CommonOptions
 from dlx.study.page import Study
 from dlx.unit import Naming
 
-IMAGE_BYTES = 45_000
+IMAGE_BYTES = 35_000
 """Most bytes of a figure: a report.html, in which all of them are text, is to stay below 400 kB."""
 
 
@@ -31,7 +31,7 @@ def publish(
 
     A figure that cannot be drawn costs nothing but itself: the report says why it is missing.
     """
-    remarks = table.unfinished(found)
+    remarks = [*table.unfinished(found), *hidden(study, options, found)]
     if not found.runs:
         tried = sum(len(attempt.records) for outcome in found.outcomes.values() for attempt in outcome.tried)
         print("\n".join([f"no row has a finished run yet ({tried} runs of finished searches)", *remarks]))
@@ -55,6 +55,14 @@ def publish(
     for line in (*remarks, *faults):
         print(line)
     print(f"report: {folder.folder / 'report.html'}")
+
+
+def hidden(study: Study, options: CommonOptions, found: Found) -> list[str]:
+    """A sentence that the page's figures of the paper are not shown, where the data are not those of the paper."""
+    same = found.main.origin.name == study.paper_data
+    if same or not any(row.paper for row in study.rows(options, found.about)):
+        return []
+    return [f"The paper's figures are for {study.paper_data} and are not shown."]
 
 
 def drawn(study: Study, found: Found) -> tuple[dict[str, list[str]], dict[str, bytes], list[str]]:

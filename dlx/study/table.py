@@ -110,7 +110,6 @@ def results(
     def of_records(key: str) -> str | None:
         return ", ".join(dict.fromkeys(record[key] for record in records if record[key])) or None
 
-    main = found.about["main"] if "main" in found.about else next(iter(found.about.values()))
     return {
         "experiment": name,
         "preset": preset,
@@ -119,7 +118,7 @@ def results(
         "seconds": round(sum(float(record["seconds"]) for record in records), 1),
         "device": of_records("device"),
         "versions": records[-1]["versions"],
-        "data": main.origin._asdict(),
+        "data": found.main.origin._asdict(),
         "claims": decided(found, claims),
         "rows": rows(found, metrics),
         "tests": tests(found, metrics),

@@ -46,7 +46,7 @@ def test_a_small_png_still_tells_the_lines_apart(limit):
 def test_png_gives_up_sharpness_for_size_and_then_gives_up():
     figure = figures.bars([Bar("dbn", [1.2, 1.3, 1.4], 1.2, 1.4, 1.2)], xlabel="%")
     large = figures.png(figure)
-    assert size(large)[0] == 1200
+    assert size(large)[0] == 6 * 130
     assert figures.png(figure) == large
     assert figures.png(figure, len(large)) == large
     small = figures.png(figure, len(large) - 1)
