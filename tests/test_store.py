@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import io
 import json
 import math
@@ -71,7 +72,7 @@ def test_names_that_leave_the_folder_are_refused(store, name):
     for act in (
         store.load,
         lambda n: store.save(n, {}),
-        lambda n: store.load_arrays(n, {}),
+        store.load_arrays,
         lambda n: store.write(n, ""),
     ):
         with pytest.raises(ValueError, match="relative"):
@@ -149,8 +150,8 @@ def tree_of(drawn):
             return source.integers(0, 2, shape).astype(dtype)
         return np.frombuffer(source.bytes(math.prod(shape) * dtype.itemsize), dtype).reshape(shape)
 
-    leaves = [array(*one) for one in drawn]
-    return {"layers": leaves[::2], "rest": Rates(tuple(leaves[1::2]), None), "empty": {}}
+    leaves = {str(i): array(*one) for i, one in enumerate(drawn)}
+    return {"layers": leaves, "deeper": {"again": dict(leaves)}, "empty": {}}
 
 
 @given(st.lists(arrays, max_size=5))
@@ -158,37 +159,31 @@ def tree_of(drawn):
 def test_arrays_come_back_bit_for_bit(tmp_path_factory, drawn):
     store, tree = open_store(tmp_path_factory.mktemp("store"), IDENTITY), tree_of(drawn)
     store.save("a/b", {}, tree)
-    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype) if x.dtype != np.float64 else x, tree)
-    found = store.load_arrays("a/b", like)
+    found = store.load_arrays("a/b")
     assert jax.tree.structure(found) == jax.tree.structure(tree)
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(tree), strict=True):
         assert (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes())
 
 
-@pytest.mark.parametrize(
-    ("like", "said"),
-    [({"w": np.ones((3, 2))}, r"\['w'\]: float64\[2, 3\] there, float64\[3, 2\] now"),
-     ({"w": np.ones((2, 3), np.float32)}, "float32"),
-     ({"v": np.ones((2, 3))}, "absent"), ({}, "absent"), ([np.ones((2, 3))], "absent")],
-)  # fmt: skip
-def test_arrays_of_another_shape_type_or_name_are_refused(store, like, said):
-    store.save("unit", {}, {"w": np.ones((2, 3))})
-    with pytest.raises(StoreError, match=said):
-        store.load_arrays("unit", like)
+def test_arrays_of_jax_come_back_as_arrays_of_numpy(store):
+    store.save("unit", {}, {"w": jnp.arange(6.0).reshape(2, 3)})
+    found = store.load_arrays("unit")["w"]
+    assert type(found) is np.ndarray
+    np.testing.assert_array_equal(found, np.arange(6, dtype=np.float32).reshape(2, 3))
 
 
 def test_arrays_that_were_not_saved_are_an_error(store):
     store.save("bare", {})
     for name in ("bare", "missing"):
         with pytest.raises(StoreError, match="run it again"):
-            store.load_arrays(name, {})
+            store.load_arrays(name)
 
 
 def test_saving_again_replaces_record_and_arrays(store):
     for value in (1.0, 2.0):
         store.save("unit", {"value": value}, {"w": np.full(3, value)})
     assert store.load("unit") == {"value": 2.0}
-    assert store.load_arrays("unit", {"w": np.ones(3)})["w"].tolist() == [2.0] * 3
+    assert store.load_arrays("unit")["w"].tolist() == [2.0] * 3
 
 
 # Damage, kills and company
@@ -204,7 +199,7 @@ def test_a_damaged_record_counts_as_missing_and_can_be_done_again(store, suffix)
         path.unlink() if length is None else path.write_bytes(content[:length])
         assert store.load("unit") is None
         with pytest.raises(StoreError, match="run it again"):
-            store.load_arrays("unit", {"w": np.ones(3)})
+            store.load_arrays("unit")
 
 
 @pytest.mark.parametrize(
@@ -255,7 +250,7 @@ def test_a_stop_at_any_system_call_leaves_the_old_unit_or_the_new(store, monkeyp
                 patch.setattr(Path, "unlink", lambda path: None)
             store.save("unit", {"value": 1.0}, {"w": np.ones(3)})
         values.append(store.load("unit")["value"])
-        assert store.load_arrays("unit", {"w": np.ones(3)})["w"].tolist() == [values[-1]] * 3
+        assert store.load_arrays("unit")["w"].tolist() == [values[-1]] * 3
         assert open_store(store.folder, IDENTITY) == store
     assert values == sorted(values)
     assert values.count(0.0) > 6
@@ -288,7 +283,7 @@ def check_whole(folder, quiet):
         name = path.relative_to(folder / "units").as_posix().removesuffix(".json")
         record = store.load(name)
         assert record is not None, "a record on disk that does not load"
-        weights = store.load_arrays(name, {"w": np.ones(2000, int)})["w"]
+        weights = store.load_arrays(name)["w"]
         assert (weights == (record["value"] if quiet else weights[0])).all()
         seen.add(name)
     text = (folder / "report.md").read_text() if (folder / "report.md").exists() else ""
@@ -447,6 +442,15 @@ def test_a_full_disk_keeps_what_is_there(store):
     assert files(store.folder) == before
 
 
+def test_a_full_disk_is_told_with_its_remedy(store, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match=r"No space left on device; free some space"):
+        store.save("unit", {"value": 1})
+
+
 def test_an_error_of_the_system_while_reading_is_not_taken_for_missing_work(store):
     (store.folder / "units" / "unit.json").mkdir(parents=True)
     with pytest.raises(StoreError, match="Is a directory"):
@@ -466,7 +470,7 @@ def test_an_archive_holds_the_units_asked_for_and_opens_as_a_folder(store, tmp_p
         tar.extractall(tmp_path / "copy", filter="data")
     copy = open_store(tmp_path / "copy", json.loads((store.folder / "identity.json").read_text()))
     assert [copy.load(name) for name in ("a/1", "a/2", "b/1")] == [{"value": 1.5}, {"value": 2.5}, None]
-    np.testing.assert_array_equal(copy.load_arrays("a/1", {"w": np.arange(3)})["w"], np.arange(3))
+    np.testing.assert_array_equal(copy.load_arrays("a/1")["w"], np.arange(3))
 
 
 def test_write_puts_files_and_keeps_the_stores_own(store):
