@@ -1,0 +1,228 @@
+"""What is published of a synthetic study: the files, the figures, and what is printed."""
+
+import io
+import json
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+from synthetic import dataset, find, of_error, rates, record, row
+
+from dlx.show import figures as draw
+from dlx.store import open_store
+from dlx.study import figures
+from dlx.study.options import CommonOptions
+from dlx.study.page import ERRORS, Claim, Finding, Published, Study
+from dlx.study.publish import drawn, event_curves, hidden, publish
+from dlx.unit import Naming
+
+NAMING = Naming({"main": "f" * 64})
+PAPER = {"test/error": Published(10.0)}
+
+
+def study(rows=(), **more):
+    return Study("A title.\n\nWhat is asked.", lambda options: dataset(), lambda options, about: list(rows), **more)
+
+
+@pytest.fixture
+def published(tmp_path, capsys):
+    """Publishes a study of rows and records; the folder, what was printed, and what went to stderr."""
+
+    def run(rows, records, about=None, options=None, **more):
+        store, folder = open_store(tmp_path / "runs", {}), open_store(tmp_path / "out", {})
+        for unit, entry in records.items():
+            store.save(NAMING.name(unit), entry, {"w": np.ones(2)} if entry["kept"] else None)
+        found = find(rows, records, 2, about, load=lambda unit: store.load_arrays(NAMING.name(unit)))
+        options = options or CommonOptions()
+        publish(study(rows, **more), "page", "python -m page", options, found, store, NAMING, folder)
+        return tmp_path / "out", *capsys.readouterr()
+
+    return run
+
+
+def two_rows(paper=PAPER):
+    rows = [row("one", rates(0.1, 0.2), paper=paper, group="G"), row("two", group="G")]
+    records = {rows[0].build(0, rate=rate).blinded(): record(rate) for rate in (0.1, 0.2)}
+    records |= {rows[0].build(seed, rate=0.1): of_error(0.1 * seed) for seed in (1, 2)}
+    records |= {rows[1].build(1): of_error(0.4, kept=True)}
+    return rows, records
+
+
+def test_all_files_are_written_and_the_table_is_printed(published):
+    rows, records = two_rows()
+    claim = Claim("It is so.", lambda found: Finding("holds", "by far"))
+    folder, out, err = published(rows, records, figures={"bars.png": figures.bars(ERRORS[2])}, claims=[claim])
+    files = {path.name for path in folder.iterdir()}
+    assert files == {"identity.json", "results.json", "records.tar.xz", "report.md", "report.html", "bars.png"}
+    content = json.loads((folder / "results.json").read_text())
+    assert content["experiment"] == "page"
+    assert [entry["row"] for entry in content["rows"]] == ["one"] * 3 + ["two"] * 3
+    text = (folder / "report.md").read_text()
+    assert "- ✔ **holds**: It is so: by far." in text
+    assert "![Bars](bars.png)" in text
+    assert "- Not finished, by number of seeds: two (1 of 2)." in text
+    html = (folder / "report.html").read_text()
+    assert "<title>A title.</title>" in html
+    assert html.count("data:image/png;base64,") == 1
+    assert "G on mnist" in out
+    assert all(word in out for word in ("One", "Two", "10.00, 20.00", "40.00", "Not finished"))
+    assert out.splitlines()[-1] == f"report: {folder / 'report.html'}"
+    assert err == ""
+
+
+def test_the_archive_has_every_record_once_and_what_was_kept(published, tmp_path):
+    rows, records = two_rows()
+    folder, _, _ = published(rows, records)
+    with tarfile.open(folder / "records.tar.xz") as tar:
+        names = tar.getnames()
+        tar.extractall(tmp_path / "again", filter="data")
+    assert len(names) == len(set(names)) == 1 + len(records) + 1
+    store = open_store(tmp_path / "again", {})
+    for unit, entry in records.items():
+        assert store.load(NAMING.name(unit)) == entry
+    assert store.load_arrays(NAMING.name(rows[1].build(1)))["w"].tolist() == [1, 1]
+
+
+def test_a_figure_that_raises_costs_only_itself_and_is_named(published):
+    def broken(found):
+        raise KeyError("no such row")
+
+    rows, records = two_rows()
+    pages = {"broken.png": broken, "none.png": lambda found: None, "bars.png": figures.bars(ERRORS[2])}
+    folder, out, err = published(rows, records, figures=pages)
+    said = "broken.png could not be drawn: KeyError: 'no such row'"
+    assert f"- {said}" in (folder / "report.md").read_text()
+    assert said in out
+    assert err == f"warning: {said}\n"
+    assert {path.name for path in folder.glob("*.png")} == {"bars.png"}
+    assert "none.png" not in (folder / "report.md").read_text()
+
+
+def test_several_figures_of_a_name_are_numbered():
+    rows, records = two_rows()
+    found = find(rows, records, 2)
+    one = draw.curves({"a": np.ones((1, 3))}, ylabel="y")
+    files, images, faults = drawn(
+        study(figures={"a.png": lambda _: [one, one], "b.png": lambda _: [one], "c.png": lambda _: []}), found
+    )
+    assert files == {"a.png": ["a-1.png", "a-2.png"], "b.png": ["b.png"], "c.png": []}
+    assert list(images) == ["a-1.png", "a-2.png", "b.png"]
+    assert all(image.startswith(b"\x89PNG") and len(image) <= 45_000 for image in images.values())
+    assert not faults
+
+
+def test_beside_other_data_no_figure_of_the_paper_is_shown_and_that_is_said():
+    rows, records = two_rows(paper={})
+    page = two_rows()[0]
+    said = "The paper's figures are for mnist and are not shown."
+    for name, expected in (("digits", [said]), ("mnist", [])):
+        found = find(rows, records, 2, {"main": dataset(name)})
+        assert hidden(study(page), CommonOptions(), found) == expected
+    assert hidden(study(rows), CommonOptions(), find(rows, records, 2, {"main": dataset("digits")})) == []
+
+
+def test_without_a_finished_run_nothing_is_written_and_it_is_said(published):
+    rows, _ = two_rows()
+    records = {rows[0].build(0, rate=rate).blinded(): record(rate) for rate in (0.1, 0.2)}
+    folder, out, _ = published(rows, records)
+    assert out.startswith(
+        "no row has a finished run yet (2 runs of finished searches)\nNot finished, by number of seeds"
+    )
+    assert {path.name for path in folder.iterdir()} == {"identity.json"}
+
+
+def test_curves_of_every_run_are_written_for_tensorboard(published):
+    rows, records = two_rows()
+    folder, _, _ = published(rows, records, options=CommonOptions(tensorboard=True))
+    runs = {str(path.parent.relative_to(folder / "tensorboard")) for path in folder.rglob("*tfevents*")}
+    assert runs == {"one/1", "one/2", "two/1"}
+    curves = event_curves(find(rows, records, 2))
+    assert curves["one/2"] == {"valid/score": [0.2, 0.1]}
+
+
+def shown(about, keep):
+    """The filters figure of rows that keep these weights, each in a group of its own name."""
+    rows = [row(name, group=name) for name in keep]
+    records = {one.build(seed): of_error(0.1, kept=seed == 2) for one in rows for seed in (1, 2)}
+    weights = {one.build(2): {"filters": keep[one.name]} for one in rows}
+    return lambda groups=(): figures.filters("filters", groups)(find(rows, records, 2, about, load=weights.__getitem__))
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (3, 2), (2, 5, 3)])
+def test_filters_are_images_of_the_datas_shape(shape):
+    rng = np.random.default_rng(0)
+    size = int(np.prod(shape))
+    keep = {name: rng.normal(size=(size, 1)).astype(np.float16) for name in ("first", "second")}
+    figure = shown({"main": dataset(shape=shape)}, keep)()
+    drawn = {axes.get_title().splitlines()[0]: axes.images[0].get_array() for axes in figure.axes if axes.images}
+    assert list(drawn) == ["First", "Second"]
+    for name, picture in drawn.items():
+        assert picture.shape == shape
+        if len(shape) == 2:
+            np.testing.assert_allclose(picture, np.asarray(keep[name.lower()], float).reshape(shape))
+    alone = shown({"main": dataset(shape=shape)}, keep)(("second",))
+    assert [axes.get_title().splitlines()[0] for axes in alone.axes if axes.images] == ["Second"]
+
+
+def test_rows_that_keep_nothing_have_no_filters():
+    rows, records = two_rows()
+    found = find(rows[:1], records, 2)
+    assert figures.filters("filters")(found) is None
+
+
+def test_figures_show_diverged_runs_and_the_papers_figure(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(draw, "bars", lambda panel, **more: asked.setdefault(more["title"], (panel, more)))
+    rows = [row("a", paper=PAPER, group="g"), row("b", group="h")]
+    records = {rows[0].build(1): of_error(0.1), rows[0].build(2): of_error(0.9, diverged=True)}
+    records |= {rows[1].build(seed): of_error(0.1 * seed) for seed in (1, 2)}
+    figures.bars(ERRORS[2])(find(rows, records, 2))
+    ((bar,), more), ((other,), _) = asked["g"], asked["h"]
+    assert (bar.label, bar.values[0], bar.low, bar.high, bar.paper) == ("A", 10.0, None, None, 10.0)
+    assert len(bar.values) == 2
+    assert np.isnan(bar.values[1])
+    assert more["bounds"] == (0, 100)
+    assert other.paper is None
+    assert other.low < other.values[0] == 10 < other.values[1] == 20 < other.high
+
+
+def test_curves_are_scaled_and_drawn_by_group(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(draw, "curves", lambda lines, **more: asked.setdefault(more["title"], (lines, more)))
+    rows = [row("a", group="g"), row("b", group="h")]
+    found = find(rows, {one.build(1): of_error(0.4) for one in rows}, 1)
+    figures.curves("valid/score", "error %", 100, ("h",))(found)
+    (lines, more) = asked.pop("h")
+    assert not asked
+    np.testing.assert_allclose(lines["B"], [[40, 20]])
+    assert (more["ylabel"], more["xlabel"]) == ("error %", "epoch")
+    assert len(figures.curves("valid/score", "error %")(found)) == 2
+
+
+def test_the_search_figure_has_every_trial_of_its_group(monkeypatch):
+    asked = []
+    monkeypatch.setattr(draw, "scatter", lambda points, **more: asked.append((points, more)) or [])
+    rows = [row("exp/a", rates(0.1, 0.2), group="g"), row("b", rates(0.3, 0.4), group="h"), row("c", rates(0.5))]
+    trials = {(0, 0.1): 0.5, (0, 0.2): float("nan"), (1, 0.3): 0.7, (1, 0.4): 0.6}
+    records = {rows[i].build(0, rate=rate).blinded(): record(score) for (i, rate), score in trials.items()}
+    found = find(rows, records, 1)
+    figures.search("error %", 100, group="g")(found)
+    (points, more) = asked.pop()
+    assert more == {"ylabel": "error %"}
+    assert [(p.row, dict(p.hypers), p.chosen) for p in points] == [
+        ("a", {"rate": 0.1}, True),
+        ("a", {"rate": 0.2}, False),
+    ]
+    assert points[0].value == 50
+    assert np.isnan(points[1].value)
+    figures.search("error %", hypers=lambda name, trial: {name: trial["rate"] * 2})(found)
+    assert [dict(p.hypers) for p in asked.pop()[0]] == [{"exp/a": 0.2}, {"exp/a": 0.4}, {"b": 0.6}, {"b": 0.8}]
+    assert figures.search("error %", group="none")(found) == []
+
+
+def test_published_figures_are_images(published):
+    rows, records = two_rows()
+    folder, _, _ = published(rows, records, figures={"curves.png": figures.curves("valid/score", "error")})
+    with Image.open(io.BytesIO((folder / "curves.png").read_bytes())) as image:
+        assert image.size[0] > 300
