@@ -1,0 +1,136 @@
+"""The index page of finished experiments, and which files are no results."""
+
+import json
+
+import pytest
+from synthetic import dataset, find, of_error, row
+
+from dlx.show import figures as draw
+from dlx.store import to_json
+from dlx.study import index, table
+from dlx.study.index import read_results, section, write_index
+from dlx.study.page import ERRORS, Claim, Finding, Published
+
+
+def content(**changes):
+    rows = [row("a", paper={"test/error": Published(10.0)}), row("b")]
+    records = {rows[0].build(1): of_error(0.1), rows[0].build(2): of_error(0.9, diverged=True)}
+    records |= {rows[1].build(seed): of_error(0.1 * seed) for seed in (1, 2)}
+    claim = Claim("It is so.", lambda found: Finding("not resolved", "too few"))
+    found = find(rows, records, 2, {"main": dataset()})
+    made = table.results("page", "quick", "python -m page --seeds 2", found, ERRORS, [claim])
+    return json.loads(to_json({**made, "seconds": 300.0, **changes}))
+
+
+def folder(tmp_path, name="page one", text=None, **changes):
+    """A folder of results with two images, of which the report shows the second first."""
+    import numpy as np
+
+    place = tmp_path / name
+    place.mkdir()
+    (place / "results.json").write_text(json.dumps(content(**changes)))
+    image = draw.png(draw.curves({"a": np.ones((1, 3))}, ylabel="y"))
+    for file in ("a.png", "b c.png"):
+        (place / file).write_bytes(image)
+    text = "# A title\n\n![bars](b%20c.png)\n\n![curves](a.png)\n" if text is None else text
+    (place / "report.md").write_text(text)
+    return place
+
+
+def test_what_was_published_is_read(tmp_path):
+    assert read_results(folder(tmp_path) / "results.json") == content()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda made: made.pop("claims"), "'claims' is missing"),
+        (lambda made: made.pop("experiment"), "'experiment' is missing"),
+        (lambda made: made.update(seconds="long"), "'seconds' is 'long'"),
+        (lambda made: made["data"].pop("variant"), "'variant' is missing"),
+        (lambda made: made["rows"][1].pop("n"), "'n' is missing"),
+        (lambda made: made["rows"][1].update(mean="nan"), "'mean' is 'nan'"),
+        (lambda made: made["rows"].append([1]), r"not an object but \[1\]"),
+        (lambda made: made["claims"][0].update(verdict=None), "'verdict' is None"),
+    ],
+)
+def test_a_damaged_file_is_refused_by_name(tmp_path, damage, said):
+    path, made = tmp_path / "results.json", content()
+    damage(made)
+    path.write_text(json.dumps(made))
+    with pytest.raises(ValueError, match=f"results.json is not a valid results.json: {said}"):
+        read_results(path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"experiment": "x"}', "\xff"])
+def test_what_is_no_object_is_refused_by_name(tmp_path, text):
+    path = tmp_path / "results.json"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match=r"results\.json is not a valid results\.json"):
+        read_results(path)
+
+
+def test_a_section_has_claims_facts_table_image_and_link():
+    text = section(content(), "A title", "some/folder", "b c.png")
+    parts = [
+        "## A title\n\n- **not resolved**: It is so.\n\n",
+        "- command: `python -m page --seeds 2`\n- device: cpu x 2\n- training: 5 minutes\n",
+        "- data: mnist, variant canonical\n- rows: 2\n- diverged runs: 1\n\n",
+        "| row | paper | test error % ",
+        "\n\n![A title](some/folder/b%20c.png)\n\n[The whole report](some/folder/report.html)",
+    ]
+    for part in parts:
+        assert part in text
+        text = text[text.index(part) :]
+    lines = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in section(content(), "", "", None).splitlines()
+    ]
+    assert ["A", "10", "10.00", "1", "not told apart from the paper's"] in lines
+    assert ["B", "–", "10.00, 20.00", "2", "no figure in the paper"] in lines
+    assert "![" not in section(content(), "t", "f", None)
+
+
+def test_the_page_shows_each_experiments_claims_and_first_image_and_links_to_it(tmp_path):
+    folder(tmp_path, "one")
+    folder(tmp_path, "two", "No heading.\n", experiment="second")
+    page = write_index(tmp_path)
+    assert page == tmp_path / "index.html"
+    html = page.read_text()
+    assert html.index(">A title<") < html.index(">second<")
+    assert html.count("It is so.") == 2
+    assert 'href="one/report.html"' in html
+    assert 'href="two/report.html"' in html
+    assert html.count("data:image/png;base64,") == 1, "the second report shows none"
+    assert "<title>A title</title>" in (tmp_path / "one" / "report.html").read_text()
+
+
+def test_the_page_may_stand_elsewhere_and_a_report_that_is_there_is_kept(tmp_path):
+    place = folder(tmp_path, "a b")
+    (place / "report.html").write_text("mine")
+    page = write_index(tmp_path, tmp_path / "site" / "pages" / "all.html")
+    assert 'href="../../a%20b/report.html"' in page.read_text()
+    assert "data:image/png;base64," in page.read_text()
+    assert (place / "report.html").read_text() == "mine"
+    assert not (tmp_path / "index.html").exists()
+
+
+def test_folders_without_results_are_refused(tmp_path):
+    (tmp_path / "notes").mkdir()
+    with pytest.raises(ValueError, match=r"has no folder with a results\.json"):
+        write_index(tmp_path)
+    place = folder(tmp_path, text="![gone](gone.png)\n")
+    with pytest.raises(ValueError, match=r"report.md: .*gone\.png"):
+        write_index(tmp_path)
+    (place / "results.json").write_text("{")
+    with pytest.raises(ValueError, match=r"page one/results\.json is not a valid"):
+        write_index(tmp_path)
+
+
+def test_the_command_says_where_the_page_is_or_what_is_wrong(tmp_path, capsys):
+    folder(tmp_path)
+    index.main(tmp_path, [])
+    assert capsys.readouterr().out == f"index: {tmp_path / 'index.html'}\n"
+    with pytest.raises(SystemExit) as stop:
+        index.main(tmp_path, ["--results", str(tmp_path / "nothing")])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith("error: ")
