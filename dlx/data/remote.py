@@ -1,12 +1,12 @@
-"""Files on the network: fetched and verified by TFDS, kept in its download folder, never waited for idly."""
+"""Files on the network: those that TFDS has registered, fetched and verified, and kept in its download folder.
+
+TFDS's own downloader waits on a silent server for ever, and tries a refused connection again for minutes.
+"""
 
 import hashlib
-import json
 import os
 import queue
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,8 @@ from dlx.data.idx import FILES, DataError
 PROBE_SECONDS = 2.0
 """How long a host may take to accept a first connection, name look-up included."""
 STALL_SECONDS = 6.0
-"""How long a download may go without a byte, in TFDS's blocks of some kB, before it is given up."""
+"""How long a download may go without a byte before it is given up."""
+BLOCK_BYTES = 2**16
 PORTS = {"http": 80, "https": 443}
 
 
@@ -43,32 +44,32 @@ def registered(name: str) -> tuple[Remote, ...]:
 
 
 def download(name: str, remotes: Sequence[Remote], folder: Path, stall_seconds: float = STALL_SECONDS) -> list[Path]:
-    """Paths of verified copies of `remotes`, in `folder/name/` under TFDS's names. Fetches what is missing.
+    """Paths of verified copies of `remotes`, in `folder/name/` where TFDS finds them too. Fetches what is missing.
 
-    A slow download is left to go on; one from which nothing arrives for `stall_seconds` is given up.
-
-    Raises:
-        DataError: no connection within `PROBE_SECONDS`, stall, HTTP error, wrong checksum, no room to write.
+    A slow download is left to go on; one from which nothing arrives for `stall_seconds` is given up. Raises DataError
+    for no connection within `PROBE_SECONDS`, a stall, an HTTP error, a wrong size or checksum, or no room to write.
     """
     from tensorflow_datasets.core.download.resource import get_dl_fname
 
     paths = [folder / name / get_dl_fname(remote.url, remote.sha256) for remote in remotes]
-    missing = [remote for remote, path in zip(remotes, paths, strict=True) if not _verified(path, remote)]
+    missing = [(remote, path) for remote, path in zip(remotes, paths, strict=True) if not _verified(path, remote)]
     if missing:
-        probe(missing[0].url)
+        probe(missing[0][0].url)
         try:
-            _fetch(name, missing, folder, stall_seconds)
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(prefix="incomplete.", dir=folder) as staging:
+                for remote, path in missing:
+                    staged = Path(staging, path.name)
+                    _fetch(remote, staged, stall_seconds)
+                    os.replace(staged, path)
+                    _tell_tfds(name, remote, path)
         except OSError as fault:
             raise DataError(f"{folder}: cannot keep downloads here ({fault})") from fault
     return paths
 
 
 def probe(url: str, seconds: float = PROBE_SECONDS) -> None:
-    """Return if the host of `url` accepts a connection.
-
-    Raises:
-        DataError: it does not within `seconds`.
-    """
+    """Return if the host of `url` accepts a connection; raise DataError if it does not within `seconds`."""
     parts = urlsplit(url)
     answer: queue.SimpleQueue[str] = queue.SimpleQueue()
 
@@ -99,21 +100,29 @@ def _verified(path: Path, remote: Remote) -> bool:
         return False
 
 
-def _fetch(name: str, remotes: Sequence[Remote], folder: Path, stall_seconds: float) -> None:
-    """Fetch into a staging folder; files move to `folder/name/` once all are whole and verified."""
-    (folder / name).mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix="incomplete.", dir=folder) as staging:
-        request = {"name": name, "folder": staging, "stall_seconds": stall_seconds, "remotes": remotes}
-        reply = subprocess.run(
-            [sys.executable, "-P", str(Path(__file__).with_name("fetch.py"))],
-            input=json.dumps(request),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if reply.returncode != 0:
-            lines = (reply.stdout.strip() or reply.stderr.strip()).splitlines()
-            fault = lines[-1] if lines else f"the downloading process ended with status {reply.returncode}"
-            raise DataError(f"{remotes[0].url.rpartition('/')[0]}: {fault}")
-        for path in sorted(Path(staging, name).iterdir()):
-            os.replace(path, folder / name / path.name)
+def _fetch(remote: Remote, path: Path, stall_seconds: float) -> None:
+    import requests  # TFDS depends on it
+
+    received = 0
+    try:
+        with requests.get(remote.url, stream=True, timeout=stall_seconds) as reply, path.open("xb") as file:
+            reply.raise_for_status()
+            for block in reply.iter_content(BLOCK_BYTES):
+                received += file.write(block)
+                if received > remote.size:
+                    raise DataError(f"{remote.url}: more than the registered {remote.size} bytes arrived")
+    except requests.RequestException as fault:
+        raise DataError(f"{remote.url}: {fault}") from fault
+    if not _verified(path, remote):
+        raise DataError(f"{remote.url}: wrong checksum")
+
+
+def _tell_tfds(name: str, remote: Remote, path: Path) -> None:
+    """Write the note without which TFDS would fetch the file again."""
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.download.checksums import UrlInfo
+    from tensorflow_datasets.core.download.resource import write_info_file
+
+    file_name = remote.url.rpartition("/")[2]
+    info = UrlInfo(tfds.core.utils.Size(remote.size), remote.sha256, file_name)
+    write_info_file(remote.url, tfds.core.Path(path), name, file_name, info)
