@@ -18,12 +18,7 @@ from jaxtyping import Array, Integer, Shaped, UInt8
 
 from dlx.types import Split
 
-FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
+FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 """Names of the four files, without `.gz`: images and labels, of the training set and of the test set."""
 
 MAX_BYTES = 2**26
@@ -51,11 +46,7 @@ def as_split(x: Shaped[np.ndarray, "n *shape"], y: Integer[np.ndarray, " n"]) ->
 
 
 def find_file(folder: Path, name: str) -> Path:
-    """Path of the IDX file `name` in `folder`, gzipped (`.gz`) or plain.
-
-    Raises:
-        DataError: there is neither.
-    """
+    """Path of the IDX file `name` in `folder`, gzipped (`.gz`) or plain. Raises DataError if there is neither."""
     for path in (folder / f"{name}.gz", folder / name):
         if os.path.lexists(path):
             return path
@@ -65,10 +56,8 @@ def find_file(folder: Path, name: str) -> Path:
 def read_split(images: Path, labels: Path) -> tuple[Split, tuple[str, str]]:
     """Images uint8 [n, height, width] or [n, height, width, channels], labels uint8 [n], the sha256 of both files.
 
-    The hashes are hex, of the unpacked bytes.
-
-    Raises:
-        DataError: a file is missing, unreadable or corrupt, or the two do not belong together.
+    The hashes are hex, of the unpacked bytes. Raises DataError as `read_idx`, or if the numbers of images and labels
+    differ.
     """
     x, images_sha256 = read_idx(images, ndims=(3, 4))
     y, labels_sha256 = read_idx(labels, ndims=(1,))
@@ -80,8 +69,7 @@ def read_split(images: Path, labels: Path) -> tuple[Split, tuple[str, str]]:
 def read_idx(path: Path, ndims: Collection[int]) -> IdxFile:
     """Values of an IDX file of unsigned bytes, whose number of dimensions is in `ndims`; `.gz` files are unpacked.
 
-    Raises:
-        DataError: the file is missing, unreadable, corrupt, or larger than `MAX_BYTES` when unpacked.
+    Raises DataError if the file is missing, unreadable, corrupt, or larger than `MAX_BYTES` when unpacked.
     """
     content, shape = bytearray(), None
     try:

@@ -27,9 +27,8 @@ class Prepared(NamedTuple):
 def find_prepared(name: str, folder: Path) -> Prepared | None:
     """The data set `name` (or `name/config:version`) in `folder`, None if no random-access copy is there.
 
-    Raises:
-        DataError: the name is missing or malformed, the data set cannot be opened, its features include not exactly
-            one uint8 image and one class, or they do not tell how many classes there are.
+    Raises DataError if the name is missing or malformed, the data set cannot be opened, its features include not
+    exactly one uint8 image and one class, or they do not tell how many classes there are.
     """
     if not name:
         raise DataError("'tfds:' lacks the name of a data set; write it after the colon, as in 'tfds:cifar10'")
@@ -62,8 +61,7 @@ def find_prepared(name: str, folder: Path) -> Prepared | None:
 def read_prepared(prepared: Prepared, split: str) -> Split:
     """Images uint8 [n, height, width, channels] and integer labels [n] of the split with the name `split`.
 
-    Raises:
-        DataError: the files are corrupt or absent, or the images differ in size.
+    Raises DataError if the files are corrupt or absent, or the images differ in size.
     """
     try:
         examples = [(example[prepared.image], example[prepared.label]) for example in prepared.splits[split]]

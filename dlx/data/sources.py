@@ -14,7 +14,6 @@ from dlx.data.idx import DataError
 from dlx.types import Data, Split
 
 MNIST_LIKE = ("mnist", "fashion_mnist", "kmnist")
-NAMES = (*MNIST_LIKE, "digits", "tfds:<name>")
 TEN_CLASSES = 10
 """Classes of `digits` and of every data set in `MNIST_LIKE`."""
 
@@ -71,9 +70,8 @@ def read(name: str) -> Dataset:
     - `tfds:<name>`: a prepared TFDS data set of labelled images; `valid` is its `validation`, or else the
       last sixth of `train`.
 
-    Raises:
-        DataError: unknown name, corrupt file, images of several sizes, a label outside the classes, or data set not
-            at hand; without a network, within 5 s.
+    Raises DataError for an unknown name, a corrupt file, images of several sizes, a label outside the classes, or a
+    data set that is not at hand; without a network, within 5 s.
     """
     if name == "digits":
         return _dataset(name, _digits(), TEN_CLASSES, "embedded", "embedded", place=name)
@@ -81,37 +79,12 @@ def read(name: str) -> Dataset:
         return _mnist_like(name)
     if name.startswith("tfds:"):
         return _tfds(name)
-    raise DataError(f"unknown data set {name!r}; known are {', '.join(NAMES)}")
+    raise DataError(f"unknown data set {name!r}; known are {', '.join(MNIST_LIKE)}, digits, tfds:<name>")
 
 
 def flat(data: Data) -> Data:
     """The data with each example as one row of values: x of shape [n, *shape] becomes [n, the product of shape]."""
     return Data(*(Split(x.reshape(len(x), math.prod(x.shape[1:])), y) for x, y in data))
-
-
-def count_classes(data: Data) -> int:
-    """1 + the largest label of all splits.
-
-    Raises:
-        DataError: no split has a label.
-    """
-    labels = np.concatenate([split.y for split in data])
-    if not len(labels):
-        raise DataError("the classes cannot be counted: no split has an example")
-    return 1 + int(labels.max())
-
-
-def check_labels(data: Data, classes: int) -> None:
-    """Return if all labels are in 0 to `classes` - 1.
-
-    Raises:
-        DataError: a label is not; the first such label is named with its split.
-    """
-    for name, split in zip(Data._fields, data, strict=True):
-        labels = np.asarray(split.y)
-        outside = labels[(labels < 0) | (labels >= classes)]
-        if len(outside):
-            raise DataError(f"{name} has the label {outside[0]}; there are {classes} classes, 0 to {classes - 1}")
 
 
 def fingerprint(data: Data) -> str:
@@ -133,22 +106,19 @@ def known_variant(name: str, hashes: Sequence[str]) -> Variant:
 
 def _dataset(name: str, data: Data, classes: int, source: Source, variant: Variant, place: object) -> Dataset:
     """The data in their final form, once they are checked. An error names `place`, where they were found."""
-    try:
-        # Before labels become int32: a larger integer would wrap around into the classes.
-        check_labels(data, classes)
-    except DataError as fault:
-        raise DataError(f"{place}: {fault}") from fault
-    data = Data(*(_final(split) for split in data))
+    data = Data(*(Split(x[..., 0] if x.ndim == 4 and x.shape[-1] == 1 else x, y) for x, y in data))
     shape = data.train.x.shape[1:]
-    for split, (x, _) in zip(Data._fields, data, strict=True):
+    for split, (x, y) in zip(Data._fields, data, strict=True):
+        outside = y[(y < 0) | (y >= classes)]
+        if len(outside):
+            raise DataError(
+                f"{place}: {split} has the label {outside[0]}; there are {classes} classes, 0 to {classes - 1}"
+            )
         if x.shape[1:] != shape:
             raise DataError(f"{place}: images of {split} have the shape {x.shape[1:]}, but those of train have {shape}")
+    # Only now: a label beyond 32 bits would have wrapped around into the classes.
+    data = Data(*(Split(x, y.astype(np.int32)) for x, y in data))
     return Dataset(data, Provenance(name, source, variant, fingerprint(data)), shape, classes)
-
-
-def _final(split: Split) -> Split:
-    x, y = split
-    return Split(x[..., 0] if x.ndim == 4 and x.shape[-1] == 1 else x, y.astype(np.int32))
 
 
 def _mnist_like(name: str) -> Dataset:
@@ -166,8 +136,7 @@ def _mnist_like(name: str) -> Dataset:
     except DataError as fault:
         tried = f"DLX_DATA_DIR ({root} has no {name}/)" if root else "DLX_DATA_DIR (not set)"
         raise DataError(
-            f"{name} is not at hand. Tried {tried}, TFDS in {tfds_folder} (not prepared), "
-            f"its download ({fault}).\n"
+            f"{name} is not at hand. Tried {tried}, TFDS in {tfds_folder} (not prepared), its download ({fault}).\n"
             f"Set DLX_DATA_DIR to a folder that holds {name}/ with the four IDX files, or use --data digits."
         ) from fault
     return _dataset(name, _from_idx(paths)[0], TEN_CLASSES, "tfds", "canonical", place=paths[0].parent)

@@ -9,7 +9,7 @@ import types
 import numpy as np
 import pytest
 
-from dlx.data import DataError, check_labels, count_classes, flat, load, read
+from dlx.data import DataError, flat, load, read
 from dlx.data.idx import FILES
 from dlx.data.remote import Remote
 from dlx.data.sources import fingerprint, known_variant
@@ -71,33 +71,6 @@ def test_an_unknown_name_lists_the_known(name):
     assert str(caught.value) == (
         f"unknown data set {name!r}; known are mnist, fashion_mnist, kmnist, digits, tfds:<name>"
     )
-
-
-def of_labels(*labels: list[int]) -> Data:
-    return Data(*(Split(np.zeros((len(y), 2, 3), np.uint8), np.array(y, np.int32)) for y in labels))
-
-
-def test_count_classes_looks_at_all_splits():
-    assert count_classes(of_labels([0, 1], [2, 0], [1, 1])) == 3
-    assert count_classes(of_labels([4, 1], [2, 0], [1, 1])) == 5
-    assert count_classes(of_labels([0, 1], [2, 0], [7, 1])) == 8
-    assert count_classes(of_labels([0], [], [])) == 1
-    assert count_classes(flat(of_labels([0], [3], [2]))) == 4
-    with pytest.raises(DataError, match="no split has an example"):
-        count_classes(of_labels([], [], []))
-
-
-def test_check_labels_names_split_and_label():
-    check_labels(of_labels([0, 9], [3], [1, 9]), 10)
-    check_labels(of_labels([0], [], [0]), 1)
-    for labels, fault in [
-        (([0, 1], [2, 0], [1, 12]), "test has the label 12; there are 10 classes, 0 to 9"),
-        (([0, 1], [-1, 0], [12]), "valid has the label -1; there are 10 classes, 0 to 9"),
-        (([0, 10, 12], [11], [12]), "train has the label 10; there are 10 classes, 0 to 9"),
-    ]:
-        with pytest.raises(DataError) as caught:
-            check_labels(of_labels(*labels), 10)
-        assert str(caught.value) == fault
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 3), (12, 17), (8, 18, 3), (2, 3, 4, 5), (1,), ()])
