@@ -102,8 +102,8 @@ def run(study: Study, name: str, options: CommonOptions, command: str) -> None:
     folder = open_store(results, table, "--results") if first else store
     with Progress({}) if first else Progress({}, stream=io.StringIO()) as progress:
         runner = Runner(options, store, about, progress)
-        foreseen = from_first_process(lambda: said(runner, foresee(rows, runner.finished, seeds, search)))
-        progress.say(foreseen)
+        ahead = foresee(rows, runner.finished, seeds, search)
+        progress.say(from_first_process(lambda: said(runner, ahead, stated_time(study.doc, options.preset))))
         while True:
             units, outcomes = plan(rows, runner.finished, seeds, search)
             kept = [unit for row in rows if row.name in outcomes for unit in outcomes[row.name].wanted[: row.keep]]
@@ -114,8 +114,17 @@ def run(study: Study, name: str, options: CommonOptions, command: str) -> None:
         publish(study, name, command, options, found, store, runner.naming, folder)
 
 
-def said(runner: Runner, units: Sequence[Unit]) -> str:
-    """What is to be done, how long it will take by the records there are, and how much memory."""
+def stated_time(doc: str, preset: str) -> str:
+    """What a page's docstring says beside the command with this preset of the time that it takes."""
+    lines = [line.partition("#") for line in doc.splitlines() if "python" in line and "#" in line]
+    return next((time.strip() for line, _, time in lines if ("--preset paper" in line) == (preset == "paper")), "")
+
+
+def said(runner: Runner, units: Sequence[Unit], stated: str) -> str:
+    """What is to be done, how long it will take by the records there are, and how much memory.
+
+    `stated` is the time that the page states, for want of records.
+    """
     expected = runner.estimate(units)
     ended = sum(runner.finished(unit) is not None for unit in units)
     parts = [f"{ended} of {len(units)} runs are finished, {expected.units} units are to do"]
@@ -125,8 +134,8 @@ def said(runner: Runner, units: Sequence[Unit]) -> str:
     if known:
         parts.append(f"about {duration(expected.seconds)} for {known} of them by the records there are")
     if expected.unknown:
-        which = f"the other {expected.unknown} take" if known else "they take; the page says what they took elsewhere"
-        parts.append(f"no record tells yet how long {which}")
+        which = f"the other {expected.unknown}" if known else "they"
+        parts.append(f"no record tells yet how long {which} take" + f" (the page states: {stated})" * bool(stated))
     data = sum(leaf.nbytes for (_, blind), one in runner.data.items() if not blind for leaf in jax.tree.leaves(one))
     memory = f"the data take {size(data)} on each device, and each program says before it starts what it takes"
     if expected.memory:
