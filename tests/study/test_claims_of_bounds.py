@@ -1,0 +1,96 @@
+"""Verdicts on bounds, on figures of the paper, and on claims of several parts."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from synthetic import found, of_error
+
+from dlx.study import claims
+from dlx.study.page import Finding
+
+BASE = np.array([0.10, 0.14, 0.12, 0.11, 0.13])
+
+
+def decided(decide, errors, **more):
+    return decide(found({name: list(values) for name, values in errors.items()}, **more))
+
+
+@pytest.mark.parametrize(
+    ("bound", "verdict"),
+    [
+        (0.5, "holds"),
+        ("high", "holds"),
+        ("under high", "not resolved"),
+        ("low", "not resolved"),
+        ("under low", "does not hold"),
+    ],
+)
+def test_at_most_is_decided_by_the_interval(bound, verdict):
+    half = stats.t.ppf(0.975, 4) * stats.sem(BASE)
+    places = {"high": 1 + 1e-9, "under high": 1 - 1e-9, "low": -1 + 1e-9, "under low": -1 - 1e-9}
+    bound = bound if isinstance(bound, float) else BASE.mean() + places[bound] * half
+    finding = decided(claims.at_most("test/error", "a", 100 * bound, scale=100, unit=" %"), {"a": BASE})
+    assert finding.verdict == verdict
+    low, high = 100 * (BASE.mean() - half), 100 * (BASE.mean() + half)
+    assert finding.words == f"a 12 [{low:.3g}, {high:.3g}] % over 5 seeds"
+
+
+def test_at_most_takes_every_row_and_needs_two_seeds():
+    decide = claims.at_most("test/error", ["a", "b"], 0.2)
+    assert decided(decide, {"a": BASE, "b": BASE}).verdict == "holds"
+    assert decided(decide, {"a": BASE, "b": BASE + 0.5}).verdict == "does not hold"
+    assert decided(decide, {"a": BASE}).words.endswith("b is not finished")
+    assert decided(decide, {"a": BASE}).verdict == "not resolved"
+    assert decided(claims.at_most("test/error", "a", 0.2), {"a": [0.1]}).verdict == "not resolved"
+    assert decided(claims.at_most("test/error", "a", 0.05), {"a": [0.1]}).verdict == "not resolved"
+
+
+@pytest.mark.parametrize(
+    ("mean", "verdict"),
+    [(1.3, "holds"), (1.45, "holds"), (1.5, "holds"), (1.501, "does not hold"), (0.0, "holds"), (2.0, "does not hold")],
+)
+def test_near_paper_allows_the_tolerance_above_and_anything_below(mean, verdict):
+    """1.5 - 1.4 is a little more than 0.1 in floating point; it is not more than 0.1."""
+    errors = {"a": [(mean - 0.2) / 100, (mean + 0.2) / 100]} if mean > 1 else {"a": [mean / 100] * 2}
+    decide = claims.near_paper("test/error", ["a"], 0.1, scale=100, unit=" points")
+    finding = decided(decide, errors, paper={"a": 1.4})
+    assert finding.verdict == verdict
+    assert finding.words == (
+        "1 of 1 rows are at most 0.1 points above the paper's figures"
+        if verdict == "holds"
+        else f"above the paper's figure: a by {mean - 1.4:.3f} points"
+    )
+
+
+def test_near_paper_needs_a_figure_and_a_number_for_every_row():
+    decide = claims.near_paper("test/error", ["a", "b"], 0.1, scale=100)
+    some = {"a": [0.014], "b": [0.014]}
+    assert decided(decide, some, paper={"a": 1.4, "b": 1.4}).verdict == "holds"
+    finding = decided(decide, some, paper={"a": 1.4})
+    assert (finding.verdict, finding.words[:6]) == ("not resolved", "1 of 2")
+    assert decided(decide, {"a": [0.014]}, paper={"a": 1.4}).verdict == "not resolved"
+    assert decided(decide, {"a": [0.02]}, paper={"a": 1.4}).verdict == "does not hold"
+    nameless = of_error(0.0)
+    nameless["measures"]["test"]["error"] = "nan"
+    finding = decided(decide, {"a": [0.014], "b": [nameless]}, paper={"a": 1.4, "b": 1.4})
+    assert finding.verdict == "not resolved", "NaN is above nothing, and below nothing"
+
+
+@pytest.mark.parametrize(
+    ("parts", "verdict", "p"),
+    [
+        ([("holds", 0.002), ("holds", 0.004)], "holds", 0.008),
+        ([("holds", 0.002), ("holds", 0.005)], "not resolved", 0.010),
+        ([("holds", 0.004), ("holds", None), ("holds", None)], "not resolved", 0.012),
+        ([("holds", None), ("holds", None)], "holds", None),
+        ([("holds", 0.001), ("not resolved", 0.7)], "not resolved", 1.0),
+        ([("not resolved", 0.4), ("does not hold", None)], "does not hold", 0.8),
+        ([("does not hold", 0.001), ("holds", 0.001)], "does not hold", 0.002),
+    ],
+)
+def test_all_of_holds_if_every_part_does_after_correction(parts, verdict, p):
+    deciders = [lambda found, part=part, i=i: Finding(part[0], f"part {i}", part[1]) for i, part in enumerate(parts)]
+    finding = claims.all_of(*deciders)(found({"a": [0.1]}))
+    assert finding.verdict == verdict
+    assert finding.p == (p if p is None else pytest.approx(p))
+    assert finding.words == "; ".join(f"part {i}" for i in range(len(parts)))
