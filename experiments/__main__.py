@@ -6,6 +6,8 @@ import re
 import sys
 from pathlib import Path
 
+from dlx.show.console import steady
+
 FOLDER = Path(__file__).parent
 
 
@@ -31,6 +33,7 @@ def listing() -> str:
 
 def main(arguments: list[str]) -> None:
     """Print the listing; with arguments, run the experiment that they name, or make the page of all results."""
+    steady()
     if not arguments or arguments[0] in ("-h", "--help"):
         print(listing())
         return
