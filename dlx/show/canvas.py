@@ -34,30 +34,21 @@ def wrap(text: str, width: int) -> str:
     return textwrap.fill(text, width, break_on_hyphens=False)
 
 
-def blank(height: float, title: str) -> Figure:
-    """An empty figure, `height` inches high without its title."""
+def panel(height: float, xlabel: str, ylabel: str = "", title: str = "") -> tuple[Figure, Axes]:
+    """A figure with one panel, `height` inches high without its title. The grid is of the axes that have a name."""
     from matplotlib.figure import Figure
 
     title = wrap(title, 54)
-    lines = title.count("\n") + 1 if title else 0
-    figure = Figure(figsize=(WIDTH, height + LINE * lines), layout="constrained")
+    figure = Figure(figsize=(WIDTH, height + LINE * len(title.splitlines())), layout="constrained")
     if title:
         figure.suptitle(title, fontsize=LARGE)
-    return figure
-
-
-def style(axes: Axes) -> None:
-    """Large numbers on the ticks, no frame, and the grid behind what is drawn."""
+    axes = figure.add_subplot()
+    axes.set_xlabel(xlabel, fontsize=MEDIUM)
+    axes.set_ylabel(ylabel, fontsize=MEDIUM)
     axes.tick_params(labelsize=SMALL)
     axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="both" if ylabel else "x", alpha=0.3)
     axes.set_axisbelow(True)
-
-
-def panel(height: float, title: str) -> tuple[Figure, Axes]:
-    """A figure with one panel, `height` inches high without its title."""
-    figure = blank(height, title)
-    axes = figure.add_subplot()
-    style(axes)
     return figure, axes
 
 
@@ -93,22 +84,17 @@ def png(figure: Figure, limit: int = 200_000) -> bytes:
 
     Raises ValueError if even a coarse one is larger.
     """
-    image = b""
-    for dpi, colours in ((130, 32), (110, 32), (90, 16), (72, 16)):
-        image = _drawn(figure, dpi, colours)
-        if len(image) <= limit:
-            return image
-    raise ValueError(f"the figure takes {len(image)} bytes as a PNG at 72 dpi; at most {limit} are allowed")
-
-
-def _drawn(figure: Figure, dpi: int, colours: int) -> bytes:
-    """The figure as a PNG of so many colours."""
     from PIL import Image
 
-    drawn, packed = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=dpi)
-    with Image.open(drawn) as image:
-        # Maximum coverage keeps the colours of thin lines, which the median cut merges.
-        few = image.convert("RGB").quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        few.save(packed, "PNG", optimize=True)
-    return packed.getvalue()
+    packed = b""
+    for dpi, colours in ((130, 32), (110, 32), (90, 16), (72, 16)):
+        drawn, reduced = io.BytesIO(), io.BytesIO()
+        figure.savefig(drawn, format="png", dpi=dpi)
+        with Image.open(drawn) as image:
+            # Maximum coverage keeps the colours of thin lines, which the median cut merges.
+            few = image.convert("RGB").quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+            few.save(reduced, "PNG", optimize=True)
+        packed = reduced.getvalue()
+        if len(packed) <= limit:
+            return packed
+    raise ValueError(f"the figure takes {len(packed)} bytes as a PNG at 72 dpi; at most {limit} are allowed")

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dlx.show import canvas
-from dlx.show.canvas import COLOURS, MARKERS, MEDIUM, SMALL, png
+from dlx.show.canvas import COLOURS, MARKERS, SMALL, png
 from dlx.show.filter_figure import filters
 from dlx.show.search_figure import Point, scatter
 from dlx.show.tables import UNBOUNDED, Bounds, Values, estimate, shows_interval
@@ -28,7 +28,8 @@ __all__ = ["Bar", "Point", "Runs", "bars", "curves", "filters", "png", "scatter"
 
 Runs = Float[np.ndarray | jax.Array, "_seeds _epochs"]
 
-_OURS, _PAPER, _SEEDS = "#0072B2", "#C9C9C9", "#FFFFFF"
+_OURS, _PAPER = "#0072B2", "#C9C9C9"
+_SEED: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 4, "color": "white", "markeredgecolor": "black"}
 
 
 def curves(rows: Mapping[str, Runs], *, ylabel: str, xlabel: str = "epoch", title: str = "") -> Figure:
@@ -40,24 +41,19 @@ def curves(rows: Mapping[str, Runs], *, ylabel: str, xlabel: str = "epoch", titl
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure, axes = canvas.panel(4.0, title)
+    figure, axes = canvas.panel(4.0, xlabel, ylabel, title)
     summaries = [_summary(runs) for runs in rows.values()]
-    handles = []
     for number, (mean, lowest, highest) in enumerate(summaries):
         turn, index = divmod(number, len(COLOURS))
         epochs, colour = np.arange(1, len(mean) + 1), COLOURS[index]
-        (line,) = axes.plot(epochs, mean, ("-", "--", ":")[turn % 3], color=colour, linewidth=2)
-        line.set(marker=MARKERS[index], markevery=(index % 4, 4), markersize=6)
+        line_style = MARKERS[index] + ("-", "--", ":")[turn % 3]
+        axes.plot(epochs, mean, line_style, color=colour, linewidth=2, markevery=(index % 4, 4), markersize=6)
         axes.fill_between(epochs, lowest, highest, color=colour, alpha=0.2, linewidth=0)
-        handles.append(line)
-    axes.set_xlabel(xlabel, fontsize=MEDIUM)
     axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10], integer=True))
-    axes.grid(alpha=0.3)
-    _vertical_axis(axes, summaries)
-    axes.set_ylabel(ylabel, fontsize=MEDIUM)
+    _set_vertical_axis(axes, summaries)
     lost = [not np.isfinite(summary).any() for summary in summaries]
     names = [f"{row} (diverged)" if gone else row for row, gone in zip(rows, lost, strict=True)]
-    canvas.legend(figure, handles, names)
+    canvas.legend(figure, axes.lines, names)
     return figure
 
 
@@ -71,11 +67,8 @@ def _summary(runs: Runs) -> Float[np.ndarray, "3 _epochs"]:
     return np.where((count > 0) & (2 * count >= len(values)), np.stack([mean, lowest, highest]), np.nan)
 
 
-def _vertical_axis(axes: Axes, summaries: Sequence[Float[np.ndarray, "3 _epochs"]]) -> None:
-    """Make a vertical axis with plain numbers that shows where the lines end rather than where they start.
-
-    It is logarithmic, unless a value is negative.
-    """
+def _set_vertical_axis(axes: Axes, summaries: Sequence[Float[np.ndarray, "3 _epochs"]]) -> None:
+    """Make the axis logarithmic unless a value is negative, and show where lines end rather than where they start."""
     drawn = [summary[:, np.isfinite(summary[0])] for summary in summaries]
     values = np.concatenate([np.empty(0), *map(np.ravel, drawn)])
     if (values < 0).any():
@@ -100,69 +93,53 @@ class Bar(NamedTuple):
     paper: float | None
 
 
-def bars(bars: Sequence[Bar], *, xlabel: str, title: str = "", bounds: Bounds = UNBOUNDED, digits: int = 2) -> Figure:
+def bars(bars: Sequence[Bar], *, xlabel: str, title: str = "", bounds: Bounds = UNBOUNDED) -> Figure:
     """Each row's mean as a bar from 0, with a dot a seed, above the bar of the paper; `xlabel` names the values.
 
-    A bar is labelled by `tables.estimate`, with `bounds` and `digits`, and has an error bar where the label has an
-    interval. The number of diverged runs stands beside it.
+    A bar is labelled by `tables.estimate` with `bounds`, and has an error bar where the label has an interval. The
+    number of diverged runs stands beside it.
     """
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    figure, axes = canvas.panel(0.9 + 0.75 * max(len(bars), 1), title)
-    intervals = [shows_interval(bar.values, bar.low, bar.high, bounds) for bar in bars]
-    labels = [
-        label
-        for y, (bar, interval) in enumerate(zip(bars, intervals, strict=True))
-        for label in _bar(axes, y, bar, _label(bar, bounds, digits), interval)
-    ]
+    figure, axes = canvas.panel(0.9 + 0.75 * max(len(bars), 1), xlabel, title=title)
+    labels = [label for y, bar in enumerate(bars) for label in _draw_bar(axes, y, bar, bounds)]
     axes.set_yticks(range(len(bars)), [canvas.wrap(bar.label, 22) for bar in bars], fontsize=SMALL)
     axes.set_ylim(max(len(bars), 1) - 0.4, -0.6)
-    axes.set_xlabel(xlabel, fontsize=MEDIUM)
-    axes.grid(axis="x", alpha=0.3)
-    keys = [Patch(color=_OURS), Line2D([], [], **_DOT)]
-    names = ["ours, with 95 % interval of the mean" if any(intervals) else "ours", "a seed"]
+    intervals = len(axes.collections) > 0  # nothing else that is drawn here is a collection
+    ours = "ours, with 95 % interval of the mean" if intervals else "ours"
+    keys = {ours: Patch(color=_OURS), "a seed": Line2D([], [], **_SEED)}
     if any(bar.paper is not None for bar in bars):
-        keys, names = [*keys, Patch(color=_PAPER)], [*names, "paper"]
-    canvas.legend(figure, keys, names)
+        keys["paper"] = Patch(color=_PAPER)
+    canvas.legend(figure, list(keys.values()), list(keys))
     _make_room(figure, axes, labels)
     return figure
 
 
-_DOT: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 4, "color": _SEEDS, "markeredgecolor": "black"}
-
-
-def _finite(bar: Bar) -> list[float]:
-    return [value for value in map(float, bar.values) if math.isfinite(value)]
-
-
-def _label(bar: Bar, bounds: Bounds, digits: int) -> str:
-    lost = len(bar.values) - len(_finite(bar))
-    if lost and lost == len(bar.values):
-        return "diverged"
-    shown = estimate(bar.values, bar.low, bar.high, bounds=bounds, digits=digits)
-    return canvas.wrap(shown, 21) + (f"\n({lost} of {len(bar.values)} diverged)" if lost else "")
-
-
-def _bar(axes: Axes, y: int, bar: Bar, label: str, interval: bool) -> list[Annotation]:
+def _draw_bar(axes: Axes, y: int, bar: Bar, bounds: Bounds) -> list[Annotation]:
     """Draw a row's bars, and return the labels at their ends."""
-    ours, finite = y if bar.paper is None else y - 0.19, _finite(bar)
     text: dict[str, Any] = {"va": "center", "fontsize": SMALL, "xytext": (7, 0), "textcoords": "offset points"}
-    ends = [0.0, *finite]
+    ours, end = y if bar.paper is None else y - 0.19, 0.0
+    finite = [value for value in map(float, bar.values) if math.isfinite(value)]
+    lost = len(bar.values) - len(finite)
+    label = canvas.wrap(estimate(bar.values, bar.low, bar.high, bounds), 21)
+    label += f"\n({lost} of {len(bar.values)} diverged)" if lost else ""
     if finite:
         mean = math.fsum(finite) / len(finite)
         axes.barh(ours, mean, 0.36, color=_OURS)
-        if interval and bar.low is not None and bar.high is not None:
+        axes.plot(finite, [ours + 0.09] * len(finite), zorder=3, **_SEED)
+        end = max(0.0, *finite)
+        if bar.low is not None and bar.high is not None and shows_interval(bar.values, bar.low, bar.high, bounds):
             sides = [[mean - bar.low], [bar.high - mean]]
             axes.errorbar(mean, ours - 0.07, xerr=sides, color="black", capsize=5, linewidth=1.5)
-            ends.append(bar.high)
-        axes.plot(finite, [ours + 0.09] * len(finite), zorder=3, **_DOT)
-    labels = [axes.annotate(label, (max(ends), ours), style="normal" if finite else "italic", **text)]
+            end = max(end, bar.high)
+    elif lost:
+        label = "diverged"
+    labels = [axes.annotate(label, (end, ours), style="normal" if finite else "italic", **text)]
     if bar.paper is not None:
         axes.barh(y + 0.19, bar.paper, 0.36, color=_PAPER)
-        plain = f"{bar.paper:.1f}"
-        plain = plain if float(plain) == bar.paper else f"{bar.paper:g}"
-        labels.append(axes.annotate(plain, (max(bar.paper, 0.0), y + 0.19), **text))
+        shown = f"{bar.paper:.1f}" if round(bar.paper, 1) == bar.paper else f"{bar.paper:g}"
+        labels.append(axes.annotate(shown, (max(bar.paper, 0.0), y + 0.19), **text))
     return labels
 
 

@@ -67,23 +67,16 @@ def shows_interval(values: Values, low: float | None, high: float | None, bounds
     return count > 5 or (bounds[0] <= low and high <= bounds[1])
 
 
-def estimate(
-    values: Values,
-    low: float | None,
-    high: float | None,
-    *,
-    bounds: Bounds = UNBOUNDED,
-    digits: int = 2,
-) -> str:
+def estimate(values: Values, low: float | None, high: float | None, bounds: Bounds = UNBOUNDED) -> str:
     """The mean of a few values as "1.31 ± 0.04", where 0.04 is half the width of its interval [low, high].
 
     The values themselves are shown, as "74.10, 75.21", where `shows_interval` is false; without an interval, more
     than 5 values are shown as their mean. Values that are not finite (diverged runs) are left out; an en dash stands
-    for no value. `digits` are those after the decimal point.
+    for no value.
     """
 
     def write(value: float) -> str:
-        return f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no minus before a zero
+        return f"{round(value, 2) + 0.0:.2f}"  # + 0.0: no minus before a zero
 
     finite = [value for value in map(float, values) if math.isfinite(value)]
     if not finite:

@@ -1,7 +1,6 @@
 import io
 import math
 import re
-import statistics
 
 import pytest
 
@@ -129,10 +128,3 @@ MANY = [*FEW, 1.30, 1.25, 1.34]
 def test_an_estimate_shows_an_interval_only_where_it_says_something(values, low, high, bounds, text):
     assert tables.estimate(values, low, high, bounds=bounds) == text
     assert tables.shows_interval(values, low, high, bounds) == ("±" in text)
-
-
-def test_an_estimate_has_as_many_digits_as_asked_for():
-    mean = statistics.fmean(MANY)
-    assert tables.estimate(MANY, 1.2, 1.5, digits=0) == "1 ± 0"
-    assert tables.estimate(MANY, 1.2, 1.5, digits=4) == f"{mean:.4f} ± 0.1500"
-    assert tables.estimate([0.12345], None, None, digits=3) == "0.123"
