@@ -10,20 +10,17 @@ from typing import Any, TextIO
 Stream = io.TextIOBase | TextIO
 
 
-class SteadyStream(io.TextIOBase):
-    """A text stream over another one. Nothing that goes wrong with the other stream is raised.
+class SteadyStream:
+    """A text stream over another one. Nothing that goes wrong with what is written to the other stream is raised.
 
     A character that the encoding lacks is written as "?". After the first failed write (the reader has gone, the
     device is full, the stream is closed) this stream stays silent, and what the other one still holds is thrown away.
     Python has None in place of a stream that was closed before it started: then nothing is written.
     """
 
-    encoding: str = "utf-8"
-    """The encoding of the other stream, or UTF-8 if it has none."""
-
     def __init__(self, stream: Stream | None):
         self._stream, self._open = _null() if stream is None else stream, True
-        self.encoding = getattr(stream, "encoding", None) or self.encoding
+        self.encoding = getattr(stream, "encoding", None) or "utf-8"
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -42,29 +39,16 @@ class SteadyStream(io.TextIOBase):
         """Is this a terminal that still takes text?"""
         return bool(self._attempt(self._stream.isatty))
 
-    def fileno(self) -> int:
-        """The file descriptor of the other stream. Raises OSError if it has none."""
-        return self._stream.fileno()
-
-    def writable(self) -> bool:
-        """True."""
-        return True
-
     def _attempt(self, action: Callable[[], Any]) -> Any:
-        if self._open:
-            try:
-                return action()
-            except (OSError, ValueError):  # ValueError: this process closed the stream itself
-                self._open = False
-                self._empty()
-        return None
-
-    def _empty(self) -> None:
+        if not self._open:
+            return None
+        try:
+            return action()
+        except (OSError, ValueError):  # ValueError: this process closed the stream itself
+            self._open = False
         # Python flushes its buffers when it ends. It must be able to, or it tells of an error.
         with contextlib.suppress(OSError, ValueError):
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, self._stream.fileno())
-            os.close(null)
+            os.dup2(_null().fileno(), self._stream.fileno())
 
 
 def steady() -> None:

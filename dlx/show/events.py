@@ -23,7 +23,9 @@ def write(folder: str | Path, runs: Mapping[str, Mapping[str, Sequence[float]]])
     except ImportError as error:
         raise ValueError("event files need tensorboardX: pip install tensorboardX, or dlx[tensorboard]") from error
 
-    paths = {run: Path(folder, *_parts(run), NAME) for run in runs}
+    for run in map(PurePosixPath, runs):
+        if run.is_absolute() or ".." in run.parts or not run.parts:
+            raise ValueError(f"a run is named by a relative path that stays in the folder, not {str(run)!r}")
     for run, tags in runs.items():
         now = time.time()
         events = [Event(wall_time=now, file_version="brain.Event:2")]
@@ -31,15 +33,9 @@ def write(folder: str | Path, runs: Mapping[str, Mapping[str, Sequence[float]]])
             known = [(tag, value) for tag, value in zip(tags, values, strict=True) if value is not None]
             scalars = [Summary.Value(tag=tag, simple_value=float(value)) for tag, value in known]
             events.append(Event(wall_time=now, step=step, summary=Summary(value=scalars)))
-        paths[run].parent.mkdir(parents=True, exist_ok=True)
-        writer = RecordWriter(str(paths[run]))
+        path = Path(folder, run, NAME)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writer = RecordWriter(str(path))
         for event in events:
             writer.write(event.SerializeToString())
         writer.close()
-
-
-def _parts(run: str) -> tuple[str, ...]:
-    path = PurePosixPath(run)
-    if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise ValueError(f"a run is named by a relative path that stays in the folder, not {run!r}")
-    return path.parts

@@ -69,11 +69,7 @@ class Progress:
     """
 
     def __init__(
-        self,
-        units: Mapping[str, float],
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        stream: Stream | None = None,
+        self, units: Mapping[str, float], *, clock: Callable[[], float] = time.monotonic, stream: Stream | None = None
     ):
         self._units, self._clock = dict(units), clock
         self._stream = SteadyStream(sys.stderr if stream is None else stream)
@@ -91,10 +87,8 @@ class Progress:
         console = Console(file=cast(IO[str], self._stream))
         if self._stream.isatty() and console.is_interactive:
             # prints to the same terminal go above the bar, but prints to a pipe must stay in the pipe
-            redirect = sys.stdout is not None and sys.stdout.isatty()
-            self._live = Live(
-                get_renderable=self._draw, console=console, refresh_per_second=4, redirect_stdout=redirect
-            )
+            same = sys.stdout is not None and sys.stdout.isatty()
+            self._live = Live(get_renderable=self._draw, console=console, refresh_per_second=4, redirect_stdout=same)
             self._live.start()
         return self
 
@@ -148,10 +142,10 @@ class Progress:
         with self._lock:
             if not self._names:
                 raise ValueError("no unit was begun")
-            seconds, said = self._clock() - self._unit_start, self._detail()
+            seconds, said = self._clock() - self._unit_start, self._at_work()
             self._finished |= dict.fromkeys(self._names, seconds / len(self._names))
             self._names = ()
-            self._print(len(self._finished), f"{said}  done in {duration(seconds)}")
+            self._print(len(self._finished), *said, f"done in {duration(seconds)}")
 
     def left(self) -> float | None:
         """Seconds until all units are done; None if nothing is known.
@@ -185,26 +179,21 @@ class Progress:
             elif epoch == last_epoch:
                 self._latest = after_epoch, epoch, float(np.fmin(score, least))
             if self._clock() - self._printed >= EVERY:
-                self._print(len(self._finished) + 1, self._detail())
+                self._print(len(self._finished) + 1, *self._at_work())
 
-    def _print(self, number: int, text: str) -> None:
+    def _print(self, number: int, *said: str) -> None:
         if self._live is None:
-            self._stream.write(f"[{number}/{len(self._units)}] {text}  {self._times()}\n")
+            text = "  ".join(filter(None, (*said, self._times())))
+            self._stream.write(f"[{number}/{len(self._units)}] {text}\n")
             self._stream.flush()
             self._printed = self._clock()
 
-    def _name(self) -> str:
+    def _at_work(self) -> tuple[str, str]:
+        """The names of the units at work, and how far they are."""
+        if not self._names:
+            return "", ""
         more = f" and {len(self._names) - 1} more" if len(self._names) > 1 else ""
-        return f"{self._names[0]}{more}" if self._names else ""
-
-    def _state(self) -> str:
-        if self._latest is None:
-            return ""
-        after_epoch, epoch, score = self._latest
-        return after_epoch.describe(epoch, score)
-
-    def _detail(self) -> str:
-        return "  ".join(filter(None, (self._name(), self._state())))
+        return f"{self._names[0]}{more}", self._latest[0].describe(*self._latest[1:]) if self._latest else ""
 
     def _times(self) -> str:
         left = self.left()
@@ -223,7 +212,7 @@ class Progress:
             share = 0.0 if left is None else elapsed / max(elapsed + left, 1e-9)
             at = len(self._finished) + bool(self._names)
             times = Text(f"{at} of {len(self._units)}  {self._times()}", no_wrap=True)
-            name, state = (Text(text, no_wrap=True, overflow="ellipsis") for text in (self._name(), self._state()))
+            name, state = (Text(text, no_wrap=True, overflow="ellipsis") for text in self._at_work())
             width = 80 if self._live is None else self._live.console.width
         room = min(24, width - times.cell_len - 2)
         first, second = Table.grid(padding=(0, 2)), Table.grid(padding=(0, 2))
