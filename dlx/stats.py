@@ -52,8 +52,11 @@ def mcnemar(wrong_a: ArrayLike, wrong_b: ArrayLike) -> float:
     p = min(1, 2 P(X ≤ min(k, l))), X ~ Binomial(k + l, 1/2); without a discordant example p = 1.
     Raises ValueError if the shapes differ or the entries are not booleans.
     """
+    from scipy import stats
+
     a, b = _paired(wrong_a, wrong_b, ndim=1)
-    return _mcnemar(a, b)
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    return min(1.0, 2 * float(stats.binom.cdf(min(only_a, only_b), only_a + only_b, 0.5)))
 
 
 def paired(wrong_a: ArrayLike, wrong_b: ArrayLike) -> float:
@@ -66,7 +69,7 @@ def paired(wrong_a: ArrayLike, wrong_b: ArrayLike) -> float:
     a, b = _paired(wrong_a, wrong_b, ndim=2)
     if len(a) == 0:
         raise ValueError("a paired test needs at least one seed")
-    return min(1.0, 2 * float(np.median([_mcnemar(*pair) for pair in zip(a, b, strict=True)])))
+    return min(1.0, 2 * float(np.median([mcnemar(*pair) for pair in zip(a, b, strict=True)])))
 
 
 def over_seeds(errors_a: ArrayLike, errors_b: ArrayLike) -> float | None:
@@ -110,21 +113,6 @@ def holm(p_values: ArrayLike) -> list[float]:
     return np.minimum(adjusted, 1).tolist()
 
 
-def unpaired(error_a: float, error_b: float, n: int) -> float:
-    """P-value that two error rates, each of n independent test examples, are equal: for published figures.
-
-    2 (1 - Φ(|z|)) with z = (a - b) / √(2 p (1 - p) / n), p = (a + b) / 2; 1 where both are 0 or both 1. On
-    shared examples it is, as a rule, too large. Raises ValueError if an error is no fraction or n < 1.
-    """
-    from scipy import stats
-
-    if not (0 <= error_a <= 1 and 0 <= error_b <= 1 and n >= 1):
-        raise ValueError(f"errors are fractions of n >= 1 examples, not {error_a} and {error_b} of {n}")
-    pooled = (error_a + error_b) / 2
-    deviation = math.sqrt(2 * pooled * (1 - pooled) / n)
-    return 2 * float(stats.norm.sf(abs(error_a - error_b) / deviation)) if deviation else 1.0
-
-
 def verdict(mean: float | None, low: float | None, high: float | None, paper: float | None, n: int) -> str:
     """What error figures in percent allow to be said beside the paper's one run on n examples.
 
@@ -156,10 +144,3 @@ def _differences(a: ArrayLike, b: ArrayLike) -> tuple[np.ndarray, float]:
     if x.shape != y.shape:
         raise ValueError(f"shapes {x.shape} and {y.shape}: give two equal ones of 1 dimension(s)")
     return x - y, max(np.abs(x).max(initial=0), np.abs(y).max(initial=0))
-
-
-def _mcnemar(a: np.ndarray, b: np.ndarray) -> float:
-    from scipy import stats
-
-    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    return min(1.0, 2 * float(stats.binom.cdf(min(only_a, only_b), only_a + only_b, 0.5)))

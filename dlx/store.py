@@ -63,12 +63,13 @@ class Store:
 
     def save(self, name: str, record: Mapping[str, Any], arrays: Mapping[str, Any] | None = None) -> None:
         """Write the record of a finished unit (see `to_json`) and arrays in nested dicts, over any older one."""
+        import jax
         from flax.serialization import msgpack_serialize
 
         path, unit = self._locate(name)
         digest, text = None, _plain(record)
         if arrays is not None:
-            packed = msgpack_serialize(_numpy(arrays))
+            packed = msgpack_serialize(jax.tree.map(np.asarray, arrays))
             digest = hashlib.sha256(packed).hexdigest()
             _write(_beside(path, digest), packed)
         _write(path, to_json({"unit": unit, "arrays": digest, "record": text}).encode())
@@ -229,12 +230,6 @@ def _parts(name: str) -> list[str]:
     if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
         raise ValueError(f"{name!r} is not a relative path with plain parts")
     return parts
-
-
-def _numpy(tree: Any) -> Any:
-    if isinstance(tree, Mapping):
-        return {name: _numpy(entry) for name, entry in tree.items()}
-    return np.asarray(tree)
 
 
 def _beside(path: Path, digest: str) -> Path:

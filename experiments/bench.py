@@ -42,9 +42,6 @@ LARGEST_BATCH = 500
 REPEATS = 4
 """Times that each of the two is run in turn; the fastest counts."""
 
-Stages = Callable[[int], Stage]
-"""Makes a stage of so many epochs."""
-
 
 @dataclass(frozen=True)
 class Options:
@@ -69,11 +66,10 @@ class Options:
 
 
 class Case(NamedTuple):
-    """A stage to be timed, and the FLOPs an example: by convention and as executed."""
+    """A run to be timed, of so many epochs, and the FLOPs an example: by convention and as executed."""
 
     name: str
-    net: MLP
-    stages: Stages
+    run: Callable[[int], Run]
     flops: int
     executed: int
 
@@ -99,22 +95,24 @@ def seconds(call: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
+def fresh(net: MLP, stage: Stage) -> Run:
+    """The run that trains fresh parameters by a stage; nothing varies but the key."""
+    return lambda key, given, data: stage(key, init(key, net, VISIBLE), data)
+
+
 def finetuning(widths: Sequence[int], batch: int) -> Case:
     """Fine-tuning of a whole net."""
-    net = MLP(tuple(widths))
+    net, tune = MLP(tuple(widths)), partial(greedy.finetune, rate=0.1, batch_size=batch)
     first, *others = (a * b for a, b in itertools.pairwise((VISIBLE, *widths, CLASSES)))
     flops = 6 * (first + sum(others))
-
-    def stages(n: int) -> Stage:
-        return greedy.finetune(net, rate=0.1, epochs=n, patience=n, batch_size=batch)
-
-    return Case(f"finetune b{batch}", net, stages, flops, flops - 2 * first)
+    return Case(f"finetune b{batch}", lambda n: fresh(net, tune(net, epochs=n, patience=n)), flops, flops - 2 * first)
 
 
 def pretraining(name: str, build: Callable[..., Stage], batch: int) -> Case:
     """Greedy training of the first layer."""
     net, flops = MLP(WIDTHS[:1]), 10 * VISIBLE * WIDTHS[0]
-    return Case(f"{name} b{batch}", net, lambda n: build(net, 0, rate=0.1, epochs=n, batch_size=batch), flops, flops)
+    train = partial(build, net, 0, rate=0.1, batch_size=batch)
+    return Case(f"{name} b{batch}", lambda n: fresh(net, train(epochs=n)), flops, flops)
 
 
 def cases() -> Iterator[Case]:
@@ -136,26 +134,16 @@ def random_data(examples: int) -> Data:
     return Data(split(examples), split(100), split(100))
 
 
-def from_fresh(net: MLP, stage: Stage) -> Run:
-    """The run that trains fresh parameters by a stage; nothing varies but the key."""
-
-    def run(key, given, data):
-        return stage(key, init(key, net, VISIBLE), data)
-
-    return run
-
-
 def timing(
     case: Case, runs: int, data: Data, devices: int | None = None, per_run: int = 1, at_once: int | None = None
 ) -> Timing:
     """Time `runs` runs of a case on the devices."""
-    arguments = jax.vmap(jax.random.key)(jnp.arange(runs)), np.zeros(runs, np.float32), data
-    short, long = (Sweep(from_fresh(case.net, case.stages(n)), devices, per_run, at_once) for n in (1, 3))
+    arguments = jax.vmap(jax.random.key)(jnp.arange(runs)), (), data
+    short, long = (Sweep(case.run(epochs), devices, per_run, at_once) for epochs in (1, 3))
     compiling = seconds(lambda: long.memory(*arguments))
     rounds = [[seconds(lambda s=sweep: s(*arguments)) for sweep in (short, long)] for _ in range(REPEATS)]
     one, three = map(min, zip(*rounds, strict=True))
-    scale = EXAMPLES / len(data.train.x)
-    return Timing(scale * (three - one) / 2, compiling, long.memory(*arguments))
+    return Timing(EXAMPLES / len(data.train.x) * (three - one) / 2, compiling, long.memory(*arguments))
 
 
 def row_memory(data: Data) -> float:
@@ -166,73 +154,8 @@ def row_memory(data: Data) -> float:
     net = MLP(WIDTHS)
     tune = greedy.finetune(net, rate=0.1, epochs=1, patience=1, batch_size=100)
     train = chain(tune, evaluate(misclassified(partial(logits, net))))
-    Sweep(from_fresh(net, train))(jax.random.key(0)[None], np.zeros(1, np.float32), data)
+    Sweep(fresh(net, train))(jax.random.key(0)[None], (), data)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-
-
-class Row(NamedTuple):
-    """A row of a table: what is to be timed, and how."""
-
-    table: str
-    case: Case
-    runs: int
-    first: dict[str, Any] = {}  # noqa: RUF012  # nothing writes to it
-    """The first column, where a table has one of its own."""
-    how: dict[str, int] = {}  # noqa: RUF012
-    """Keyword arguments of `timing`."""
-
-    def __str__(self) -> str:
-        many = f"{self.runs} run" + "s" * (self.runs > 1)
-        first = (f"{name} {value}" for name, value in self.first.items())
-        return ", ".join([f"{TABLES[self.table]}: {self.case.name}", many, *first])
-
-
-def rows(seeds: Sequence[int]) -> Iterator[Row]:
-    """The rows of all tables, in the order of the tables."""
-    everywhere, b100 = jax.device_count(), finetuning(WIDTHS, 100)
-    counts = [n for n in (1, 2, 4, 8) if n <= everywhere]
-    yield from (Row("alone", case, 1, how={"devices": 1}) for case in cases())
-    yield from (Row("sweep", case, 4) for case in cases())
-    yield from (Row("seeds", b100, n) for n in seeds)
-    for n in (1, 2, 4):
-        yield Row("at_once", finetuning(WIDTHS, 20), 4 * everywhere, {"at_once": n}, {"at_once": n})
-    for widths in ((w,) * depth for w in (500, 1000) for depth in (1, 3, 5)):
-        yield Row("shapes", finetuning(widths, 100), everywhere, {"widths": "-".join(map(str, widths))})
-    yield from (Row("devices", b100, 8, {"devices": n}, {"devices": n}) for n in counts)
-    wide = finetuning((1000, 1000, 1000), LARGEST_BATCH)
-    yield from (Row("devices_a_run", wide, 1, {"devices": n}, {"devices": n, "per_run": n}) for n in counts)
-
-
-def measure(options: Options) -> dict[str, Any]:
-    """All figures by table, each a list of rows. Says on stderr what is being measured."""
-    data, asked = random_data(options.examples), list(rows(options.seeds))
-    say("measuring the memory of one run, and then the speed of a matrix product")
-    memory, peak = row_memory(random_data(EXAMPLES)), sgemm_gflops()
-    found: dict[str, Any] = {"sgemm_gflops": peak, "row_memory_gb": memory, **{name: [] for name in TABLES}}
-    for number, row in enumerate(asked, 1):
-        say(f"[{number}/{len(asked)}] {row}")
-        found[row.table].append(row.first | figures(row, timing(row.case, row.runs, data, **row.how), peak))
-    return found
-
-
-def figures(row: Row, time: Timing, peak: float) -> dict[str, Any]:
-    """What a table shows of a row. `peak`: GFLOP/s of a matrix product."""
-    rate = row.runs * EXAMPLES * row.case.flops / time.epoch / 1e9
-    return {
-        "case": row.case.name,
-        "runs": row.runs,
-        "gflops": rate,
-        "fraction_of_peak": rate / peak,
-        "executed": rate / peak * row.case.executed / row.case.flops,
-        "seconds_a_run": time.epoch / row.runs,
-        "compile_seconds": time.compile,
-        "memory_gb": time.memory / 1e9,
-    }
-
-
-def say(text: str) -> None:
-    """Print a line to stderr: stdout is for the figures."""
-    print(text, file=sys.stderr, flush=True)
 
 
 TABLES = {
@@ -244,7 +167,7 @@ TABLES = {
     "devices": "Eight runs on more devices",
     "devices_a_run": "One run of 1000-1000-1000 shared out over more devices",
 }
-
+"""The title of each table."""
 
 COLUMNS = {
     "case": ("case", "{}"),
@@ -259,11 +182,71 @@ COLUMNS = {
 """What a table shows: the heading of each figure, and how it is written."""
 
 
+class Row(NamedTuple):
+    """A row of a table: what is to be timed, and how."""
+
+    table: str
+    case: Case
+    runs: int
+    first: dict[str, Any]
+    """The first column, where a table has one of its own."""
+    how: dict[str, int]
+    """Keyword arguments of `timing`."""
+
+
+def rows(seeds: Sequence[int]) -> Iterator[Row]:
+    """The rows of all tables, in the order of the tables."""
+    everywhere, b100 = jax.device_count(), finetuning(WIDTHS, 100)
+    counts = [n for n in (1, 2, 4, 8) if n <= everywhere]
+    yield from (Row("alone", case, 1, {}, {"devices": 1}) for case in cases())
+    yield from (Row("sweep", case, 4, {}, {}) for case in cases())
+    yield from (Row("seeds", b100, n, {}, {}) for n in seeds)
+    for n in (1, 2, 4):
+        yield Row("at_once", finetuning(WIDTHS, 20), 4 * everywhere, {"at_once": n}, {"at_once": n})
+    for widths in ((w,) * depth for w in (500, 1000) for depth in (1, 3, 5)):
+        yield Row("shapes", finetuning(widths, 100), everywhere, {"widths": "-".join(map(str, widths))}, {})
+    yield from (Row("devices", b100, 8, {"devices": n}, {"devices": n}) for n in counts)
+    wide = finetuning((1000, 1000, 1000), LARGEST_BATCH)
+    yield from (Row("devices_a_run", wide, 1, {"devices": n}, {"devices": n, "per_run": n}) for n in counts)
+
+
+def measure(options: Options) -> dict[str, Any]:
+    """All figures by table, each a list of rows. Says on stderr what is being measured."""
+    data, asked = random_data(options.examples), list(rows(options.seeds))
+    say("measuring the memory of one run, and then the speed of a matrix product")
+    memory, peak = row_memory(random_data(EXAMPLES)), sgemm_gflops()
+    found: dict[str, Any] = {"sgemm_gflops": peak, "row_memory_gb": memory, **{name: [] for name in TABLES}}
+    for number, (table, case, runs, first, how) in enumerate(asked, 1):
+        column = "".join(f", {name} {value}" for name, value in first.items())
+        say(f"[{number}/{len(asked)}] {TABLES[table]}: {case.name}, {runs} run{'s' * (runs > 1)}{column}")
+        found[table].append(first | figures(case, runs, timing(case, runs, data, **how), peak))
+    return found
+
+
+def figures(case: Case, runs: int, time: Timing, peak: float) -> dict[str, Any]:
+    """What a table shows of the runs of a case. `peak`: GFLOP/s of a matrix product."""
+    rate = runs * EXAMPLES * case.flops / time.epoch / 1e9
+    return {
+        "case": case.name,
+        "runs": runs,
+        "gflops": rate,
+        "fraction_of_peak": rate / peak,
+        "executed": rate / peak * case.executed / case.flops,
+        "seconds_a_run": time.epoch / runs,
+        "compile_seconds": time.compile,
+        "memory_gb": time.memory / 1e9,
+    }
+
+
+def say(text: str) -> None:
+    """Print a line to stderr: stdout is for the figures."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def show(found: dict[str, Any]) -> None:
     """Print the tables."""
     for name, title in TABLES.items():
-        first = {key: (key, "{}") for key in found[name][0] if key not in COLUMNS}
-        columns = first | COLUMNS
+        columns = {key: COLUMNS.get(key, (key, "{}")) for key in found[name][0]}
         body = [[form.format(row[key]) for key, (_, form) in columns.items()] for row in found[name]]
         tables.terminal(title, [heading for heading, _ in columns.values()], body)
     print(f"sgemm peak {found['sgemm_gflops']:.0f} GFLOP/s; one run peaks at {found['row_memory_gb']:.2f} GB")

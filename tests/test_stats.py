@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dlx.stats import holm, interval, mcnemar, over_seeds, paired, paired_interval, unpaired, verdict
+from dlx.stats import holm, interval, mcnemar, over_seeds, paired, paired_interval, verdict
 
 
 @pytest.mark.parametrize("n", [2, 5, 30])
@@ -207,27 +207,6 @@ def test_holm_rejects_what_the_step_down_rule_rejects(level):
 def test_holm_refuses_what_is_no_vector_of_p_values(p_values):
     with pytest.raises(ValueError, match="p-values"):
         holm(p_values)
-
-
-@pytest.mark.parametrize(("a", "b", "n"), [(120, 140, 10000), (12, 30, 500), (7, 7, 60)])
-def test_unpaired_squares_to_the_chi_squared_test_of_the_two_by_two_table(a, b, n):
-    table = [[a, n - a], [b, n - b]]
-    assert unpaired(a / n, b / n, n) == pytest.approx(stats.chi2_contingency(table, correction=False).pvalue)
-
-
-def test_unpaired_cannot_tell_1_2_from_1_4_percent_on_ten_thousand_digits():
-    assert stats.norm.isf(unpaired(0.012, 0.014, 10_000) / 2) == pytest.approx(1.25, abs=0.01)
-
-
-@pytest.mark.parametrize("error", [0.0, 1.0])
-def test_unpaired_of_two_certainties_is_one(error):
-    assert unpaired(error, error, 10) == 1.0
-
-
-@pytest.mark.parametrize(("a", "b", "n"), [(1.2, 1.4, 10_000), (-0.1, 0.1, 10), (math.nan, 0.1, 10), (0.1, 0.2, 0)])
-def test_unpaired_refuses_percentages_and_empty_test_sets(a, b, n):
-    with pytest.raises(ValueError, match="fractions"):
-        unpaired(a, b, n)
 
 
 @pytest.mark.parametrize(
