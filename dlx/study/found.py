@@ -1,18 +1,35 @@
 """What a study has found: the finished runs of every row, for claims, figures and reports."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from dlx.data import Dataset
 from dlx.study.page import About, Metric, Row, Trial
-from dlx.study.plan import Attempt, Outcome, Record
 from dlx.unit import Kept, Unit
 
+Record = Mapping[str, Any]
 Load = Callable[[Unit], Kept]
 """Reads what a finished unit has kept."""
+
+
+class Attempt(NamedTuple):
+    """A trial of a search, and its finished units, one a search seed."""
+
+    trial: Trial
+    units: tuple[Unit, ...]
+    records: tuple[Record, ...]
+    brief: bool = False
+    """Whether it was trained for a quarter of the epochs only, by successive halving."""
+
+    @property
+    def score(self) -> float:
+        """Mean over the search seeds; NaN if a run diverged or its score is not finite."""
+        scores = [math.nan if record["diverged"] else float(record["score"]) for record in self.records]
+        return float(np.mean(scores)) if scores and np.isfinite(scores).all() else math.nan
 
 
 def measure(record: Record, name: str) -> Any:
@@ -30,17 +47,19 @@ def as_booleans(value: Mapping[str, Any]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Runs:
-    """The finished runs of a row, from its fresh seeds."""
+    """What is finished of a row whose search is over."""
 
     row: Row
-    trial: Trial | None
-    """The trial that the search chose; None if none converged."""
     tried: Sequence[Attempt]
+    """Nothing, if the row has but one trial."""
+    trial: Trial | None
+    """The trial that the search chose; None if every trial diverged or had no score."""
     wanted: Sequence[Unit]
-    """The units of all its fresh seeds, finished or not."""
+    """One a fresh seed, finished or not."""
     units: Sequence[Unit]
+    """Those of them that are finished."""
     records: Sequence[Record]
-    load: Load
+    load: Load = lambda unit: {}  # of a plan, which reads no arrays
 
     @property
     def data(self) -> str:
@@ -100,24 +119,22 @@ class Runs:
 class Found:
     """What has been found of a study; `found["row"]` gives a row's runs."""
 
-    runs: Mapping[str, Runs]
-    """By row, in the order of the page; rows that have no run yet are not among them."""
+    outcomes: Mapping[str, Runs]
+    """Of every row whose search is over, in the order of the page."""
     about: About
-    outcomes: Mapping[str, Outcome]
-    """Of every row whose search is over."""
     rows: Mapping[str, Row]
     """All rows of the page."""
 
     @classmethod
-    def of(cls, rows: Sequence[Row], outcomes: Mapping[str, Outcome], about: About, load: Load) -> "Found":
-        """From the outcomes of a plan."""
-        runs = {
-            row.name: Runs(row, one.trial, one.tried, one.wanted, one.units, one.records, load)
-            for row in rows
-            if (one := outcomes.get(row.name)) and one.units
-        }
-        over = {row.name: outcomes[row.name] for row in rows if row.name in outcomes}
-        return cls(runs, about, over, {row.name: row for row in rows})
+    def of(cls, rows: Sequence[Row], outcomes: Mapping[str, Runs], about: About, load: Load) -> "Found":
+        """From the runs that a plan gives."""
+        over = {row.name: replace(outcomes[row.name], load=load) for row in rows if row.name in outcomes}
+        return cls(over, about, {row.name: row for row in rows})
+
+    @property
+    def runs(self) -> dict[str, Runs]:
+        """Those of the outcomes that have a finished run of a fresh seed."""
+        return {name: one for name, one in self.outcomes.items() if one.units}
 
     @property
     def main(self) -> Dataset:
@@ -147,4 +164,4 @@ class Found:
 
     def first(self, n: int) -> "Found":
         """The same with at most n runs of each row."""
-        return replace(self, runs={name: runs.first(n) for name, runs in self.runs.items()})
+        return replace(self, outcomes={name: runs.first(n) for name, runs in self.outcomes.items()})

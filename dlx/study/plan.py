@@ -9,46 +9,16 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
+from dlx.study.found import Attempt, Record, Runs
 from dlx.study.page import Row, Space, Trial
 from dlx.unit import Unit
 
-Record = Mapping[str, Any]
 Finished = Callable[[Unit], Record | None]
 """The record of a unit, if there is one."""
-
-
-class Attempt(NamedTuple):
-    """A trial of a search, and its finished units, one a search seed."""
-
-    trial: Trial
-    units: tuple[Unit, ...]
-    records: tuple[Record, ...]
-    brief: bool = False
-    """Whether it was trained for a quarter of the epochs only, by successive halving."""
-
-    @property
-    def score(self) -> float:
-        """Mean over the search seeds; NaN if a run diverged or its score is not finite."""
-        scores = [math.nan if record["diverged"] else float(record["score"]) for record in self.records]
-        return float(np.mean(scores)) if scores and np.isfinite(scores).all() else math.nan
-
-
-class Outcome(NamedTuple):
-    """What is finished of a row whose search is over."""
-
-    tried: list[Attempt]
-    """Nothing, if the row has but one trial."""
-    trial: Trial | None
-    """The trial chosen; None if every trial diverged or had no score."""
-    wanted: list[Unit]
-    """One a fresh seed."""
-    units: list[Unit]
-    """Those of them that are finished."""
-    records: list[Record]
 
 
 @dataclass(frozen=True)
@@ -127,19 +97,19 @@ def sample(space: Space, count: int, seed: int = 0) -> list[Trial]:
 
 def plan(
     rows: Sequence[Row], finished: Finished, seeds: int, search: Search = Search()
-) -> tuple[list[Unit], dict[str, Outcome]]:
-    """The units that are wanted, as far as can be known by now, in order; and the outcomes of the rows by name.
+) -> tuple[list[Unit], dict[str, Runs]]:
+    """The units that are wanted, as far as can be known by now, in order; and the runs of the rows by name.
 
     First all that can be searched, row by row. Then the chosen trials: from the first seed in every row, from the
-    second in every row, and so on. A row has no outcome before its own search, and those that it comes after, are over.
+    second in every row, and so on. A row has no runs before its own search, and those that it comes after, are over.
     Raises ValueError if a row comes after one that there is not, or in a circle.
     """
     searched: list[Unit] = []
-    outcomes: dict[str, Outcome] = {}
+    known: dict[str, Runs] = {}
     for row in in_order(rows):
-        if any(name not in outcomes for name in row.after):
+        if any(name not in known for name in row.after):
             continue
-        chosen = {name: outcome.trial for name, outcome in outcomes.items() if outcome.trial is not None}
+        chosen = {name: runs.trial for name, runs in known.items() if runs.trial is not None}
         if all(name in chosen for name in row.after):
             trials = search.list_trials(row.space_after(chosen))
             units, tried = try_all(row, trials, search.halving, finished)
@@ -152,9 +122,9 @@ def plan(
         count = seeds if row.seeds is None else row.seeds
         wanted = [row.build(seed, **trial) for seed in range(1, count + 1)] if trial is not None else []
         done = [(unit, record) for unit in wanted if (record := finished(unit))]
-        outcomes[row.name] = Outcome(tried, trial, wanted, [u for u, _ in done], [record for _, record in done])
-    by_seed = itertools.zip_longest(*(outcome.wanted for outcome in outcomes.values()))
-    return searched + [unit for units in by_seed for unit in units if unit], outcomes
+        known[row.name] = Runs(row, tried, trial, wanted, [u for u, _ in done], [record for _, record in done])
+    by_seed = itertools.zip_longest(*(runs.wanted for runs in known.values()))
+    return searched + [unit for units in by_seed for unit in units if unit], known
 
 
 def in_order(rows: Sequence[Row]) -> list[Row]:

@@ -8,9 +8,8 @@ import numpy as np
 
 from dlx.stats import interval, over_seeds, paired, verdict
 from dlx.study.figures import searched
-from dlx.study.found import Found, Runs
+from dlx.study.found import Found, Record, Runs
 from dlx.study.page import Claim, Metric
-from dlx.study.plan import Record
 from dlx.unit import Unit
 
 

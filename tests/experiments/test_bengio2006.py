@@ -191,10 +191,20 @@ def test_a_trial_is_a_unit():
     assert made == Unit(Finetune("sigmoid", (9, 9), 3, 2, 20), Rate(0.5), (first, second), 4)
 
 
-def test_the_claims_name_rows_that_there_are():
-    names = list(table())
-    for claim in STUDY.claims:
-        words = claim.decide(Found({}, about(), {}, {})).words
-        if claim.numbers:
-            assert all(any(name in words for name in names) for words in words.split("; "))
+def test_the_claims_compare_these_rows_below_those():
+    nothing = Found({}, about(), {})
+    pairs = {
+        "A1": [("shallow", "deep")],
+        "A2": [("supervised", "deep")],
+        "A3": [(a, b) for a in ("dbn", "autoassociator") for b in ("supervised", "deep", "shallow")],
+    }
     assert [claim.numbers for claim in STUDY.claims] == [("A1",), ("A2",), ("A3",), ()] * 2
+    for i, claim in enumerate(STUDY.claims):
+        exp = f"exp{2 + i // 4}"
+        assert claim.words.startswith(f"Experiment {2 + i // 4}: ")
+        words = claim.decide(nothing).words
+        if claim.numbers:
+            expected = [f"{exp}/{a} or {exp}/{b} is not finished" for a, b in pairs[claim.numbers[0]]]
+            assert [said.partition(",")[0] for said in words.split("; ")] == expected
+        else:
+            assert words.startswith("0 of 5 rows are at most 0.1 points above")
