@@ -4,14 +4,15 @@ A file is not trusted. Its unpacked bytes come in bounded chunks, and reading st
 neither a gzip bomb nor a header that claims billions of images costs memory or time.
 """
 
+import gzip
 import hashlib
 import math
 import os
 import struct
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from jaxtyping import Array, Integer, Shaped, UInt8
@@ -26,7 +27,6 @@ MAX_BYTES = 2**26
 
 CHUNK_BYTES = 2**18
 UNSIGNED_BYTE = 0x08
-GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
 
 class DataError(Exception):
@@ -71,69 +71,45 @@ def read_idx(path: Path, ndims: Collection[int]) -> IdxFile:
 
     Raises DataError if the file is missing, unreadable, corrupt, or larger than `MAX_BYTES` when unpacked.
     """
-    content, shape = bytearray(), None
     try:
-        for chunk in _chunks(path):
-            content += chunk
-            shape = shape or _shape(content, ndims)
-            if shape and len(content) > _header_bytes(len(shape)) + math.prod(shape):
-                raise ValueError(f"holds more bytes than its header's shape {shape} has")
-        if shape is None:
-            raise ValueError(f"ends after {len(content)} bytes, within its header")
-        header_bytes = _header_bytes(len(shape))
-        if len(content) < header_bytes + math.prod(shape):
-            raise ValueError(f"ends after {len(content) - header_bytes} values; its header's shape is {shape}")
-    except (OSError, ValueError, zlib.error) as fault:
+        if path.exists() and not path.is_file():  # a pipe or a device would block, or never end
+            raise ValueError("is not a regular file")
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content, shape = _read(file.read, ndims)
+    except (OSError, EOFError, ValueError, zlib.error) as fault:
         reason = (isinstance(fault, OSError) and fault.strerror) or fault
         raise DataError(f"{path}: {reason}") from fault
-    values = np.frombuffer(content, np.uint8, offset=header_bytes).reshape(shape)
+    values = np.frombuffer(content, np.uint8, offset=len(content) - math.prod(shape)).reshape(shape)
     return IdxFile(values, hashlib.sha256(content).hexdigest())
 
 
-def _header_bytes(ndim: int) -> int:
-    return 4 + 4 * ndim
+def _read(read: Callable[[int], bytes], ndims: Collection[int]) -> tuple[bytearray, tuple[int, ...]]:
+    """All that `read` gives, and the shape that its header claims. Raises ValueError if the two do not agree."""
+    content = bytearray(read(4))
+    if len(content) == 4:
+        content += read(4 * _ndim(content, ndims))
+    if len(content) < 4 or len(content) < 4 + 4 * content[3]:
+        raise ValueError(f"ends after {len(content)} bytes, within its header")
+    header_bytes = len(content)
+    shape = struct.unpack_from(f">{content[3]}I", content, 4)
+    if not 0 < math.prod(shape) <= MAX_BYTES - header_bytes:
+        raise ValueError(f"claims the shape {shape}; legal are 1 to {MAX_BYTES} bytes in all")
+    while chunk := read(CHUNK_BYTES):
+        content += chunk
+        if len(content) > header_bytes + math.prod(shape):
+            raise ValueError(f"holds more bytes than its header's shape {shape} has")
+    if len(content) < header_bytes + math.prod(shape):
+        raise ValueError(f"ends after {len(content) - header_bytes} values; its header's shape is {shape}")
+    return content, shape
 
 
-def _shape(content: bytearray, ndims: Collection[int]) -> tuple[int, ...] | None:
-    """Sizes that the header claims, None if `content` ends within it. ValueError: it is not a legal header."""
-    if len(content) < _header_bytes(0):
-        return None
-    zeros, code, ndim = struct.unpack_from(">HBB", content)
+def _ndim(header: bytearray, ndims: Collection[int]) -> int:
+    """The number of dimensions, from the first four bytes. Raises ValueError if they are not those of a legal file."""
+    zeros, code, ndim = struct.unpack(">HBB", header)
     if zeros != 0:
-        raise ValueError(f"is not an IDX file: its magic number is 0x{content[:4].hex()}")
+        raise ValueError(f"is not an IDX file: its magic number is 0x{header.hex()}")
     if code != UNSIGNED_BYTE:
         raise ValueError(f"has the type code 0x{code:02x}; unsigned bytes have 0x{UNSIGNED_BYTE:02x}")
     if ndim not in ndims:
         raise ValueError(f"has {ndim} dimensions instead of {' or '.join(map(str, ndims))}")
-    if len(content) < _header_bytes(ndim):
-        return None
-    shape = struct.unpack_from(f">{ndim}I", content, _header_bytes(0))
-    if not 0 < math.prod(shape) <= MAX_BYTES - _header_bytes(ndim):
-        raise ValueError(f"claims the shape {shape}; legal are 1 to {MAX_BYTES} bytes in all")
-    return shape
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    """Unpacked content, at most `CHUNK_BYTES` at a time. OSError, ValueError, zlib.error: not to be had."""
-    # A pipe or a device would block, or never end.
-    if path.exists() and not path.is_file():
-        raise ValueError("is not a regular file")
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"holds more than {MAX_BYTES} bytes")
-    with path.open("rb") as file:
-        if path.suffix == ".gz":
-            yield from _unpacked(file)
-        else:
-            while chunk := file.read(CHUNK_BYTES):
-                yield chunk
-
-
-def _unpacked(file: BinaryIO) -> Iterator[bytes]:
-    stream = zlib.decompressobj(GZIP_WINDOW)
-    while not stream.eof:
-        packed = stream.unconsumed_tail or file.read(CHUNK_BYTES)
-        if not packed:
-            raise ValueError("is truncated: its gzip stream does not end")
-        yield stream.decompress(packed, CHUNK_BYTES)
-    if stream.unused_data or file.read(1):
-        raise ValueError("goes on after the end of its gzip stream")
+    return ndim
