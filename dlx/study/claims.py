@@ -158,7 +158,7 @@ def near_paper(
                 done.append(name)
                 missed += [f"{name} by {gap:.3f}{unit}"] if gap > tolerance + ROUNDING else []
         if missed:
-            return Finding(FAILS, f"above the paper's figure: {', '.join(missed)}")
+            return Finding(FAILS, f"above it: {', '.join(missed)}")
         words = f"{len(done)} of {len(rows)} rows are at most {tolerance:g}{unit} above the paper's figures"
         return Finding(HOLDS if len(done) == len(rows) else OPEN, words)
 

@@ -58,7 +58,7 @@ def test_near_paper_allows_the_tolerance_above_and_anything_below(mean, verdict)
     assert finding.words == (
         "1 of 1 rows are at most 0.1 points above the paper's figures"
         if verdict == "holds"
-        else f"above the paper's figure: a by {mean - 1.4:.3f} points"
+        else f"above it: a by {mean - 1.4:.3f} points"
     )
 
 
