@@ -7,7 +7,7 @@ import numpy as np
 from dlx.data import Dataset, Provenance
 from dlx.programs import Layer, LayerHypers, Rate
 from dlx.study.found import Found
-from dlx.study.plan import foresee, grid, plan
+from dlx.study.plan import grid, plan
 from dlx.types import Data, Split
 from dlx.unit import Unit
 from experiments import bengio2006
@@ -31,8 +31,8 @@ def as_good_as_its_rate(one):
     return {"diverged": False, "score": one.hypers.rate}
 
 
-def outcomes(preset="paper", finished=as_good_as_its_rate):
-    return plan(list(table(preset).values()), finished, 10)[1]
+def outcomes(preset="paper", **options):
+    return plan(list(table(preset, **options).values()), as_good_as_its_rate, 10)[1]
 
 
 def test_the_papers_figures():
@@ -136,22 +136,12 @@ def test_every_row_has_its_seeds():
 
 
 def changed(**options):
-    """The rows whose fresh or searched units differ, and the programs of the units that do."""
+    """The rows whose searched or fresh units differ."""
     before, after = (
-        {name: set(foresee([*_below(made, name)], as_nothing, 2)) for name in made}
-        for made in (table(), table(**options))
+        {name: (one.wanted, [tried.units for tried in one.tried]) for name, one in outcomes(**more).items()}
+        for more in ({}, options)
     )
     return {name for name in before if before[name] != after[name]}
-
-
-def as_nothing(one):
-    return None
-
-
-def _below(made, name):
-    """A row and those that it comes after."""
-    needed = [*made[name].after, name]
-    return [made[one] for one in needed]
 
 
 def trained(base=("dbn", "autoassociator", "supervised", "denoising")):

@@ -1,7 +1,9 @@
 """The index page of finished experiments, and which files are no results."""
 
+import base64
 import json
 
+import numpy as np
 import pytest
 from synthetic import dataset, find, of_error, row
 
@@ -24,14 +26,11 @@ def content(**changes):
 
 def folder(tmp_path, name="page one", text=None, **changes):
     """A folder of results with two images, of which the report shows the second first."""
-    import numpy as np
-
     place = tmp_path / name
     place.mkdir()
     (place / "results.json").write_text(json.dumps(content(**changes)))
-    image = draw.png(draw.curves({"a": np.ones((1, 3))}, ylabel="y"))
-    for file in ("a.png", "b c.png"):
-        (place / file).write_bytes(image)
+    for file, level in (("a.png", 1.0), ("b c.png", 2.0)):
+        (place / file).write_bytes(draw.png(draw.curves({file: np.full((1, 3), level)}, ylabel="y")))
     text = "# A title\n\n![bars](b%20c.png)\n\n![curves](a.png)\n" if text is None else text
     (place / "report.md").write_text(text)
     return place
@@ -91,7 +90,7 @@ def test_a_section_has_claims_facts_table_image_and_link():
 
 
 def test_the_page_shows_each_experiments_claims_and_first_image_and_links_to_it(tmp_path):
-    folder(tmp_path, "one")
+    first = folder(tmp_path, "one") / "b c.png"
     folder(tmp_path, "two", "No heading.\n", experiment="second")
     page = write_index(tmp_path)
     assert page == tmp_path / "index.html"
@@ -101,6 +100,7 @@ def test_the_page_shows_each_experiments_claims_and_first_image_and_links_to_it(
     assert 'href="one/report.html"' in html
     assert 'href="two/report.html"' in html
     assert html.count("data:image/png;base64,") == 1, "the second report shows none"
+    assert base64.b64encode(first.read_bytes()).decode() in html
     assert "<title>A title</title>" in (tmp_path / "one" / "report.html").read_text()
 
 
