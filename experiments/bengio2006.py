@@ -219,11 +219,7 @@ def claimed(experiment: int) -> list[Claim]:
         ("A1", "without pre-training a deep net errs more than a shallow one", lower(rows=shallow, than=deep)),
         ("A2", "supervised greedy pre-training improves on none", lower(rows=supervised, than=deep)),
         ("A3", "unsupervised greedy pre-training improves on all else", lower(rows=[dbn, autoassociator], than=others)),
-        (
-            "",
-            "no mean is over 0.1 points above the paper's figure",
-            claims.near_paper(rows=every, tolerance=0.1, **test),
-        ),
+        ("", "no mean is over 0.1 points above the paper's", claims.near_paper(rows=every, tolerance=0.1, **test)),
     ]
     return [Claim(f"Experiment {experiment}: {words}.", how, (n,) if n else ()) for n, words, how in said]
 
