@@ -74,15 +74,12 @@ class Sweep:
         """How many of so many runs a device trains side by side."""
         return self.at_once or (1 if jax.default_backend() == "cpu" else runs)
 
-    def _mesh(self, runs: int) -> Mesh:
-        shape = self.groups(runs), self.per_run
-        devices = np.array(jax.devices()[: shape[0] * shape[1]]).reshape(shape)
-        return Mesh(devices, ("run", "data"), axis_types=(AxisType.Auto,) * 2)
-
     def _place(self, keys: Keys, given: Any, data: Data) -> tuple[Mesh, tuple]:
-        mesh = self._mesh(len(keys))
-        rounds = -(-len(keys) // mesh.shape["run"])
-        rows = np.minimum(np.arange(rounds * mesh.shape["run"]), len(keys) - 1)
+        groups = self.groups(len(keys))
+        devices = np.array(jax.devices()[: groups * self.per_run]).reshape(groups, self.per_run)
+        mesh = Mesh(devices, ("run", "data"), axis_types=(AxisType.Auto,) * 2)
+        rounds = -(-len(keys) // groups)
+        rows = np.minimum(np.arange(rounds * groups), len(keys) - 1)
         words = np.asarray(jax.random.key_data(keys))
         varied = jax.tree.map(lambda leaf: np.asarray(leaf)[rows], (words, given))
         return mesh, (*_put(varied, mesh, PartitionSpec("run")), _put(data, mesh, PartitionSpec()))

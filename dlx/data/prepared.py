@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -14,21 +14,13 @@ NAME = re.compile(r"[a-z]\w*(/\w[\w+.-]*)?(:(\d+|\*)(\.(\d+|\*)){2})?", re.ASCII
 """A name that TFDS has, or may have: `name`, `name/config`, `name:version`, `name/config:version`."""
 
 
-class Prepared(NamedTuple):
-    """A prepared data set: its splits by name, which features are image and class, and the number of classes."""
+def read_prepared(name: str, folder: Path) -> tuple[dict[str, Split], int] | None:
+    """The splits of `name` (or `name/config:version`) in `folder`, and the number of classes; None if it is not there.
 
-    name: str
-    splits: Mapping[str, Any]
-    image: str
-    label: str
-    classes: int
-
-
-def find_prepared(name: str, folder: Path) -> Prepared | None:
-    """The data set `name` (or `name/config:version`) in `folder`, None if no random-access copy is there.
-
-    Raises DataError if the name is missing or malformed, the data set cannot be opened, its features include not
-    exactly one uint8 image and one class, or they do not tell how many classes there are.
+    The splits are train, test and, where there is one, validation: images uint8 [n, height, width, channels], labels
+    integers [n]. A copy without random access counts as none. Raises DataError if the name is missing or malformed,
+    train or test is missing, files cannot be read, the features include not exactly one uint8 image and one class, they
+    do not tell how many classes there are, or the images of a split differ in size.
     """
     if not name:
         raise DataError("'tfds:' lacks the name of a data set; write it after the colon, as in 'tfds:cifar10'")
@@ -40,39 +32,46 @@ def find_prepared(name: str, folder: Path) -> Prepared | None:
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.read_only_builder import builder_from_files
 
+    place = f"TFDS data set {name}"
     try:
         builder = builder_from_files(name, data_dir=folder)
-        splits = cast(Any, builder).as_data_source()
+        sources = cast(Any, builder).as_data_source()
     except (tfds.core.DatasetNotFoundError, NotImplementedError):
         return None
-    except Exception as fault:
-        raise _unreadable(name, fault) from fault
-    features = builder.info.features
+    except Exception as fault:  # TFDS and the readers below it raise errors of any type
+        raise DataError(f"{place}: {_first_line(fault)}") from fault
+    image, label, classes = _features(builder.info.features, place)
+    for split in ("train", "test"):
+        if split not in sources:
+            raise DataError(f"{place}: has no split {split}; it has {', '.join(sources)}")
+    wanted = [split for split in ("train", "validation", "test") if split in sources]
+    return {split: _read_split(sources, split, image, label, place) for split in wanted}, classes
+
+
+def _features(features: Any, place: str) -> tuple[str, str, int]:
+    """Which feature is the image and which the class, and the number of classes."""
+    import tensorflow_datasets as tfds
+
     images = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
     labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
     if len(images) != 1 or len(labels) != 1 or features[images[0]].np_dtype != np.uint8:
-        raise DataError(f"TFDS data set {name}: not one uint8 image and one class, but {', '.join(sorted(features))}")
+        raise DataError(f"{place}: not one uint8 image and one class, but {', '.join(sorted(features))}")
     classes = features[labels[0]].num_classes
     if not classes:
-        raise DataError(f"TFDS data set {name}: its feature {labels[0]} does not tell how many classes there are")
-    return Prepared(name, splits, images[0], labels[0], classes)
+        raise DataError(f"{place}: its feature {labels[0]} does not tell how many classes there are")
+    return images[0], labels[0], classes
 
 
-def read_prepared(prepared: Prepared, split: str) -> Split:
-    """Images uint8 [n, height, width, channels] and integer labels [n] of the split with the name `split`.
-
-    Raises DataError if the files are corrupt or absent, or the images differ in size.
-    """
+def _read_split(sources: Mapping[str, Any], split: str, image: str, label: str, place: str) -> Split:
     try:
-        examples = [(example[prepared.image], example[prepared.label]) for example in prepared.splits[split]]
+        examples = [(example[image], example[label]) for example in sources[split]]
     except Exception as fault:
-        raise _unreadable(prepared.name, fault) from fault
+        raise DataError(f"{place}: {_first_line(fault)}") from fault
     shapes = {image.shape for image, _ in examples}
     if len(shapes) != 1:
-        raise DataError(f"TFDS data set {prepared.name}: images of {split} have {len(shapes)} sizes instead of one")
+        raise DataError(f"{place}: images of {split} have {len(shapes)} sizes instead of one")
     return as_split(np.stack([image for image, _ in examples]), np.array([label for _, label in examples]))
 
 
-def _unreadable(name: str, fault: Exception) -> DataError:
-    """TFDS and the readers below it raise errors of any type."""
-    return DataError(f"TFDS data set {name}: {type(fault).__name__}: {str(fault).partition(chr(10))[0]}")
+def _first_line(fault: Exception) -> str:
+    return f"{type(fault).__name__}: {str(fault).partition(chr(10))[0]}"

@@ -9,8 +9,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from dlx.data import idx, prepared, remote
+from dlx.data import idx, remote
 from dlx.data.idx import DataError
+from dlx.data.prepared import read_prepared
 from dlx.types import Data, Split
 
 MNIST_LIKE = ("mnist", "fashion_mnist", "kmnist")
@@ -78,7 +79,13 @@ def read(name: str) -> Dataset:
     if name in MNIST_LIKE:
         return _mnist_like(name)
     if name.startswith("tfds:"):
-        return _tfds(name)
+        if found := _prepared(name):
+            return found
+        tfds_name = name.removeprefix("tfds:")
+        raise DataError(
+            f"TFDS data set {tfds_name} is not prepared in {_tfds_folder()} in a random-access format.\n"
+            "Use download_and_prepare(file_format='array_record'), or set TFDS_DATA_DIR to where it is."
+        )
     raise DataError(f"unknown data set {name!r}; known are {', '.join(MNIST_LIKE)}, digits, tfds:<name>")
 
 
@@ -127,16 +134,15 @@ def _mnist_like(name: str) -> Dataset:
     if root and os.path.lexists(folder := Path(root, name)):
         data, hashes = _from_idx([idx.find_file(folder, file) for file in idx.FILES])
         return _dataset(name, data, TEN_CLASSES, "idx", known_variant(name, hashes), place=folder)
-    tfds_folder = _tfds_folder()
-    if found := prepared.find_prepared(name, tfds_folder):
-        return _from_prepared(name, found)
+    if found := _prepared(name):
+        return found
     remotes = remote.registered(name)
     try:
-        paths = remote.download(name, remotes, tfds_folder / "downloads")
+        paths = remote.download(name, remotes, _tfds_folder() / "downloads")
     except DataError as fault:
         tried = f"DLX_DATA_DIR ({root} has no {name}/)" if root else "DLX_DATA_DIR (not set)"
         raise DataError(
-            f"{name} is not at hand. Tried {tried}, TFDS in {tfds_folder} (not prepared), its download ({fault}).\n"
+            f"{name} is not at hand. Tried {tried}, TFDS in {_tfds_folder()} (not prepared), its download ({fault}).\n"
             f"Set DLX_DATA_DIR to a folder that holds {name}/ with the four IDX files, or use --data digits."
         ) from fault
     return _dataset(name, _from_idx(paths)[0], TEN_CLASSES, "tfds", "canonical", place=paths[0].parent)
@@ -157,28 +163,17 @@ def _hold_out(train: Split, origin: object) -> tuple[Split, Split]:
     return Split(train.x[:-held_out], train.y[:-held_out]), Split(train.x[-held_out:], train.y[-held_out:])
 
 
-def _tfds(name: str) -> Dataset:
-    folder, tfds_name = _tfds_folder(), name.removeprefix("tfds:")
-    found = prepared.find_prepared(tfds_name, folder)
+def _prepared(name: str) -> Dataset | None:
+    """A data set that TFDS has prepared; None if it has not."""
+    tfds_name = name.removeprefix("tfds:")
+    found = read_prepared(tfds_name, _tfds_folder())
     if found is None:
-        raise DataError(
-            f"TFDS data set {tfds_name} is not prepared in {folder} in a random-access format.\n"
-            "Use download_and_prepare(file_format='array_record'), or set TFDS_DATA_DIR to where it is."
-        )
-    return _from_prepared(name, found)
-
-
-def _from_prepared(name: str, found: prepared.Prepared) -> Dataset:
-    place = f"TFDS data set {found.name}"
-    for split in ("train", "test"):
-        if split not in found.splits:
-            raise DataError(f"{place}: has no split {split}; it has {', '.join(found.splits)}")
-    train, test = prepared.read_prepared(found, "train"), prepared.read_prepared(found, "test")
-    if "validation" in found.splits:
-        data = Data(train, prepared.read_prepared(found, "validation"), test)
-    else:
-        data = Data(*_hold_out(train, place), test)
-    return _dataset(name, data, found.classes, "tfds", "unrecognised", place)
+        return None
+    splits, classes = found
+    place = f"TFDS data set {tfds_name}"
+    valid = splits.get("validation")
+    train_valid = _hold_out(splits["train"], place) if valid is None else (splits["train"], valid)
+    return _dataset(name, Data(*train_valid, splits["test"]), classes, "tfds", "unrecognised", place)
 
 
 def _tfds_folder() -> Path:
