@@ -155,9 +155,12 @@ def _beside(positions: Sequence[float], lanes: Sequence[Any]) -> list[float]:
     places = sorted(set(positions))
     sharing = {x: sorted({lane for lane, its in zip(lanes, positions, strict=True) if its == x}) for x in places}
     span = (places[-1] - places[0]) or 1.0
-    gap = min(np.diff(places).tolist(), default=span)
-    step = min(0.03 * span, min(0.24 * span, 0.7 * gap) / max(map(len, sharing.values())))
+    gaps = [span, *np.diff(places).tolist(), span]
+    steps = {
+        x: min(0.03 * span, min(0.24 * span, 0.7 * left, 0.7 * right) / len(sharing[x]))
+        for x, left, right in zip(places, gaps, gaps[1:], strict=False)
+    }
     return [
-        x + step * (sharing[x].index(lane) - (len(sharing[x]) - 1) / 2)
+        x + steps[x] * (sharing[x].index(lane) - (len(sharing[x]) - 1) / 2)
         for x, lane in zip(positions, lanes, strict=True)
     ]
