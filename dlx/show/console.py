@@ -48,7 +48,9 @@ class SteadyStream:
             self._open = False
         # Python flushes its buffers when it ends. It must be able to, or it tells of an error.
         with contextlib.suppress(OSError, ValueError):
-            os.dup2(_null().fileno(), self._stream.fileno())
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._stream.fileno())
+            os.close(null)
 
 
 def steady() -> None:
