@@ -14,7 +14,7 @@ from dlx.show.console import steady
 from dlx.show.progress import Progress, duration
 from dlx.store import Store, StoreError, open_store
 from dlx.study.found import Found
-from dlx.study.hosts import find_devices, from_first_process, join, use_every_core
+from dlx.study.hosts import find_devices, join, use_every_core
 from dlx.study.options import CommonOptions, size
 from dlx.study.page import About, Row, Study
 from dlx.study.plan import Search, arguments, foresee, plan, select
@@ -59,8 +59,8 @@ def prepare(options: CommonOptions) -> None:
     jax.config.update("jax_default_matmul_precision", precision)
     # At the quick sizes to compile takes longer than to run.
     jax.config.update("jax_disable_most_optimizations", options.preset == "quick")
+    join(options.coordinator, options.num_processes, options.process_id)  # before any device is touched
     find_devices()
-    join(options.coordinator, options.num_processes, options.process_id)
     Sweep(lambda *_: None, options.devices, options.devices_per_run)  # refuses devices that there are not
 
 
@@ -103,7 +103,7 @@ def run(study: Study, name: str, options: CommonOptions, command: str) -> None:
     with Progress({}) if first else Progress({}, stream=io.StringIO()) as progress:
         runner = Runner(options, store, about, progress)
         ahead = foresee(rows, runner.finished, seeds, search)
-        progress.say(from_first_process(lambda: said(runner, ahead, stated_time(study.doc, options.preset))))
+        progress.say(said(runner, ahead, stated_time(study.doc, options.preset)))
         while True:
             units, outcomes = plan(rows, runner.finished, seeds, search)
             kept = [unit for row in rows if row.name in outcomes for unit in outcomes[row.name].wanted[: row.keep]]
