@@ -212,14 +212,13 @@ def drawn_against(row: str, trial: Mapping[str, Any]) -> dict[str, float]:
 
 def claimed(experiment: int) -> list[Claim]:
     """The lecture's three claims, and that the paper's figures are reached."""
-    test = {"metric": "test/error", "scale": 100, "unit": " points"}
     dbn, autoassociator, supervised, deep, shallow = every = [f"exp{experiment}/{row}" for row in PAPER]
-    lower, others = partial(claims.lower, **test), [supervised, deep, shallow]
+    lower, others = partial(claims.lower, ERRORS[-1]), [supervised, deep, shallow]
     said = [
         ("A1", "without pre-training a deep net errs more than a shallow one", lower(rows=shallow, than=deep)),
         ("A2", "supervised greedy pre-training improves on none", lower(rows=supervised, than=deep)),
         ("A3", "unsupervised greedy pre-training improves on all else", lower(rows=[dbn, autoassociator], than=others)),
-        ("", "no mean is over 0.1 points above the paper's", claims.near_paper(rows=every, tolerance=0.1, **test)),
+        ("", "no mean is over 0.1 points above the paper's", claims.near_paper(ERRORS[-1], every, tolerance=0.1)),
     ]
     return [Claim(f"Experiment {experiment}: {words}.", how, (n,) if n else ()) for n, words, how in said]
 

@@ -2,7 +2,7 @@
 
 A claim *holds* if p, corrected for all of its comparisons (Holm 1979), is below `LEVEL` and the sign is right. It *does
 not hold* if the 95 % interval of a comparison leaves out every gain above the least that was claimed. Otherwise it is
-*not resolved*. A decider is a function of `Found`.
+*not resolved*. A decider is a function of `Found`; all numbers are in the metric's unit, after its scale.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,155 +12,110 @@ import numpy as np
 
 from dlx.stats import Interval, holm, interval, over_seeds, paired_interval
 from dlx.study.found import Found
-from dlx.study.page import Finding
+from dlx.study.page import Finding, Metric
 
 LEVEL = 0.01
 ROUNDING = 1e-9
 """1.5 - 1.4 is a little more than 0.1 as a float."""
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not resolved"
 Decide = Callable[[Found], Finding]
+Names = str | Sequence[str]
 
 
 class Comparison(NamedTuple):
-    """The gain of one row over another, seed by seed, in a metric's unit; positive is as claimed."""
+    """The gain of one row over another, seed by seed; positive is as claimed."""
 
     row: str
     than: str
-    gain: Interval | None
+    gain: Interval | None = None
     """None if no seed is shared, or a run of one has no number."""
-    p: float | None
+    p: float | None = None
     """Of the two-sided t-test. None without variance or a second seed."""
-    word: str = "below"
 
 
-def compare(
-    found: Found, metric: str, row: str, than: str, least: float | int, scale: float | int, lower: bool
-) -> Comparison:
-    """Compare two rows over the seeds that both have; the gain is counted from `least`, in the metric's unit."""
-    if row not in found or than not in found:
-        return Comparison(row, than, None, None)
-    mine, others = found[row].by_seed(metric), found[than].by_seed(metric)
-    shared = [seed for seed in mine if seed in others]
-    ours, theirs = (scale * np.array([values[seed] for seed in shared]) for values in (mine, others))
-    large, small = (theirs, ours) if lower else (ours, theirs)
-    if not shared or not np.isfinite([ours, theirs]).all():
-        return Comparison(row, than, None, None)
-    p = over_seeds(large - least, small)
-    return Comparison(row, than, paired_interval(large, small), p, "below" if lower else "above")
+def lower(metric: Metric, rows: Names, than: Names, least: float | int = 0) -> Decide:
+    """Every one of the rows is lower than every one of the others, by more than `least`."""
+    return _ordered(metric, rows, than, least, "below")
 
 
-def decide(comparisons: Sequence[Comparison], least: float | int, unit: str) -> Finding:
-    """The finding of a claim that consists of these comparisons."""
-    known = [(one, one.gain) for one in comparisons if one.gain is not None]
-    told = known if len(known) < 3 else [min(known, key=lambda pair: pair[1].mean)]
-    words = "; ".join(_compared(one, gain, unit) for one, gain in told)
-    words = f"the least of {len(known)} gains: {words}" if len(told) < len(known) else words
-    words += f"; {', '.join(dict.fromkeys(str(gain.n) for _, gain in known))} seeds" * bool(known)
-    missing = [f"{one.row} or {one.than} is not finished, or diverged" for one in comparisons if one.gain is None]
-    words = "; ".join([words, *missing] if words else missing)
-    if any(gain.high is not None and gain.high <= least for _, gain in known):
-        return Finding(FAILS, words)
-    p = [one.p for one in comparisons if one.p is not None]
-    if missing or len(p) < len(comparisons):
-        return Finding(OPEN, words)
-    worst = max(holm(p))
-    right = all(gain.mean > least for _, gain in known)
-    gain = known[0][1] if len(known) == 1 else None
-    return Finding(HOLDS if right and worst < LEVEL else OPEN, f"{words}; p = {worst:.2g}", worst, gain)
+def higher(metric: Metric, rows: Names, than: Names, least: float | int = 0) -> Decide:
+    """Every one of the rows is higher than every one of the others, by more than `least`."""
+    return _ordered(metric, rows, than, least, "above")
 
 
-def _compared(one: Comparison, gain: Interval, unit: str) -> str:
-    """The gain in words, with its interval."""
-    sure = "" if gain.low is None or gain.high is None else f" [{gain.low:.3g}, {gain.high:.3g}]"
-    return f"{one.row} {gain.mean:.3g}{sure}{unit} {one.word} {one.than}"
-
-
-def _bounds(gain: Interval) -> str:
-    return "" if gain.low is None else f" [{gain.low:.3g}, {gain.high:.3g}]"
-
-
-def lower(
-    metric: str,
-    rows: str | Sequence[str],
-    than: str | Sequence[str],
-    least: float | int = 0,
-    scale: float | int = 1,
-    unit: str = "",
-) -> Decide:
-    """Every one of the rows is lower than every one of the others, by more than `least`, counted after `scale`."""
-    return _ordered(metric, rows, than, least, scale, unit, lower=True)
-
-
-def higher(
-    metric: str,
-    rows: str | Sequence[str],
-    than: str | Sequence[str],
-    least: float | int = 0,
-    scale: float | int = 1,
-    unit: str = "",
-) -> Decide:
-    """Every one of the rows is higher than every one of the others, by more than `least`, counted after `scale`."""
-    return _ordered(metric, rows, than, least, scale, unit, lower=False)
-
-
-def _ordered(
-    metric: str,
-    rows: str | Sequence[str],
-    than: str | Sequence[str],
-    least: float | int,
-    scale: float | int,
-    unit: str,
-    lower: bool,
-) -> Decide:
-    mine, others = ([names] if isinstance(names, str) else list(names) for names in (rows, than))
-
+def _ordered(metric: Metric, rows: Names, than: Names, least: float | int, side: str) -> Decide:
     def decider(found: Found) -> Finding:
-        pairs = [compare(found, metric, a, b, least, scale, lower) for a in mine for b in others]
-        return decide(pairs, least, unit)
+        pairs = [compare(found, metric, row, other, least, side) for row in _names(rows) for other in _names(than)]
+        return decide(pairs, least, f"{metric.unit} {side}")
 
     return decider
 
 
-def at_most(
-    metric: str, rows: str | Sequence[str], bound: float | int, scale: float | int = 1, unit: str = ""
-) -> Decide:
+def compare(found: Found, metric: Metric, row: str, than: str, least: float | int, side: str) -> Comparison:
+    """Compare two rows over the seeds that both have. p is that the gain is `least` on average."""
+    if row not in found or than not in found:
+        return Comparison(row, than)
+    mine, others = found[row].by_seed(metric.name), found[than].by_seed(metric.name)
+    shared = [seed for seed in mine if seed in others]
+    ours, theirs = (metric.scale * np.array([values[seed] for seed in shared]) for values in (mine, others))
+    if not shared or not np.isfinite([ours, theirs]).all():
+        return Comparison(row, than)
+    large, small = (theirs, ours) if side == "below" else (ours, theirs)
+    return Comparison(row, than, paired_interval(large, small), over_seeds(large - least, small))
+
+
+def decide(comparisons: Sequence[Comparison], least: float | int, side: str) -> Finding:
+    """The finding of a claim that consists of these comparisons; its words name the least gain of many."""
+    known = [(one, one.gain) for one in comparisons if one.gain is not None]
+    told = known if len(known) < 3 else [min(known, key=lambda pair: pair[1].mean)]
+    words = [f"{one.row} {_mean(gain)}{side} {one.than}" for one, gain in told]
+    if len(told) < len(known):
+        words = [f"the least of {len(known)} gains: {words[0]}"]
+    words += [f"{', '.join(dict.fromkeys(str(gain.n) for _, gain in known))} seeds"] * bool(known)
+    words += [f"{one.row} or {one.than} is not finished, or diverged" for one in comparisons if one.gain is None]
+    if any(gain.high is not None and gain.high <= least for _, gain in known):
+        return Finding(FAILS, "; ".join(words))
+    p = [one.p for one in comparisons if one.p is not None]
+    if len(p) < len(comparisons):
+        return Finding(OPEN, "; ".join(words))
+    worst = max(holm(p))
+    right = all(gain.mean > least for _, gain in known)
+    gain = known[0][1] if len(known) == 1 else None
+    return Finding(HOLDS if right and worst < LEVEL else OPEN, "; ".join([*words, f"p = {worst:.2g}"]), worst, gain)
+
+
+def at_most(metric: Metric, rows: Names, bound: float | int) -> Decide:
     """The mean of each row is at most `bound`: it holds if all 95 % intervals are, and fails if one is wholly above."""
-    names = [rows] if isinstance(rows, str) else list(rows)
 
     def decider(found: Found) -> Finding:
         words, verdicts = [], []
-        for name in names:
-            values = scale * found[name].values(metric) if name in found else np.empty(0)
+        for name in _names(rows):
+            values = _values(found, name, metric)
             if not len(values):
                 words.append(f"{name} is not finished")
                 verdicts.append(OPEN)
                 continue
-            mean, low, high, n = interval(values)
-            words.append(f"{name} {mean:.3g}{_bounds(Interval(mean, low, high, n))}{unit} over {n} seeds")
-            sure = low is not None and high is not None
-            verdicts.append(OPEN if not sure else HOLDS if high <= bound else FAILS if low > bound else OPEN)
+            mean = interval(values)
+            words.append(f"{name} {_mean(mean)}{metric.unit} over {mean.n} seeds")
+            sure = mean.low is not None and mean.high is not None
+            verdicts.append(OPEN if not sure else HOLDS if mean.high <= bound else FAILS if mean.low > bound else OPEN)
         return Finding(_joined(verdicts), "; ".join(words))
 
     return decider
 
 
-def near_paper(
-    metric: str, rows: Sequence[str], tolerance: float | int, scale: float | int = 1, unit: str = ""
-) -> Decide:
-    """No row's mean is above the paper's figure by more than `tolerance`, both in the metric's unit."""
+def near_paper(metric: Metric, rows: Sequence[str], tolerance: float | int) -> Decide:
+    """No row's mean is above the paper's figure by more than `tolerance`."""
 
     def decider(found: Found) -> Finding:
-        missed, done = [], []
-        for name in rows:
-            values = scale * found[name].values(metric) if name in found else np.empty(0)
-            if len(values) and metric in found[name].row.paper:
-                gap = float(values.mean()) - found[name].row.paper[metric].value
-                done.append(name)
-                missed += [f"{name} by {gap:.3f}{unit}"] if gap > tolerance + ROUNDING else []
+        values = {name: _values(found, name, metric) for name in rows}
+        known = [name for name in rows if len(values[name]) and metric.name in found[name].row.paper]
+        gaps = {name: float(values[name].mean()) - found[name].row.paper[metric.name].value for name in known}
+        missed = [f"{name} by {gap:.3f}{metric.unit}" for name, gap in gaps.items() if gap > tolerance + ROUNDING]
         if missed:
             return Finding(FAILS, f"above it: {', '.join(missed)}")
-        words = f"{len(done)} of {len(rows)} rows are at most {tolerance:g}{unit} above the paper's figures"
-        return Finding(HOLDS if len(done) == len(rows) else OPEN, words)
+        words = f"{len(gaps)} of {len(rows)} rows are at most {tolerance:g}{metric.unit} above the paper's figures"
+        return Finding(HOLDS if len(gaps) == len(rows) else OPEN, words)
 
     return decider
 
@@ -176,6 +131,18 @@ def all_of(*deciders: Decide) -> Decide:
         return Finding(OPEN if verdict == HOLDS and p >= LEVEL else verdict, words, p or None)
 
     return decider
+
+
+def _names(rows: Names) -> list[str]:
+    return [rows] if isinstance(rows, str) else list(rows)
+
+
+def _values(found: Found, row: str, metric: Metric) -> np.ndarray:
+    return metric.scale * found[row].values(metric.name) if row in found else np.empty(0)
+
+
+def _mean(one: Interval) -> str:
+    return f"{one.mean:.3g}" + ("" if one.low is None else f" [{one.low:.3g}, {one.high:.3g}]")
 
 
 def _joined(verdicts: Sequence[str]) -> str:

@@ -63,6 +63,8 @@ class Metric(NamedTuple):
     """Where it stands among the measures, such as "test/error"."""
     label: str
     scale: float = 1.0
+    unit: str = ""
+    """As it stands after a number, such as " points"."""
     per_example: str = ""
     """Where the booleans stand whose mean it is, one an example of a split: for tests that pair examples."""
     bounds: tuple[float, float] = (float("-inf"), float("inf"))
@@ -72,7 +74,7 @@ class Metric(NamedTuple):
 
 
 ERRORS = tuple(
-    Metric(f"{split}/error", f"{split} error %", 100, "test/wrong" if split == "test" else "", (0, 100))
+    Metric(f"{split}/error", f"{split} error %", 100, " points", "test/wrong" if split == "test" else "", (0, 100))
     for split in ("train", "valid", "test")
 )
 """The percentages of wrongly classified examples."""

@@ -9,7 +9,9 @@ from synthetic import found, of_error
 
 from dlx.stats import Interval
 from dlx.study import claims
+from dlx.study.page import ERRORS, Metric
 
+FRACTION, POINTS = Metric("test/error", "test error"), ERRORS[-1]
 BASE = np.array([0.10, 0.14, 0.12, 0.11, 0.13])
 SPREAD = np.array([-0.010, 0.005, 0.0, 0.010, -0.005])
 HIGHER = {"higher": claims.higher, "lower": claims.lower}
@@ -26,7 +28,7 @@ def decided(decide, errors, **more):
 
 def test_a_clear_gain_holds_and_says_p_and_interval_of_the_paired_test():
     errors = gaining(0.05)
-    finding = decided(claims.lower("test/error", "better", "worse", scale=100, unit=" points"), errors)
+    finding = decided(claims.lower(POINTS, "better", "worse"), errors)
     gain = 100 * (errors["worse"] - errors["better"])
     p = stats.ttest_rel(100 * errors["worse"], 100 * errors["better"]).pvalue
     half = stats.t.ppf(0.975, 4) * stats.sem(gain)
@@ -49,10 +51,10 @@ def test_a_clear_gain_holds_and_says_p_and_interval_of_the_paired_test():
 def test_lower_and_higher_are_each_others_opposite(gain, verdict):
     opposite = {"holds": "does not hold", "does not hold": "holds"}.get(verdict, verdict)
     errors = gaining(gain)
-    assert decided(claims.lower("test/error", "better", "worse"), errors).verdict == verdict
-    assert decided(claims.lower("test/error", "worse", "better"), errors).verdict == opposite
-    assert decided(claims.higher("test/error", "better", "worse"), errors).verdict == opposite
-    higher = decided(claims.higher("test/error", "worse", "better"), errors)
+    assert decided(claims.lower(FRACTION, "better", "worse"), errors).verdict == verdict
+    assert decided(claims.lower(FRACTION, "worse", "better"), errors).verdict == opposite
+    assert decided(claims.higher(FRACTION, "better", "worse"), errors).verdict == opposite
+    higher = decided(claims.higher(FRACTION, "worse", "better"), errors)
     assert higher.verdict == verdict
     assert "above better" in higher.words
     assert higher.words.startswith(f"worse {gain:.3g} [")
@@ -65,7 +67,7 @@ def test_lower_and_higher_are_each_others_opposite(gain, verdict):
 def test_a_gain_counts_from_the_least_that_is_claimed(way, least, verdict):
     names = {"lower": ("better", "worse"), "higher": ("worse", "better")}[way]
     errors = gaining(0.05)
-    finding = decided(HIGHER[way]("test/error", *names, least=100 * least, scale=100), errors)
+    finding = decided(HIGHER[way](POINTS, *names, least=100 * least), errors)
     assert finding.verdict == verdict
     if verdict == "holds":
         p = stats.ttest_1samp(errors["worse"] - errors["better"], least).pvalue
@@ -74,7 +76,7 @@ def test_a_gain_counts_from_the_least_that_is_claimed(way, least, verdict):
 
 def test_a_significant_gain_below_the_least_does_not_hold():
     """Far from the least, but on the wrong side: p alone must not decide."""
-    finding = decided(claims.lower("test/error", "better", "worse", least=0.2), gaining(0.05))
+    finding = decided(claims.lower(FRACTION, "better", "worse", least=0.2), gaining(0.05))
     assert finding.verdict == "does not hold"
 
 
@@ -83,7 +85,7 @@ def test_the_level_is_one_percent():
     for factor, verdict in ((1.001, "holds"), (0.999, "not resolved")):
         t = stats.t.isf(0.005, 4) * factor
         gain = float(t * stats.sem(SPREAD))
-        finding = decided(claims.lower("test/error", "better", "worse"), gaining(gain))
+        finding = decided(claims.lower(FRACTION, "better", "worse"), gaining(gain))
         assert finding.verdict == verdict
         assert (finding.p < 0.01) == (verdict == "holds")
 
@@ -91,9 +93,9 @@ def test_the_level_is_one_percent():
 def test_p_is_corrected_over_all_comparisons_by_holm():
     one, other = 0.015, 0.03
     errors = {**gaining(one), "second": BASE + 0.2 - one + other - 2 * SPREAD}
-    single = [decided(claims.lower("test/error", "better", than), errors).p for than in ("worse", "second")]
+    single = [decided(claims.lower(FRACTION, "better", than), errors).p for than in ("worse", "second")]
     assert max(single) < 0.05
-    finding = decided(claims.lower("test/error", ["better"], ["worse", "second"]), errors)
+    finding = decided(claims.lower(FRACTION, ["better"], ["worse", "second"]), errors)
     np.testing.assert_allclose(finding.p, max(2 * min(single), max(single)), rtol=1e-6)
     assert finding.interval is None
     assert finding.words.count(" below ") == 2
@@ -103,8 +105,8 @@ def test_a_claim_that_holds_alone_is_not_resolved_among_many_comparisons():
     t = stats.t.isf(0.003, 4)
     errors = gaining(float(t * stats.sem(SPREAD)))
     errors |= {f"worse{i}": errors["worse"] for i in range(3)}
-    decide = claims.lower("test/error", "better", [f"worse{i}" for i in range(3)])
-    assert decided(claims.lower("test/error", "better", "worse"), errors).verdict == "holds"
+    decide = claims.lower(FRACTION, "better", [f"worse{i}" for i in range(3)])
+    assert decided(claims.lower(FRACTION, "better", "worse"), errors).verdict == "holds"
     finding = decided(decide, errors)
     assert finding.verdict == "not resolved"
     np.testing.assert_allclose(finding.p, 3 * 0.006, rtol=1e-3)
@@ -112,17 +114,17 @@ def test_a_claim_that_holds_alone_is_not_resolved_among_many_comparisons():
 
 def test_every_row_must_be_below_every_other_one():
     errors = {**gaining(0.05), "bad": BASE + 0.2 + 0.05 + SPREAD, "alike": BASE + 0.2 - 0.006 + SPREAD}
-    both = claims.lower("test/error", ["better", "bad"], "worse")
+    both = claims.lower(FRACTION, ["better", "bad"], "worse")
     assert decided(both, errors).verdict == "does not hold"
-    assert decided(claims.lower("test/error", ["better", "alike"], "worse"), errors).verdict == "not resolved"
-    assert decided(claims.lower("test/error", ["better"], ["worse", "bad"]), errors).verdict == "holds"
+    assert decided(claims.lower(FRACTION, ["better", "alike"], "worse"), errors).verdict == "not resolved"
+    assert decided(claims.lower(FRACTION, ["better"], ["worse", "bad"]), errors).verdict == "holds"
 
 
 def test_seeds_are_paired_by_number():
     """The order of the gains differs from row to row, and each row lacks a seed of its own."""
     base = np.array([0.1, 0.4, 0.2, 0.35, 0.15, 0.3])
     errors = {"better": [*base[:5] - 0.05 - SPREAD, None], "worse": [None, *base[1:]]}
-    finding = decided(claims.lower("test/error", "better", "worse"), errors)
+    finding = decided(claims.lower(FRACTION, "better", "worse"), errors)
     gain = 0.05 + SPREAD[1:]
     np.testing.assert_allclose(finding.p, stats.ttest_1samp(gain, 0).pvalue, rtol=1e-6)
     assert finding.interval.n == 4
@@ -139,14 +141,14 @@ def test_seeds_are_paired_by_number():
     ],
 )
 def test_without_two_shared_seeds_nothing_is_resolved(errors, said):
-    finding = decided(claims.lower("test/error", "better", "worse"), errors)
+    finding = decided(claims.lower(FRACTION, "better", "worse"), errors)
     assert finding.verdict == "not resolved"
     assert finding.p is None
     assert finding.words.startswith(said)
 
 
 def test_a_row_that_is_missing_leaves_the_others_words_and_no_p():
-    finding = decided(claims.lower("test/error", "better", ["worse", "absent"]), gaining(0.05))
+    finding = decided(claims.lower(FRACTION, "better", ["worse", "absent"]), gaining(0.05))
     assert finding.verdict == "not resolved"
     assert "points" not in finding.words
     assert "better 0.05 [" in finding.words
@@ -159,37 +161,37 @@ def test_equal_gains_have_no_p_even_where_subtraction_rounds():
     errors = {"better": better, "worse": [value + 0.1 for value in better]}
     gains = np.array(errors["worse"]) - better
     assert gains.std() > 0, "rounding makes them differ"
-    finding = decided(claims.lower("test/error", "better", "worse"), errors)
+    finding = decided(claims.lower(FRACTION, "better", "worse"), errors)
     assert finding.verdict == "not resolved"
     assert finding.p is None
-    same = decided(claims.lower("test/error", "better", "worse"), {"better": better, "worse": better})
+    same = decided(claims.lower(FRACTION, "better", "worse"), {"better": better, "worse": better})
     assert same.verdict == "does not hold", "the interval holds nothing but 0"
 
 
 def test_runs_that_diverged_without_a_number_are_said_to_have_diverged():
     lost = of_error(0.1, diverged=True)
     lost["measures"]["test"]["error"] = "nan"
-    finding = decided(claims.lower("test/error", "better", "worse"), {"better": [lost, 0.1], "worse": [0.2, 0.3]})
+    finding = decided(claims.lower(FRACTION, "better", "worse"), {"better": [lost, 0.1], "worse": [0.2, 0.3]})
     assert finding.verdict == "not resolved"
     assert "better or worse is not finished, or diverged" in finding.words
 
 
 def test_other_records_give_another_verdict():
-    decide = claims.lower("test/error", "better", "worse")
+    decide = claims.lower(FRACTION, "better", "worse")
     assert [decided(decide, gaining(gain)).verdict for gain in (0.05, -0.05)] == ["holds", "does not hold"]
 
 
 def test_of_many_comparisons_the_words_tell_the_least_gain():
     errors = {**gaining(0.05), "far": BASE + 0.6 + SPREAD, "near": BASE + 0.2 - 0.02 + SPREAD}
-    finding = decided(claims.lower("test/error", "better", ["far", "worse", "near"]), errors)
+    finding = decided(claims.lower(FRACTION, "better", ["far", "worse", "near"]), errors)
     assert finding.words.startswith("the least of 3 gains: better 0.03 [")
     assert "below near; 5 seeds" in finding.words
     assert "far" not in finding.words
 
 
 def test_a_comparison_has_no_p_for_one_seed_and_no_interval():
-    one = claims.compare(found({"a": [0.1], "b": [0.3]}), "test/error", "a", "b", 0.0, 1.0, True)
-    assert (one.row, one.than, one.p, one.word) == ("a", "b", None, "below")
+    one = claims.compare(found({"a": [0.1], "b": [0.3]}), FRACTION, "a", "b", 0.0, "below")
+    assert (one.row, one.than, one.p) == ("a", "b", None)
     assert isinstance(one.gain, Interval)
     assert math.isclose(one.gain.mean, 0.2)
     assert one.gain[1:] == (None, None, 1)

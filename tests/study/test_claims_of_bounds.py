@@ -6,8 +6,9 @@ from scipy import stats
 from synthetic import found, of_error
 
 from dlx.study import claims
-from dlx.study.page import Finding
+from dlx.study.page import ERRORS, Finding, Metric
 
+FRACTION, POINTS = Metric("test/error", "test error"), ERRORS[-1]
 BASE = np.array([0.10, 0.14, 0.12, 0.11, 0.13])
 
 
@@ -29,20 +30,20 @@ def test_at_most_is_decided_by_the_interval(bound, verdict):
     half = stats.t.ppf(0.975, 4) * stats.sem(BASE)
     places = {"high": 1 + 1e-9, "under high": 1 - 1e-9, "low": -1 + 1e-9, "under low": -1 - 1e-9}
     bound = bound if isinstance(bound, float) else BASE.mean() + places[bound] * half
-    finding = decided(claims.at_most("test/error", "a", 100 * bound, scale=100, unit=" %"), {"a": BASE})
+    finding = decided(claims.at_most(POINTS, "a", 100 * bound), {"a": BASE})
     assert finding.verdict == verdict
     low, high = 100 * (BASE.mean() - half), 100 * (BASE.mean() + half)
-    assert finding.words == f"a 12 [{low:.3g}, {high:.3g}] % over 5 seeds"
+    assert finding.words == f"a 12 [{low:.3g}, {high:.3g}] points over 5 seeds"
 
 
 def test_at_most_takes_every_row_and_needs_two_seeds():
-    decide = claims.at_most("test/error", ["a", "b"], 0.2)
+    decide = claims.at_most(FRACTION, ["a", "b"], 0.2)
     assert decided(decide, {"a": BASE, "b": BASE}).verdict == "holds"
     assert decided(decide, {"a": BASE, "b": BASE + 0.5}).verdict == "does not hold"
     assert decided(decide, {"a": BASE}).words.endswith("b is not finished")
     assert decided(decide, {"a": BASE}).verdict == "not resolved"
-    assert decided(claims.at_most("test/error", "a", 0.2), {"a": [0.1]}).verdict == "not resolved"
-    assert decided(claims.at_most("test/error", "a", 0.05), {"a": [0.1]}).verdict == "not resolved"
+    assert decided(claims.at_most(FRACTION, "a", 0.2), {"a": [0.1]}).verdict == "not resolved"
+    assert decided(claims.at_most(FRACTION, "a", 0.05), {"a": [0.1]}).verdict == "not resolved"
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_at_most_takes_every_row_and_needs_two_seeds():
 def test_near_paper_allows_the_tolerance_above_and_anything_below(mean, verdict):
     """1.5 - 1.4 is a little more than 0.1 in floating point; it is not more than 0.1."""
     errors = {"a": [(mean - 0.2) / 100, (mean + 0.2) / 100]} if mean > 1 else {"a": [mean / 100] * 2}
-    decide = claims.near_paper("test/error", ["a"], 0.1, scale=100, unit=" points")
+    decide = claims.near_paper(POINTS, ["a"], 0.1)
     finding = decided(decide, errors, paper={"a": 1.4})
     assert finding.verdict == verdict
     assert finding.words == (
@@ -63,7 +64,7 @@ def test_near_paper_allows_the_tolerance_above_and_anything_below(mean, verdict)
 
 
 def test_near_paper_needs_a_figure_and_a_number_for_every_row():
-    decide = claims.near_paper("test/error", ["a", "b"], 0.1, scale=100)
+    decide = claims.near_paper(POINTS, ["a", "b"], 0.1)
     some = {"a": [0.014], "b": [0.014]}
     assert decided(decide, some, paper={"a": 1.4, "b": 1.4}).verdict == "holds"
     finding = decided(decide, some, paper={"a": 1.4})

@@ -191,8 +191,8 @@ def test_a_study_may_name_its_data_sets_as_it_likes():
 def test_the_interval_of_a_finding_is_told():
     from dlx.study import claims
 
-    claim = Claim("Lower.", claims.lower("test/error", "a", "b"))
+    claim = Claim("Lower.", claims.lower(ERRORS[-1], "a", "b"))
     (entry,) = table.decided(found({"a": [0.1, 0.12], "b": [0.2, 0.25]}), [claim])
     assert set(entry["interval"]) == {"mean", "low", "high", "n"}
     assert entry["interval"]["n"] == 2
-    assert entry["interval"]["mean"] == pytest.approx(0.115)
+    assert entry["interval"]["mean"] == pytest.approx(11.5)
