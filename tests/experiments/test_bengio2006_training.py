@@ -29,7 +29,7 @@ NETS = {
     "sigmoid": (Finetune("sigmoid", (8, 6), **TINY), 2.0),
     "sigmoid, other options": (Finetune("sigmoid", (8, 6), initializer="glorot", **OTHER), 2.0),
     "relu": (Finetune("relu", (8, 6), **TINY), 0.01),
-    "dropout": (Finetune("dropout", (8, 6), **TINY), 0.01),
+    "dropout": (Finetune("dropout", (8, 6), **TINY), 0.3),  # a rate at which weights grow to the largest norm
     "batchnorm": (Finetune("batchnorm", (8, 6), **TINY), 0.01),
 }
 
@@ -83,9 +83,8 @@ def test_a_net_is_fine_tuned_as_its_stage_does_it(tuned, data, name):
     for split in ("train", "valid", "test"):
         close(result.measures[split]["error"], getattr(errors, split))
     assert float(result.score) == float(errors.valid)
-    w = np.asarray(params["hidden_0"]["w"])
-    strongest = w[:, np.argsort(-np.linalg.norm(w, axis=0), kind="stable")[:16]]
-    np.testing.assert_allclose(kept["filters"], strongest, rtol=1e-2, atol=1e-3)
+    ours, theirs = (w[:, np.argsort(w[0])] for w in (np.asarray(kept["filters"]), np.asarray(params["hidden_0"]["w"])))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-2, atol=1e-2)
 
 
 def test_ways_to_fine_tune_differ(tuned):
