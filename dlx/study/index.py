@@ -59,7 +59,8 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     last = {row["row"]: row for row in rows}
     body = [
         [
-            row.get("title") or row["row"],
+            row["row"],
+            row.get("title") or "",
             "–" if row["paper"] is None else f"{row['paper']:g}",
             estimate(row["values"], row["low"], row["high"]),
             f"{row['n']}",
@@ -69,7 +70,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     ]
     metrics = {row["metric"] for row in last.values()}
     name = metrics.pop() if len(metrics) == 1 else "value"
-    return markdown(["row", "paper", name, "n", "verdict"], body) if body else ""
+    return markdown(["row", "", "paper", name, "n", "verdict"], body) if body else ""
 
 
 def section(content: Mapping[str, Any], title: str, folder: str, picture: str | None) -> str:
@@ -78,18 +79,15 @@ def section(content: Mapping[str, Any], title: str, folder: str, picture: str | 
     `content` is what `read_results` gives.
     """
     diverged = {row["row"]: row["diverged"] for row in content["rows"]}
-    facts = {
-        "command": f"`{content['command']}`",
-        "device": content.get("device") or "unknown",
-        "training": duration(content["seconds"]),
-        "data": f"{content['data']['name']}, variant {content['data']['variant']}",
-        "rows": len(diverged),
-        "diverged runs": sum(diverged.values()),
-    }
+    data = content["data"]
+    facts = (
+        f"`{content['command']}`: {duration(content['seconds'])} on {content.get('device') or 'an unknown device'}, "
+    )
+    facts += f"data {data['name']} ({data['variant']}), {len(diverged)} rows, {sum(diverged.values())} diverged runs."
     parts = [
         f"## {title}",
         "\n".join(f"- **{claim['verdict']}**: {claim['claim']}" for claim in content["claims"]),
-        "\n".join(f"- {name}: {fact}" for name, fact in facts.items()),
+        facts,
         _table(content["rows"]),
         f"![{title}]({folder}/{quote(picture)})" if picture else "",
         f"[The whole report]({folder}/report.html)",

@@ -73,9 +73,8 @@ def test_a_section_has_claims_facts_table_image_and_link():
     text = section(content(), "A title", "some/folder", "b c.png")
     parts = [
         "## A title\n\n- **not resolved**: It is so.\n\n",
-        "- command: `python -m page --seeds 2`\n- device: cpu x 2\n- training: 5 minutes\n",
-        "- data: mnist, variant canonical\n- rows: 2\n- diverged runs: 1\n\n",
-        "| row | paper | test error % ",
+        "`python -m page --seeds 2`: 5 minutes on cpu x 2, data mnist (canonical), 2 rows, 1 diverged runs.\n\n",
+        "| row |     | paper | test error % ",
         "\n\n![A title](some/folder/b%20c.png)\n\n[The whole report](some/folder/report.html)",
     ]
     for part in parts:
@@ -84,8 +83,8 @@ def test_a_section_has_claims_facts_table_image_and_link():
     lines = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in section(content(), "", "", None).splitlines()
     ]
-    assert ["A", "10", "10.00", "1", "not told apart from the paper's"] in lines
-    assert ["B", "–", "10.00, 20.00", "2", "no figure in the paper"] in lines
+    assert ["a", "A", "10", "10.00", "1", "not told apart from the paper's"] in lines
+    assert ["b", "B", "–", "10.00, 20.00", "2", "no figure in the paper"] in lines
     assert "![" not in section(content(), "t", "f", None)
 
 
