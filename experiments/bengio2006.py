@@ -92,7 +92,8 @@ def unit(row: str, seed: int, *, width: int, rate: float, epochs: int, patience:
     """The fine-tuning of a trial, on the greedy training of layer by layer if the row has any."""
     widths, layers = (width,) * (depth - 1) + (top or width,), ()
     if pretrain_epochs:
-        layer = partial(Layer, row, epochs=pretrain_epochs, initializer=initializer, tied=tied, k=k, classes=classes)
+        only = {"dbn": {"k": k}, "supervised": {"classes": classes}}.get(row, {"tied": tied})
+        layer = partial(Layer, row, epochs=pretrain_epochs, initializer=initializer, **only)
         layers = greedy_layers(layer, widths, LayerHypers(pretrain_rate, masking), seed)
     net = row if row in MODERN else "sigmoid"
     return Unit(Finetune(net, widths, epochs, patience, batch_size, initializer, classes), Rate(rate), layers, seed)

@@ -68,12 +68,12 @@ class CommonOptions:
         return ("tf32",) * (self.precision == "tf32") + ("unoptimized",) * (self.preset == "quick")
 
     def of_the_table(self) -> dict[str, Any]:
-        """The options that decide what stands in the table: the study's own, and some of the common ones."""
+        """The options that decide what stands in the table: some common ones, and the study's own but for seeds."""
         common = {one.name for one in fields(CommonOptions)}
         return {
             one.name: getattr(self, one.name)
             for one in fields(self)
-            if one.name in OF_THE_TABLE or one.name not in common
+            if one.name in OF_THE_TABLE or (one.name not in common and not one.name.startswith("seeds"))
         }
 
     def check(self) -> None:

@@ -69,8 +69,6 @@ class Metric(NamedTuple):
     """Where the booleans stand whose mean it is, one an example of a split: for tests that pair examples."""
     bounds: tuple[float, float] = (float("-inf"), float("inf"))
     """The least and the largest value that it can have, after scaling."""
-    lower: bool = True
-    """Whether a lower value is better."""
 
 
 ERRORS = tuple(

@@ -9,7 +9,7 @@ import numpy as np
 from dlx.stats import interval, over_seeds, paired, verdict
 from dlx.study.figures import searched
 from dlx.study.found import Found, Record, Runs
-from dlx.study.page import Claim, Metric
+from dlx.study.page import Claim, Finding, Metric
 from dlx.unit import Unit
 
 
@@ -83,10 +83,16 @@ def search(found: Found) -> list[dict[str, Any]]:
 
 
 def decided(found: Found, claims: Sequence[Claim]) -> list[dict[str, Any]]:
-    """An entry a claim: its words, the lectures' numbers, the verdict, and what decided it."""
+    """An entry a claim: its words, the lectures' numbers, the verdict, and what decided it.
+
+    A claim whose `decide` raises is not resolved; its words say why.
+    """
     entries = []
     for claim in claims:
-        finding = claim.decide(found)
+        try:
+            finding = claim.decide(found)
+        except Exception as error:
+            finding = Finding("not resolved", f"it could not be decided: {type(error).__name__}: {error}")
         entries.append(
             {
                 "claim": claim.words,

@@ -196,3 +196,13 @@ def test_the_interval_of_a_finding_is_told():
     assert set(entry["interval"]) == {"mean", "low", "high", "n"}
     assert entry["interval"]["n"] == 2
     assert entry["interval"]["mean"] == pytest.approx(11.5)
+
+
+def test_a_claim_that_cannot_be_decided_costs_nothing_else():
+    def broken(found):
+        return found["absent"]
+
+    sound = Finding("holds", "as it is")
+    entries = table.decided(found({"a": [0.1, 0.12]}), [Claim("Broken.", broken), Claim("Sound.", lambda _: sound)])
+    assert [entry["verdict"] for entry in entries] == ["not resolved", "holds"]
+    assert entries[0]["words"] == "it could not be decided: KeyError: 'absent'"
