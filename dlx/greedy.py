@@ -1,91 +1,112 @@
 """The stages of greedy layer-wise training (Bengio et al. 2006): ways to pre-train one hidden layer, and fine-tuning.
 
-A row of the paper's table is `chain(*(pretrain(net, i) for i in range(depth)), finetune(net))`, and the rows differ in
-`pretrain` alone. Layer i is trained on the deterministic codes of the layers below, without labels but in `supervise`.
+The first three train a layer `{w, b, c}` by itself. `focus(hidden(i), codes(i), stage)` has layer i of an `mlp` trained
+on the deterministic codes of the layers below, without labels but in `supervise`. A row of the paper's table is a chain
+of these for each layer and of `finetune`, and the rows differ in the pre-training alone.
 """
 
-from dlx.losses import energy, reconstruction, supervised
-from dlx.nets.layer import Affine, encode
-from dlx.nets.mlp import MLP, init, logits
+import optax
+from jax.nn.initializers import Initializer
+
+from dlx.algorithms import gradient
+from dlx.losses.energy import contrastive_divergence
+from dlx.losses.reconstruction import autoassociator, reconstruction
+from dlx.losses.supervised import cross_entropy, misclassified
+from dlx.nets.layer import BINARY, INITIALIZERS, LayerKind
+from dlx.nets.module import affine
 from dlx.optim import sgd
-from dlx.stage import focus, scratch
-from dlx.train import Report, fit, gradient
-from dlx.types import Loss, Rate, Stage
+from dlx.stage import temporary
+from dlx.train import AfterEpoch, fit, minibatches, valid
+from dlx.types import Loss, Model, Rate, Stage
 
 
-def _fit_layer(loss: Loss, rate: Rate, epochs: int, batch_size: int, report: Report | None) -> Stage:
-    """The whole budget of plain descent; the validation curve is the reconstruction error in nats."""
-    algorithm = gradient(loss, sgd(rate))
-    return fit(algorithm, reconstruction.reconstruction(), epochs=epochs, batch_size=batch_size, report=report)
+def _fit_layer(
+    loss: Loss, rate: Rate, epochs: int, batch_size: int, kind: LayerKind, progress: AfterEpoch | None
+) -> Stage:
+    """The whole budget of plain descent; the score is the reconstruction error in nats."""
+    score = valid(reconstruction(kind))
+    return fit(gradient(loss, sgd(rate)), minibatches(batch_size), epochs=epochs, score=score, progress=progress)
 
 
 def autoassociate(
-    net: MLP,
-    i: int,
     *,
     rate: Rate,
     epochs: int,
     batch_size: int,
     masking: Rate | None = None,
-    tied: bool = True,
-    report: Report | None = None,
+    decoder: Initializer | None = None,
+    kind: LayerKind = BINARY,
+    progress: AfterEpoch | None = None,
 ) -> Stage:
-    """Train hidden layer i as an auto-associator, denoising if a `masking` probability is given.
+    """Train a layer as an auto-associator, denoising if a `masking` probability is given.
 
-    Tied, the decoder is the transpose of w; untied, it is a matrix of its own that starts from the net's initializer.
+    It decodes by the transpose of w, or by a matrix of its own that starts from the initializer `decoder`.
+
+    Raises ValueError if the visible units have no distribution.
     """
-    stage = _fit_layer(reconstruction.autoassociator(masking), rate, epochs, batch_size, report)
-    if not tied:
-        stage = scratch("decoder", lambda key, layer: net.initializer(key, layer["w"].T.shape), stage)
-    return focus(net, i, stage)
+    stage = _fit_layer(autoassociator(masking, kind), rate, epochs, batch_size, kind, progress)
+    if decoder is None:
+        return stage
+    return temporary("decoder", lambda key, layer: decoder(key, layer["w"].T.shape), stage)
 
 
 def boltzmann(
-    net: MLP,
-    i: int,
     *,
     rate: Rate,
     epochs: int,
     batch_size: int,
     k: int = 1,
     mean_field: bool = False,
-    report: Report | None = None,
+    kind: LayerKind = BINARY,
+    progress: AfterEpoch | None = None,
 ) -> Stage:
-    """Train hidden layer i as an RBM by CD-k; layers trained so from the bottom up form a deep belief network."""
-    loss = energy.contrastive_divergence(k, mean_field)
-    return focus(net, i, _fit_layer(loss, rate, epochs, batch_size, report))
+    """Train a layer as an RBM by CD-k; layers trained so from the bottom up form a deep belief network.
+
+    Raises ValueError if the units of a side have no distribution.
+    """
+    return _fit_layer(contrastive_divergence(k, mean_field, kind), rate, epochs, batch_size, kind, progress)
 
 
-def supervise(net: MLP, i: int, *, rate: Rate, epochs: int, batch_size: int, report: Report | None = None) -> Stage:
-    """Train hidden layer i as the hidden layer of a one-hidden-layer classifier whose output layer is thrown away."""
-    head = Affine(net.classes, net.initializer)
+def supervise(
+    *,
+    rate: Rate,
+    epochs: int,
+    batch_size: int,
+    classes: int = 10,
+    initializer: Initializer = INITIALIZERS["fan"],
+    kind: LayerKind = BINARY,
+    progress: AfterEpoch | None = None,
+) -> Stage:
+    """Train a layer as the hidden layer of a one-hidden-layer classifier whose output layer is thrown away."""
+    head = affine(classes, initializer)
 
-    def head_logits(layer, x):
-        return encode(layer, x) @ layer["head"]["w"] + layer["head"]["b"]
+    def apply(layer, x):
+        return head.apply(layer["head"], kind.encode(layer, x))
 
-    stage = fit(
-        gradient(supervised.cross_entropy(head_logits), sgd(rate)),
-        supervised.misclassified(head_logits),
-        epochs=epochs,
-        batch_size=batch_size,
-        report=report,
-    )
-    return focus(net, i, scratch("head", lambda key, layer: init(key, head, layer["b"].size), stage))
+    classifier = Model(head.init, apply, lambda layer, key, x: (apply(layer, x), {}))
+    stage = finetune(classifier, sgd(rate), epochs=epochs, batch_size=batch_size, progress=progress)
+    return temporary("head", lambda key, layer: head.init(key, layer["b"]), stage)
 
 
 def finetune(
-    net: MLP, *, rate: Rate, epochs: int, batch_size: int, patience: int, report: Report | None = None
+    net: Model,
+    optimizer: optax.GradientTransformation,
+    *,
+    epochs: int,
+    batch_size: int,
+    patience: int | None = None,
+    progress: AfterEpoch | None = None,
 ) -> Stage:
-    """Train all layers on the labels by backpropagation; return the best epoch by validation error."""
+    """Train a whole classifier on the labels by backpropagation.
 
-    def net_logits(params, x):
-        return logits(net, params, x)
-
+    With patience the parameters of the epoch with the least validation error are returned, without it the last ones.
+    The error is that of the net in use: nothing is dropped, and running statistics normalise.
+    """
     return fit(
-        gradient(supervised.cross_entropy(net_logits), sgd(rate)),
-        supervised.misclassified(net_logits),
+        gradient(cross_entropy(net), optimizer),
+        minibatches(batch_size),
         epochs=epochs,
-        batch_size=batch_size,
+        score=valid(misclassified(net)),
         patience=patience,
-        report=report,
+        progress=progress,
     )

@@ -1,11 +1,14 @@
 """Optimizers that the lectures teach, built from optax's own parts."""
 
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 import optax
 from jax.tree_util import DictKey
+from jaxtyping import Array, Int
 
-from dlx.types import Rate
+from dlx.types import Rate, Review, Scalar
 
 
 def sgd(rate: Rate, momentum: Rate | None = None) -> optax.GradientTransformation:
@@ -41,3 +44,51 @@ def max_norm(c: Rate) -> optax.GradientTransformation:
         return jnp.where(norm > c, moved * (c / norm) - w, update)
 
     return optax.stateless(lambda updates, params: jax.tree.map_with_path(project, updates, params))
+
+
+class Halving(NamedTuple):
+    """The state of an optimizer that is halved on a plateau."""
+
+    inner: Any
+    scale: Scalar
+    """1, 1/2, 1/4, ...: what the inner optimizer's updates are multiplied by."""
+    best: Scalar
+    """The least score up to now."""
+    waited: Int[Array, ""]
+    """Epochs since then, or since the last halving."""
+
+
+def halve_on_plateau(
+    optimizer: optax.GradientTransformation, patience: int
+) -> tuple[optax.GradientTransformation, Review]:
+    """The optimizer, and the review that halves its rate whenever the score has not improved for `patience` epochs.
+
+    They go together: `gradient(loss, *halve_on_plateau(sgd(0.5), patience=3))`. To look ahead for some epochs tells a
+    plateau from a score that wavers (lecture CS/CNS/EE 155 16, "Learning Rate & Momentum").
+
+    Raises ValueError if patience is less than 1.
+    """
+    if patience < 1:
+        raise ValueError(f"patience must be at least 1, not {patience}")
+    informed = optax.with_extra_args_support(optimizer)
+
+    def init(params):
+        return Halving(informed.init(params), jnp.ones(()), jnp.asarray(jnp.inf), jnp.zeros((), jnp.int32))
+
+    def update(updates, state, params=None, **more):
+        updates, inner = informed.update(updates, state.inner, params, **more)
+        return jax.tree.map(lambda leaf: state.scale * leaf, updates), state._replace(inner=inner)
+
+    def review(state, score):
+        halving = state.optimizer
+        waited = jnp.where(score < halving.best, 0, halving.waited + 1)
+        late = waited >= patience
+        return state._replace(
+            optimizer=halving._replace(
+                scale=jnp.where(late, halving.scale / 2, halving.scale),
+                best=jnp.minimum(score, halving.best),
+                waited=jnp.where(late, 0, waited),
+            )
+        )
+
+    return optax.GradientTransformationExtraArgs(init, update), review

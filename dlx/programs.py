@@ -12,7 +12,8 @@ import jax
 
 from dlx import greedy
 from dlx.nets.layer import INITIALIZERS
-from dlx.nets.mlp import MLP, hidden, init
+from dlx.nets.mlp import codes, hidden, mlp
+from dlx.stage import focus
 from dlx.unit import Kept, Program, Result, Unit
 
 
@@ -47,18 +48,20 @@ class Layer:
     def __call__(self, key, hypers, given, data, progress):
         """Trains the layer on the codes of those below it."""
         i = len(given)
-        net = MLP(self.widths, self.classes, INITIALIZERS[self.initializer])
+        initializer = INITIALIZERS[self.initializer]
+        net = mlp(self.widths, self.classes, initializer)
+        associate = partial(greedy.autoassociate, decoder=None if self.tied else initializer)
         train = {
             "dbn": partial(greedy.boltzmann, k=self.k, mean_field=True),
-            "autoassociator": partial(greedy.autoassociate, tied=self.tied),
-            "denoising": partial(greedy.autoassociate, tied=self.tied, masking=hypers.masking),
-            "supervised": greedy.supervise,
+            "autoassociator": associate,
+            "denoising": partial(associate, masking=hypers.masking),
+            "supervised": partial(greedy.supervise, classes=self.classes, initializer=initializer),
         }[self.method]
-        watched = progress(f"layer {i + 1}", epochs=self.epochs, percent=self.method == "supervised")
-        stage = train(net, i, rate=hypers.rate, epochs=self.epochs, batch_size=self.batch_size, report=watched)
+        after_epoch = progress(f"layer {i + 1}", epochs=self.epochs, percent=self.method == "supervised")
+        stage = train(rate=hypers.rate, epochs=self.epochs, batch_size=self.batch_size, progress=after_epoch)
         key_init, key_train = jax.random.split(key)
-        start = {**init(key_init, net, data.train.x.shape[-1]), **merge(given)}
-        params, curve = stage(jax.random.fold_in(key_train, i), start, data)
+        start = {**net.init(key_init, data.train.x[0]), **merge(given)}
+        params, curve = focus(hidden(i), codes(i), stage)(jax.random.fold_in(key_train, i), start, data)
         return {hidden(i): params[hidden(i)]}, Result.of(curve)
 
 

@@ -1,16 +1,16 @@
 """Combinators: training procedures are built from stages, and are stages again."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jax
-from flax import linen as nn
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dlx.nets.layer import apply
-from dlx.nets.mlp import hidden
-from dlx.train import each, take
-from dlx.types import Data, Key, Params, Scalar, Score, Split, Stage
+from dlx.nets.layer import as_float
+from dlx.nets.standardised import STANDARD
+from dlx.train import by_batches
+from dlx.types import Data, Key, Params, PerExample, Scalar, Stage
 
 
 def chain(*stages: Stage) -> Stage:
@@ -26,30 +26,26 @@ def chain(*stages: Stage) -> Stage:
     return chained
 
 
-def codes(net: nn.Module, params: Params, split: Split, depth: int, batch_size: int = 1000) -> Split:
-    """The split with each x replaced by its float32 code after the first `depth` hidden layers of the net."""
-    if depth == 0:
-        return split
+def focus(entry: str, view: Callable[[Params, Any], Any] | None, stage: Stage) -> Stage:
+    """Train `params[entry]` alone, on data whose x is replaced by `view(params, x)` [n, ...], which is computed once.
 
-    def code(row):
-        return apply(net, params, take(split, row[None]).x, depth, method="codes")[0]
+    Where the view is None the data stay as they are.
 
-    n = split.x.shape[0]
-    return Split(jax.lax.map(code, jax.numpy.arange(n), batch_size=batch_size), split.y)
-
-
-def focus(net: nn.Module, i: int, stage: Stage) -> Stage:
-    """Train hidden layer i of the net alone, on the codes of the layers below it, which are computed once."""
+    Raises ValueError, when called, if the parameters have no such entry.
+    """
 
     def focused(key: Key, params: Params, data: Data):
-        below = Data(*(codes(net, params, split, i) for split in data))
-        layer, log = stage(key, params[hidden(i)], below)
-        return {**params, hidden(i): layer}, log
+        if entry not in params:
+            raise ValueError(f"the parameters have no entry {entry!r}; they have {', '.join(params)}")
+        if view is not None:
+            data = Data(*(split._replace(x=by_batches(view, params, split.x)) for split in data))
+        end, log = stage(key, params[entry], data)
+        return {**params, entry: end}, log
 
     return focused
 
 
-def scratch(name: str, init: Callable[[Key, Params], Params], stage: Stage) -> Stage:
+def temporary(name: str, init: Callable[[Key, Params], Params], stage: Stage) -> Stage:
     """Lend the stage one more entry of the parameters, made by `init(key, params)` and thrown away at the end.
 
     Raises ValueError, when called, if the parameters have an entry of that name already.
@@ -57,7 +53,7 @@ def scratch(name: str, init: Callable[[Key, Params], Params], stage: Stage) -> S
 
     def lent(key: Key, params: Params, data: Data):
         if name in params:
-            raise ValueError(f"the parameters already have an entry {name!r}; give the scratch entry another name")
+            raise ValueError(f"the parameters already have an entry {name!r}; give the temporary one another name")
         key_init, key_stage = jax.random.split(key)
         end, log = stage(key_stage, {**params, name: init(key_init, params)}, data)
         return {entry: end[entry] for entry in params}, log
@@ -65,21 +61,33 @@ def scratch(name: str, init: Callable[[Key, Params], Params], stage: Stage) -> S
     return lent
 
 
-class Errors(NamedTuple):
-    """Mean score on each split, as a fraction where the score counts errors, and the score of every test example."""
+class Evaluation(NamedTuple):
+    """Means over the examples of each split, by the measure's name, and the values of every test example."""
 
-    train: Scalar
-    valid: Scalar
-    test: Scalar
-    test_each: Float[Array, " n"]
+    train: Mapping[str, Scalar]
+    valid: Mapping[str, Scalar]
+    test: Mapping[str, Scalar]
+    per_example: Mapping[str, Float[Array, " n"]]
 
 
-def evaluate(score: Score) -> Stage:
-    """Leave the parameters as they are; the log holds the `Errors`."""
+def evaluate(**per_example: PerExample) -> Stage:
+    """Leave the parameters as they are; the log is the `Evaluation` by these measures."""
 
     def evaluated(key: Key, params: Params, data: Data):
         del key
-        train, valid, test = (each(score, params, split) for split in data)
-        return params, Errors(train.mean(), valid.mean(), test.mean(), test)
+        values = [{name: by_batches(one, params, split) for name, one in per_example.items()} for split in data]
+        means = [{name: value.mean() for name, value in measures.items()} for measures in values]
+        return params, Evaluation(*means, values[-1])
 
     return evaluated
+
+
+def standardise(key: Key, params: Params, data: Data) -> tuple[Params, None]:
+    """The stage that sets the statistics of a net that is `standardised` to those of the training inputs.
+
+    Each input gets its mean and its standard deviation (divided by n); an input that never varies the scale 1.
+    """
+    del key
+    x = as_float(jnp.asarray(data.train.x))
+    scale = jnp.where(x.max(0) > x.min(0), x.std(0), 1)  # rounding gives a constant a deviation, too
+    return {**params, STANDARD: {"mean": x.mean(0), "scale": scale}}, None

@@ -1,183 +1,211 @@
-"""Fitting: an update rule, repeated over shuffled minibatches until the validation score stops improving."""
+"""Fitting: an update rule, repeated over the batches of a feed until epochs or patience are over."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
+import numpy as np
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Float, Int
 
-from dlx.nets.layer import as_float
-from dlx.types import Algorithm, Data, Key, Loss, Params, Scalar, Score, Split, Stage
+from dlx.types import Algorithm, Batch, Data, Feed, Key, Params, PerExample, Scalar, Score, Split, Stage, State, keep
 
-Report = Callable[[Any, Any, Any], None]
-"""Called on the host after each epoch with scalars: epoch (from 0), validation score, is the run still training?"""
+AfterEpoch = Callable[[Any, Any, Any], None]
+"""Called on the host after each epoch with scalars: epoch (from 0), score, is the run still training?
 
-
-class GradientState(NamedTuple):
-    """Parameters and the optimizer's own state."""
-
-    params: Params
-    optimizer: Any
-
-
-def gradient(loss: Loss, optimizer: optax.GradientTransformation) -> Algorithm:
-    """Descent along the gradient of a loss."""
-
-    def init(params):
-        return GradientState(params, optimizer.init(params))
-
-    def step(key, state, batch):
-        (value, metrics), grads = jax.value_and_grad(loss, has_aux=True)(state.params, key, batch)
-        updates, inner = optimizer.update(grads, state.optimizer, state.params)
-        return GradientState(optax.apply_updates(state.params, updates), inner), {"loss": value, **metrics}
-
-    return Algorithm(init, step)
-
-
-def renewing(entry: str, loss: Loss, optimizer: optax.GradientTransformation) -> Algorithm:
-    """Descent on all entries of the parameters but one, which is given the value of the loss's metric of that name.
-
-    Running statistics are such an entry: neither the gradient nor the optimizer sees it.
-    """
-
-    def others(mapping):
-        return {name: value for name, value in mapping.items() if name != entry}
-
-    def init(params):
-        return GradientState(params, optimizer.init(others(params)))
-
-    def step(key, state, batch):
-        def of_others(params, key, batch):
-            return loss({**params, entry: state.params[entry]}, key, batch)
-
-        descended = GradientState(others(state.params), state.optimizer)
-        (params, inner), metrics = gradient(of_others, optimizer).step(key, descended, batch)
-        return GradientState({**params, entry: metrics[entry]}, inner), others(metrics)
-
-    return Algorithm(init, step)
+Without a score it is told the loss instead, or else the first of the metrics by name."""
+Watch = Callable[[Params, Data], Mapping[str, Any]]
+"""Gives arrays by name, of the parameters after an epoch."""
 
 
 class Curve(NamedTuple):
-    """What one fit did, epoch by epoch; entries past the last epoch are NaN."""
+    """What one fit did, epoch by epoch; entries past the last epoch are infinite."""
 
-    loss: Float[Array, " epochs"]
-    """Training loss, averaged over the epoch's minibatches."""
-    valid: Float[Array, " epochs"]
-    """Validation score after the epoch."""
+    metrics: Mapping[str, Float[Array, "epochs ..."]]
+    """Every metric of the steps, averaged over those of the epoch."""
+    watched: Mapping[str, Float[Array, "epochs ..."]]
+    """What `watch` gave after the epoch."""
+    score: Float[Array, " epochs"] | None
+    """Score after the epoch; None without a score."""
     first_loss: Scalar
-    """Loss on the first minibatch, before any update."""
+    """The metric `loss` of the first step, before any update; 0 if there is no such metric."""
     epochs: Int[Array, ""]
     """How many epochs were run."""
     best: Int[Array, ""]
     """The epoch, from 0, whose parameters were returned."""
     diverged: Bool[Array, ""]
-    """Whether the loss, the score or a parameter became infinite or NaN, which ends the fit."""
+    """Whether a metric, the score or a parameter became infinite or NaN, which ends the fit."""
 
 
-class _Progress(NamedTuple):
-    state: Any
+class _Run(NamedTuple):
+    state: State
     best_params: Params
     best_score: Scalar
     curve: Curve
 
 
-def take(split: Split, rows: Int[Array, " n"]) -> Split:
-    """The given rows, with intensities as floats: pixels stay uint8 until a batch needs them."""
-    x, y = map(jnp.asarray, split)
-    return Split(as_float(x[rows]), y[rows])
+def examples(split: Split) -> int:
+    """How many examples a split has. Raises ValueError if its arrays do not agree on that, or there are none."""
+    counts = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(split)}
+    if len(counts) != 1 or () in counts:
+        said = ", ".join(sorted(str(*count) if count else "no axis" for count in counts)) or "none"
+        raise ValueError(f"the arrays of a split have one leading axis, over examples; their lengths are: {said}")
+    return counts.pop()[0]
 
 
-def each(score: Score, params: Params, split: Split, batch_size: int = 1000) -> Float[Array, " n"]:
-    """The score of every example [n], computed a batch at a time."""
-    rows = jnp.arange(split.x.shape[0])
-    return jax.lax.map(lambda row: score(params, take(split, row[None]))[0], rows, batch_size=batch_size)
+def take(split: Split, rows: Int[Array, " n"]) -> Batch:
+    """The given examples. Pixels stay uint8: a net makes floats of them."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf)[rows], split)
 
 
-def share(batch: Split) -> Split:
-    """Split a minibatch over the devices of the mesh axis `data`, in a program on a mesh that has one."""
+def by_batches(function: Callable[[Params, Batch], Any], params: Params, split: Split, batch_size: int = 1000) -> Any:
+    """`function(params, examples)` of all examples, arrays [n, ...], computed a batch at a time."""
+    rows = jnp.arange(examples(split))
+
+    def of_one(row):
+        return jax.tree.map(lambda leaf: leaf[0], function(params, take(split, row[None])))
+
+    return jax.lax.map(of_one, rows, batch_size=batch_size)
+
+
+def valid(per_example: PerExample) -> Score:
+    """The mean over the validation split."""
+    return lambda params, data: by_batches(per_example, params, data.valid).mean()
+
+
+def minibatches(n: int, prepare: Callable[[Key, Batch], Batch] | None = None, steps: int | None = None) -> Feed:
+    """Batches of n training examples, in a new order in every epoch; an incomplete last batch is left out.
+
+    `prepare` does what is random and for training only, such as distortion. With `steps` an epoch is so many updates:
+    a part of a pass, or several, each in an order of its own.
+
+    Raises ValueError, when called, if a number is not positive or there are fewer training examples than n.
+    """
+    _check_positive(batch_size=n, steps=steps)
+
+    def feed(key, train):
+        if (total := examples(train)) < n:
+            raise ValueError(
+                f"a batch of {n} is larger than the training split of {total} examples; choose a smaller batch"
+            )
+        a_pass = total // n
+
+        def order(key):
+            return jax.random.permutation(key, total)[: a_pass * n].reshape(a_pass, n)
+
+        def batch(key, rows):
+            taken = take(train, rows)
+            return taken if prepare is None else prepare(key, taken)
+
+        if steps is None:
+            return order(key), batch
+        return jax.vmap(order)(jax.random.split(key, -(-steps // a_pass))).reshape(-1, n)[:steps], batch
+
+    return feed
+
+
+def generated(make: Callable[[Key], Batch], steps: int) -> Feed:
+    """Batches that `make` draws, so many an epoch; the training split is not looked at."""
+    _check_positive(steps=steps)
+    return lambda key, train: (jnp.arange(steps), lambda key, _: make(key))
+
+
+def shard_batch(batch: Batch) -> Batch:
+    """Split a batch over the devices of the mesh axis `data`, in a program on a mesh that has one."""
     if jax.sharding.get_abstract_mesh().shape.get("data", 1) == 1:
         return batch
     return jax.lax.with_sharding_constraint(batch, PartitionSpec("data"))
 
 
-def _epoch(algorithm: Algorithm, batch_size: int, key: Key, state: Any, train: Split):
-    """One pass over the training split in a new order; an incomplete last batch is left out."""
-    n = train.x.shape[0]
-    key_order, key_steps = jax.random.split(key)
-    steps = n // batch_size
-    order = jax.random.permutation(key_order, n)[: steps * batch_size].reshape(steps, batch_size)
+def _check_positive(**numbers: int | None) -> None:
+    for name, value in numbers.items():
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, not {value}")
 
-    def step(state, xs):
-        key, rows = xs
-        return algorithm.step(key, state, share(take(train, rows)))
 
-    state, metrics = jax.lax.scan(step, state, (jax.random.split(key_steps, steps), order))
-    return state, metrics["loss"]
+_KEY_OF_INIT = np.uint32(2**32 - 1)  # the epochs take 0, 1, ...
+
+
+def _epoch(algorithm: Algorithm, feed: Feed, key: Key, state: State, train: Split):
+    """The state after one epoch, and the metrics [steps, ...] of its steps."""
+    key_feed, key_steps, key_batches = jax.random.split(key, 3)
+    xs, batch = feed(key_feed, train)
+    steps = examples(xs)
+
+    def step(state, keys_and_x):
+        key, key_batch, x = keys_and_x
+        return algorithm.step(key, state, shard_batch(batch(key_batch, x)))
+
+    keys = (jax.random.split(key, steps) for key in (key_steps, key_batches))
+    return jax.lax.scan(step, state, (*keys, xs))
 
 
 def fit(
     algorithm: Algorithm,
-    score: Score,
+    feed: Feed,
     *,
     epochs: int,
-    batch_size: int,
+    score: Score | None = None,
     patience: int | None = None,
-    report: Report | None = None,
+    watch: Watch | None = None,
+    progress: AfterEpoch | None = None,
 ) -> Stage:
-    """Train until `epochs` have passed or the validation score has not improved for `patience` epochs.
+    """Train until `epochs` have passed or the score has not improved for `patience` epochs.
 
-    With patience the parameters of the best epoch by validation score are returned, without it (None) the last ones.
-    The log is a `Curve`. A fit whose loss, score or parameters are not finite stops there and says so.
+    With patience the parameters of the epoch with the least score are returned, without it (None) the last ones. The
+    log is a `Curve`. A fit whose metrics, score or parameters are not finite stops there and says so.
 
-    Raises ValueError, when called, if a number is not positive or the training split is smaller than a batch.
+    Raises ValueError if a number is not positive, or patience or a review has no score to go by.
     """
-    for name, value in {"epochs": epochs, "batch_size": batch_size, "patience": patience}.items():
-        if value is not None and value < 1:
-            raise ValueError(f"{name} must be at least 1, not {value}")
+    _check_positive(epochs=epochs, patience=patience)
+    if score is None and (patience is not None or algorithm.review is not keep):
+        what = "patience" if patience is not None else "the algorithm's review"
+        raise ValueError(f"{what} goes by a score; give fit one, such as score=valid(misclassified(net))")
 
-    def active(progress: _Progress) -> Bool[Array, ""]:
-        curve = progress.curve
+    def active(run: _Run) -> Bool[Array, ""]:
+        curve = run.curve
         waiting = True if patience is None else curve.epochs - 1 - curve.best < patience
         return (curve.epochs < epochs) & ~curve.diverged & waiting
 
     def stage(key: Key, params: Params, data: Data) -> tuple[Params, Curve]:
-        if data.train.x.shape[0] < batch_size:
-            raise ValueError(
-                f"a batch of {batch_size} is larger than the training split of {data.train.x.shape[0]} "
-                "examples; choose a smaller batch_size"
-            )
+        def one_epoch(key, state):
+            """The state, the loss of the first step, and what the curve has of the epoch."""
+            state, metrics = _epoch(algorithm, feed, key, state, data.train)
+            first_loss = metrics["loss"][0] if "loss" in metrics else jnp.zeros(())
+            means = {name: jnp.mean(leaf, 0) for name, leaf in metrics.items()}
+            watched = {} if watch is None else dict(watch(state.params, data))
+            return state, first_loss, (means, watched, None if score is None else score(state.params, data))
 
-        def one_epoch(progress: _Progress) -> _Progress:
-            curve, epoch = progress.curve, progress.curve.epochs
-            state, losses = _epoch(algorithm, batch_size, jax.random.fold_in(key, epoch), progress.state, data.train)
-            loss, valid = losses.mean(), each(score, state.params, data.valid).mean()
-            if report is not None:
-                jax.debug.callback(report, epoch, valid, active(progress))
-            leaves = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params)]
-            finite = jnp.isfinite(loss) & jnp.isfinite(valid) & jnp.stack(leaves).all()
-            better = (valid < progress.best_score) & finite if patience is not None else jnp.asarray(True)
+        def go_on(run: _Run) -> _Run:
+            epoch = run.curve.epochs
+            state, first_loss, told = one_epoch(jax.random.fold_in(key, epoch), run.state)
+            means, _, value = told
+            if progress is not None:
+                shown = means.get("loss", means[min(means)]) if value is None else value
+                jax.debug.callback(progress, epoch, shown, active(run))
+            leaves = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((means, value, state.params))]
+            finite = jnp.stack(leaves).all()
+            better = (value < run.best_score) & finite if patience is not None else jnp.asarray(True)
+            past = run.curve.metrics, run.curve.watched, run.curve.score
             curve = Curve(
-                loss=curve.loss.at[epoch].set(loss),
-                valid=curve.valid.at[epoch].set(valid),
-                first_loss=jnp.where(epoch == 0, losses[0], curve.first_loss),
+                *jax.tree.map(lambda all, one: all.at[epoch].set(one), past, told),
+                first_loss=jnp.where(epoch == 0, first_loss, run.curve.first_loss),
                 epochs=epoch + 1,
-                best=jnp.where(better, epoch, curve.best),
+                best=jnp.where(better, epoch, run.curve.best),
                 diverged=~finite,
             )
-            keep = jax.tree.map(lambda new, old: jnp.where(better, new, old), state.params, progress.best_params)
-            return _Progress(state, keep, jnp.where(better, valid, progress.best_score), curve)
+            best = jax.tree.map(lambda new, old: jnp.where(better, new, old), state.params, run.best_params)
+            best_score = run.best_score if value is None else jnp.where(better, value, run.best_score)
+            state = state if value is None else algorithm.review(state, value)
+            return _Run(state, best, best_score, curve)
 
-        blank, zero = jnp.full(epochs, jnp.nan), jnp.zeros((), jnp.int32)
-        start = _Progress(
-            algorithm.init(params),
-            params,
-            jnp.asarray(jnp.inf),
-            Curve(blank, blank, jnp.asarray(jnp.nan), zero, zero, jnp.asarray(False)),
-        )
-        end = jax.lax.while_loop(active, one_epoch, start)
+        state = algorithm.init(jax.random.fold_in(key, _KEY_OF_INIT), params)
+        _, first_loss, shapes = jax.eval_shape(one_epoch, key, state)
+        blank = jax.tree.map(lambda leaf: jnp.full((epochs, *leaf.shape), jnp.inf), shapes)
+        zero, none = jnp.zeros((), jnp.int32), jnp.zeros((), first_loss.dtype)
+        start = _Run(state, params, jnp.asarray(jnp.inf), Curve(*blank, none, zero, zero, jnp.asarray(False)))
+        end = jax.lax.while_loop(active, go_on, start)
         return end.best_params, end.curve
 
     return stage

@@ -13,14 +13,14 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from dlx.stage import Errors
+from dlx.stage import Evaluation
 from dlx.store import to_json
-from dlx.train import Curve, Report
+from dlx.train import AfterEpoch, Curve
 from dlx.types import Data, Key, Scalar
 
 Kept = Mapping[str, Any]
 """What a run leaves to other runs and to figures: arrays in nested dicts whose keys are strings."""
-Follow = Callable[..., Report | None]
+Follow = Callable[..., AfterEpoch | None]
 """Called by a program with a stage's name and its `epochs`; gives what `dlx.train.fit` is to call after each epoch."""
 Measures = Mapping[str, Mapping[str, Any]]
 """Arrays by split and name, such as "test" -> "error"; what is of no split stands under a word such as "model"."""
@@ -34,23 +34,32 @@ class Result(NamedTuple):
     measures: Measures = {}  # noqa: RUF012  # nothing writes to it
     """"test" -> {"error": [], "wrong": bool [n]}, "model" -> {"parameters": []}."""
     curves: Measures = {}  # noqa: RUF012
-    """"train" -> {"loss": [epochs]}: an entry an epoch, and NaN after the last one."""
+    """"train" -> {"loss": [epochs]}: an entry an epoch; those after the last one are not finite."""
     diverged: Bool[Array, ""] | bool = False
 
     @classmethod
-    def of(cls, curve: Curve, errors: Errors | None = None) -> "Result":
-        """The result of a fit and, where there are any, of the errors of the parameters that it returned."""
+    def of(cls, curve: Curve, found: Evaluation | None = None) -> "Result":
+        """The result of a fit and, where there is one, of the evaluation of the parameters that it returned.
+
+        Its score is the validation `error`, or without an evaluation by that name the fit's score at its best epoch.
+        The test examples whose `error` is not 0 are those that are `wrong`.
+        """
         measures: dict[str, dict[str, Any]] = {
             "fit": {"epochs": curve.epochs, "best": curve.best, "first_loss": curve.first_loss}
         }
-        if errors is not None:
-            measures |= {
-                "train": {"error": errors.train},
-                "valid": {"error": errors.valid},
-                "test": {"error": errors.test, "wrong": errors.test_each > 0},
-            }
-        curves = {"train": {"loss": curve.loss}, "valid": {"score": curve.valid}}
-        return cls(curve.valid[curve.best] if errors is None else errors.valid, measures, curves, curve.diverged)
+        curves: dict[str, Mapping[str, Any]] = {"train": curve.metrics}
+        score = cls().score
+        if curve.score is not None:
+            curves |= {"valid": {"score": curve.score}}
+            score = curve.score[curve.best]
+        if curve.watched:
+            curves |= {"watched": curve.watched}
+        if found is not None:
+            measures |= {"train": {**found.train}, "valid": {**found.valid}, "test": {**found.test}}
+            if "error" in found.valid:
+                score = found.valid["error"]
+                measures["test"]["wrong"] = found.per_example["error"] > 0
+        return cls(score, measures, curves, curve.diverged)
 
 
 @runtime_checkable

@@ -25,14 +25,15 @@ import numpy as np
 
 from dlx import greedy
 from dlx.losses.supervised import misclassified
-from dlx.nets.mlp import MLP, init, logits
+from dlx.nets.mlp import codes, hidden, mlp
+from dlx.optim import sgd
 from dlx.show import tables
 from dlx.show.console import steady
-from dlx.stage import chain, evaluate
+from dlx.stage import chain, evaluate, focus
 from dlx.store import provenance, to_json
 from dlx.study.hosts import find_devices, use_every_core
 from dlx.sweep import Run, Sweep
-from dlx.types import Data, Split, Stage
+from dlx.types import Data, Labelled, Model, Stage
 
 VISIBLE, CLASSES = 784, 10
 WIDTHS = (500, 500, 500)
@@ -95,24 +96,28 @@ def seconds(call: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def fresh(net: MLP, stage: Stage) -> Run:
+def fresh(net: Model, stage: Stage) -> Run:
     """The run that trains fresh parameters by a stage; nothing varies but the key."""
-    return lambda key, given, data: stage(key, init(key, net, VISIBLE), data)
+    return lambda key, given, data: stage(key, net.init(key, data.train.x[0]), data)
 
 
 def finetuning(widths: Sequence[int], batch: int) -> Case:
     """Fine-tuning of a whole net."""
-    net, tune = MLP(tuple(widths)), partial(greedy.finetune, rate=0.1, batch_size=batch)
+    net = mlp(tuple(widths))
+    tune = partial(greedy.finetune, net, sgd(0.1), batch_size=batch)
     first, *others = (a * b for a, b in itertools.pairwise((VISIBLE, *widths, CLASSES)))
     flops = 6 * (first + sum(others))
-    return Case(f"finetune b{batch}", lambda n: fresh(net, tune(net, epochs=n, patience=n)), flops, flops - 2 * first)
+    return Case(f"finetune b{batch}", lambda n: fresh(net, tune(epochs=n, patience=n)), flops, flops - 2 * first)
 
 
 def pretraining(name: str, build: Callable[..., Stage], batch: int) -> Case:
     """Greedy training of the first layer."""
-    net, flops = MLP(WIDTHS[:1]), 10 * VISIBLE * WIDTHS[0]
-    train = partial(build, net, 0, rate=0.1, batch_size=batch)
-    return Case(f"{name} b{batch}", lambda n: fresh(net, train(epochs=n)), flops, flops)
+    net, flops = mlp(WIDTHS[:1]), 10 * VISIBLE * WIDTHS[0]
+
+    def run(n: int) -> Run:
+        return fresh(net, focus(hidden(0), codes(0), build(rate=0.1, epochs=n, batch_size=batch)))
+
+    return Case(f"{name} b{batch}", run, flops, flops)
 
 
 def cases() -> Iterator[Case]:
@@ -127,9 +132,9 @@ def random_data(examples: int) -> Data:
     """Noise in the shape of MNIST with `examples` training digits, and few others."""
     rng = np.random.default_rng(0)
 
-    def split(n: int) -> Split:
+    def split(n: int) -> Labelled:
         x, y = rng.integers(0, 256, (n, VISIBLE), np.uint8), rng.integers(0, CLASSES, n, np.int32)
-        return Split(jnp.asarray(x), jnp.asarray(y))
+        return Labelled(jnp.asarray(x), jnp.asarray(y))
 
     return Data(split(examples), split(100), split(100))
 
@@ -151,9 +156,9 @@ def row_memory(data: Data) -> float:
 
     The run is the fine-tuning of a deep net for an epoch, and its errors on all splits.
     """
-    net = MLP(WIDTHS)
-    tune = greedy.finetune(net, rate=0.1, epochs=1, patience=1, batch_size=100)
-    train = chain(tune, evaluate(misclassified(partial(logits, net))))
+    net = mlp(WIDTHS)
+    tune = greedy.finetune(net, sgd(0.1), epochs=1, patience=1, batch_size=100)
+    train = chain(tune, evaluate(error=misclassified(net)))
     Sweep(fresh(net, train))(jax.random.key(0)[None], (), data)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 

@@ -23,11 +23,10 @@ import optax
 from dlx import greedy, study
 from dlx.inspect.filters import strongest
 from dlx.losses.supervised import misclassified
-from dlx.modern import train_rectified
 from dlx.nets.layer import INITIALIZERS
-from dlx.nets.mlp import MLP, hidden, init, logits
-from dlx.nets.rectified import Dropout, Rectified
-from dlx.optim import adam, max_norm
+from dlx.nets.mlp import hidden, mlp
+from dlx.nets.rectified import Dropout, rectified
+from dlx.optim import adam, max_norm, sgd
 from dlx.programs import Layer, LayerHypers, Rate, greedy_layers, merge
 from dlx.stage import chain, evaluate
 from dlx.study import ERRORS, Claim, Published, Result, Row, Study, Unit, claims, figures, main
@@ -68,19 +67,17 @@ class Finetune:
     def __call__(self, key, hypers, given, data, progress):
         """Trains and evaluates the net of the epoch with the least validation error."""
         phase: dict[str, Any] = {name: getattr(self, name) for name in ("epochs", "patience", "batch_size")}
-        phase["report"] = progress("fine-tuning", epochs=self.epochs)
-        net = Rectified(self.widths, self.classes, normalised=self.net == "batchnorm")
+        phase["progress"] = progress("fine-tuning", epochs=self.epochs)
         if self.net == "sigmoid":
-            net = MLP(self.widths, self.classes, INITIALIZERS[self.initializer])
-            tune = greedy.finetune(net, rate=hypers.rate, **phase)
-        elif self.net == "dropout":
-            rule = optax.chain(adam(hypers.rate), max_norm(3.0))
-            tune = train_rectified(net, rule, dropout=Dropout(), **phase)
+            net = mlp(self.widths, self.classes, INITIALIZERS[self.initializer])
+            rule = sgd(hypers.rate)
         else:
-            tune = train_rectified(net, adam(hypers.rate), **phase)
+            dropped = Dropout() if self.net == "dropout" else None
+            net = rectified(self.widths, self.classes, normalised=self.net == "batchnorm", dropout=dropped)
+            rule = optax.chain(adam(hypers.rate), max_norm(3.0)) if dropped else adam(hypers.rate)
         key_init, key_train = jax.random.split(key)
-        start = {**init(key_init, net, data.train.x.shape[-1]), **merge(given)}
-        train = chain(tune, evaluate(misclassified(partial(logits, net))))
+        start = {**net.init(key_init, data.train.x[0]), **merge(given)}
+        train = chain(greedy.finetune(net, rule, **phase), evaluate(error=misclassified(net)))
         params, (curve, errors) = train(jax.random.fold_in(key_train, len(given)), start, data)
         return {"filters": strongest(params[hidden(0)]["w"], 16)}, Result.of(curve, errors)
 

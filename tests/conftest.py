@@ -16,15 +16,15 @@ jax.config.update("jax_disable_most_optimizations", True)
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
-from dlx.types import Data, Split  # noqa: E402
+from dlx.types import Data, Labelled  # noqa: E402
 
 VISIBLE = 64
 
 
-def _split(rng: np.random.Generator, prototypes: np.ndarray, n: int) -> Split:
+def _split(rng: np.random.Generator, prototypes: np.ndarray, n: int) -> Labelled:
     y = rng.integers(0, 10, n).astype(np.int32)
     noisy = np.where(rng.random((n, VISIBLE)) < 0.8, prototypes[y], rng.integers(0, 256, (n, VISIBLE)))
-    return Split(noisy.astype(np.uint8), y)
+    return Labelled(noisy.astype(np.uint8), y)
 
 
 @pytest.fixture(scope="session")
@@ -38,4 +38,4 @@ def data() -> Data:
 @pytest.fixture(scope="session")
 def float_data(data) -> Data:
     """The same with intensities between 0 and 1, as float32."""
-    return Data(*(Split((x / 255).astype(np.float32), y) for x, y in data))
+    return Data(*(Labelled((x / 255).astype(np.float32), y) for x, y in data))

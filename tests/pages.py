@@ -13,7 +13,7 @@ from dlx.study.command import rows_and_search
 from dlx.study.page import Study
 from dlx.study.plan import foresee
 from dlx.study.record import kind, one_run
-from dlx.types import Data, Split
+from dlx.types import Data, Labelled
 from dlx.unit import Unit
 from experiments.__main__ import pages as documented
 
@@ -28,8 +28,8 @@ def blank(name: str) -> Dataset:
     """In the place of `dlx.data.read`: a data set of the right shapes, whose arrays take no memory."""
     sizes = (1197, 300, 300) if name == "digits" else (50_000, 10_000, 10_000)
 
-    def split(n: int) -> Split:
-        return Split(np.broadcast_to(np.uint8(0), (n, *SHAPES[name])), np.broadcast_to(np.int32(0), (n,)))
+    def split(n: int) -> Labelled:
+        return Labelled(np.broadcast_to(np.uint8(0), (n, *SHAPES[name])), np.broadcast_to(np.int32(0), (n,)))
 
     return Dataset(Data(*map(split, sizes)), Provenance(name, "idx", "unrecognised", f"blank {name}"), SHAPES[name], 10)
 

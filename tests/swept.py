@@ -15,12 +15,13 @@ import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
 from dlx import greedy  # noqa: E402
-from dlx.nets.mlp import MLP, init  # noqa: E402
-from dlx.stage import chain  # noqa: E402
+from dlx.nets.mlp import codes, hidden, mlp  # noqa: E402
+from dlx.optim import sgd  # noqa: E402
+from dlx.stage import chain, focus  # noqa: E402
 from dlx.sweep import Sweep  # noqa: E402
-from dlx.types import Data, Split  # noqa: E402
+from dlx.types import Data, Labelled  # noqa: E402
 
-NET = MLP((6, 4))
+NET = mlp((6, 4))
 
 
 def run(key, rate, data):
@@ -28,11 +29,11 @@ def run(key, rate, data):
     key_init, key_train = jax.random.split(key)
     phase = {"epochs": 1, "batch_size": 8}
     stages = (
-        greedy.boltzmann(NET, 0, rate=0.1, **phase),
-        greedy.autoassociate(NET, 1, rate=0.1, masking=0.25, **phase),
-        greedy.finetune(NET, rate=rate, epochs=6, batch_size=8, patience=1),
+        focus(hidden(0), codes(0), greedy.boltzmann(rate=0.1, **phase)),
+        focus(hidden(1), codes(1), greedy.autoassociate(rate=0.1, masking=0.25, **phase)),
+        greedy.finetune(NET, sgd(rate), epochs=6, batch_size=8, patience=1),
     )
-    return chain(*stages)(key_train, init(key_init, NET, 16), data)
+    return chain(*stages)(key_train, NET.init(key_init, data.train.x[0]), data)
 
 
 def data():
@@ -40,7 +41,7 @@ def data():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 3, 90).astype(np.int32)
     x = (rng.integers(0, 256, (3, 16))[y] * rng.uniform(0.4, 1, (90, 16))).astype(np.uint8)
-    return Data(*(Split(x[part], y[part]) for part in (slice(60), slice(60, 75), slice(75, 90))))
+    return Data(*(Labelled(x[part], y[part]) for part in (slice(60), slice(60, 75), slice(75, 90))))
 
 
 keys = jax.vmap(jax.random.key)(jnp.arange(10))

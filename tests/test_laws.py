@@ -11,20 +11,30 @@ import numpy as np
 import optax
 import pytest
 
-from dlx import greedy, modern
+from dlx import greedy
+from dlx.algorithms import adversarial, gradient, persistent
+from dlx.losses.adversarial import non_saturating
 from dlx.losses.supervised import cross_entropy, misclassified
-from dlx.nets.mlp import MLP, init, logits
-from dlx.nets.rectified import Dropout, Rectified
-from dlx.optim import adam, max_norm, sgd
-from dlx.stage import chain, evaluate, focus, scratch
-from dlx.train import each, fit, gradient
-from dlx.types import Split
+from dlx.nets.layer import GAUSSIAN, RELU, TANH, LayerKind
+from dlx.nets.mlp import codes, hidden, mlp
+from dlx.nets.rectified import Dropout, rectified
+from dlx.nets.standardised import standardised
+from dlx.optim import adam, halve_on_plateau, max_norm, sgd
+from dlx.stage import chain, evaluate, focus, standardise, temporary
+from dlx.train import by_batches, fit, generated, minibatches, valid
+from dlx.types import Labelled, Model
 
 VISIBLE = 64
 LANES = 3
-NET = MLP((8, 6))
-NET_LOGITS = partial(logits, NET)
-RECTIFIED, NORMALISED = Rectified((8, 6)), Rectified((8, 6), normalised=True)
+NET = mlp((8, 6))
+ERROR = misclassified(NET)
+NORMALISED, STANDARDISED = rectified((8, 6), normalised=True), standardised(NET)
+PLAYERS = {"critic": (mlp((8,), 1), 64), "generator": (mlp((8,), 64), 3)}
+PAIR = Model(
+    lambda key, x: {name: net.init(key, jnp.zeros(size)) for name, (net, size) in PLAYERS.items()},
+    lambda params, x: x,
+    lambda params, key, x: (x, {}),
+)
 PHASE = {"epochs": 2, "batch_size": 7}
 
 
@@ -46,38 +56,81 @@ def jitter(hypers):
     return stage
 
 
-def pretrainer(stage, i, **more):
-    return lambda hypers: stage(NET, i, rate=hypers.pretrain_rate, **PHASE, **more)
+def layer(i, make, units=None, **more):
+    """A stage of one layer, by its pre-training rate, on the codes below it."""
+
+    def build(hypers):
+        view = codes(i) if units is None else codes(i, units)
+        return focus(hidden(i), view, make(rate=hypers.pretrain_rate, **PHASE, **more))
+
+    return build
+
+
+def supervised(hypers, net=NET, optimizer=None, patience=1):
+    return greedy.finetune(net, optimizer or sgd(hypers.rate), patience=patience, **PHASE)
+
+
+def plateau(hypers):
+    """The score never improves, so the rate is halved after every epoch."""
+    algorithm = gradient(cross_entropy(NET), *halve_on_plateau(sgd(hypers.rate), patience=1))
+    return fit(algorithm, minibatches(7), epochs=3, score=lambda params, data: hypers.rate)
+
+
+def brighter(hypers):
+    def prepare(key, batch):
+        return batch._replace(x=batch.x * hypers.masking * jax.random.uniform(key))
+
+    algorithm = gradient(cross_entropy(NET), sgd(hypers.rate))
+    watch = {"watch": lambda params, data: {"b": params["output"]["b"]}}
+    return fit(algorithm, minibatches(7, prepare, steps=12), epochs=2, score=valid(ERROR), **watch)
+
+
+def drawn(hypers):
+    """Two players, on examples that are drawn."""
+    nets = [PLAYERS[name][0] for name in ("generator", "critic")]
+    algorithm = adversarial(non_saturating(*nets, latent=3), sgd(hypers.rate), adam(0.01 * hypers.pretrain_rate))
+    return fit(algorithm, generated(lambda key: hypers.masking * jax.random.normal(key, (5, 64)), 4), epochs=2)
 
 
 STAGES: dict[str, Callable[[Hypers], Any]] = {
-    "fit": lambda hypers: fit(
-        gradient(cross_entropy(NET_LOGITS), sgd(hypers.rate, 0.5)), misclassified(NET_LOGITS), **PHASE
+    "fit": lambda hypers: fit(gradient(cross_entropy(NET), sgd(hypers.rate, 0.5)), minibatches(7), epochs=2),
+    "fit, prepared, watched": brighter,
+    "fit, halving": plateau,
+    "chain": lambda hypers: chain(jitter(hypers), evaluate(error=ERROR), jitter(hypers)),
+    "focus": lambda hypers: focus(hidden(1), codes(1), jitter(hypers)),
+    "temporary": lambda hypers: temporary("new", lambda key, _: jax.random.normal(key, (4,)), jitter(hypers)),
+    "evaluate": lambda hypers: evaluate(error=ERROR),
+    "standardise": lambda hypers: chain(standardise, jitter(hypers)),
+    "autoassociate, tied": layer(1, greedy.autoassociate),
+    "autoassociate, untied": layer(1, greedy.autoassociate, decoder=jax.nn.initializers.glorot_uniform()),
+    "autoassociate, denoising": lambda hypers: layer(0, greedy.autoassociate, masking=hypers.masking)(hypers),
+    "autoassociate, rectified": layer(1, greedy.autoassociate, RELU, kind=LayerKind(RELU, GAUSSIAN)),
+    "boltzmann, k=1": layer(1, greedy.boltzmann),
+    "boltzmann, k=3": layer(0, greedy.boltzmann, k=3),
+    "boltzmann, tanh": layer(1, greedy.boltzmann, TANH, kind=LayerKind(TANH, TANH)),
+    "persistent": lambda hypers: focus(
+        hidden(0), None, fit(persistent(2, sgd(hypers.pretrain_rate), 5), minibatches(7), epochs=2)
     ),
-    "chain": lambda hypers: chain(jitter(hypers), evaluate(misclassified(NET_LOGITS)), jitter(hypers)),
-    "focus": lambda hypers: focus(NET, 1, jitter(hypers)),
-    "scratch": lambda hypers: scratch("new", lambda key, _: jax.random.normal(key, (4,)), jitter(hypers)),
-    "evaluate": lambda hypers: evaluate(misclassified(NET_LOGITS)),
-    "autoassociate, tied": pretrainer(greedy.autoassociate, 1),
-    "autoassociate, untied": pretrainer(greedy.autoassociate, 1, tied=False),
-    "autoassociate, denoising": lambda hypers: pretrainer(greedy.autoassociate, 0, masking=hypers.masking)(hypers),
-    "boltzmann, k=1": pretrainer(greedy.boltzmann, 1),
-    "boltzmann, k=3": pretrainer(greedy.boltzmann, 0, k=3),
-    "supervise": pretrainer(greedy.supervise, 1),
-    "finetune": lambda hypers: greedy.finetune(NET, rate=hypers.rate, patience=1, **PHASE),
-    "rectified": lambda hypers: modern.train_rectified(RECTIFIED, adam(0.01 * hypers.rate), patience=1, **PHASE),
-    "rectified, dropout": lambda hypers: modern.train_rectified(
-        RECTIFIED,
+    "adversarial": drawn,
+    "supervise": layer(1, greedy.supervise),
+    "finetune": supervised,
+    "standardised": partial(supervised, net=STANDARDISED),
+    "rectified": lambda hypers: supervised(hypers, rectified((8, 6)), adam(0.01 * hypers.rate)),
+    "rectified, dropout": lambda hypers: supervised(
+        hypers,
+        rectified((8, 6), dropout=Dropout(0.5 * hypers.masking, hypers.masking)),
         optax.chain(sgd(0.1 * hypers.rate, 0.5), max_norm(10 * hypers.pretrain_rate)),
-        dropout=Dropout(0.5 * hypers.masking, hypers.masking),
-        patience=1,
-        **PHASE,
     ),
-    "rectified, normalised": lambda hypers: modern.train_rectified(
-        NORMALISED, adam(0.01 * hypers.rate), patience=1, **PHASE
-    ),
+    "rectified, normalised": lambda hypers: supervised(hypers, NORMALISED, adam(0.01 * hypers.rate)),
 }
-NETS = {"rectified": RECTIFIED, "rectified, dropout": RECTIFIED, "rectified, normalised": NORMALISED}
+NETS = {
+    "rectified": rectified((8, 6)),
+    "rectified, dropout": rectified((8, 6)),
+    "rectified, normalised": NORMALISED,
+    "standardise": STANDARDISED,
+    "standardised": STANDARDISED,
+    "adversarial": PAIR,
+}
 
 
 MEMBERS = {name: (NETS.get(name, NET), build) for name, build in STAGES.items()}
@@ -118,7 +171,7 @@ def member(name) -> Member:
 
     alone, batched = partial(run, "alone"), partial(run, "batched")
     return Member(
-        init(jax.random.key(9), net, VISIBLE),
+        net.init(jax.random.key(9), np.zeros(VISIBLE, np.uint8)),
         jax.jit(alone),
         jax.jit(jax.vmap(batched, in_axes=(0, 0, None, None))),
         traces,
@@ -181,7 +234,7 @@ def test_other_seeds_hypers_and_parameters_do_not_trace_again(name, data):
 @every_member
 def test_parameters_never_depend_on_the_test_split(name, data):
     params, alone, *_ = member(name)
-    poisoned = data._replace(test=Split(255 - data.test.x, 9 - data.test.y))
+    poisoned = data._replace(test=Labelled(255 - data.test.x, 9 - data.test.y))
     ends = [alone(KEYS[1], lane(1, HYPERS), params, given)[0] for given in (data, poisoned)]
     identical(*ends)
 
@@ -200,14 +253,18 @@ def test_data_are_arguments_and_effects_there_are_none(name, data):
 
 
 def test_closed_over_data_would_be_found(data):
-    params = init(jax.random.key(9), NET, VISIBLE)
+    params = NET.init(jax.random.key(9), np.zeros(VISIBLE, np.uint8))
     train = jax.tree.map(jnp.asarray, data.train)
-    closed = jax.jit(lambda params: each(misclassified(NET_LOGITS), params, train))
+    closed = jax.jit(lambda params: by_batches(ERROR, params, train))
     assert longest_constant(closed.lower(params)) > data.train.x.size
 
 
-def supervised_fit(**changes):
-    return fit(gradient(cross_entropy(NET_LOGITS), sgd(0.1)), misclassified(NET_LOGITS), **{**PHASE, **changes})
+def supervised_fit(batch_size=7, epochs=2, patience=None):
+    return greedy.finetune(NET, sgd(0.1), epochs=epochs, batch_size=batch_size, patience=patience)
+
+
+def lent(name, stage):
+    return temporary(name, lambda key, params: 0, stage)
 
 
 @pytest.mark.parametrize(
@@ -218,18 +275,16 @@ def supervised_fit(**changes):
         (lambda: supervised_fit(epochs=0), "epochs must be at least 1, not 0"),
         (lambda: supervised_fit(patience=0), "patience must be at least 1, not 0"),
         (lambda: supervised_fit(epochs=-3), "epochs must be at least 1, not -3"),
-        (
-            lambda: greedy.autoassociate(NET, 0, rate=0.1, epochs=0, batch_size=5),
-            "epochs must be at least 1, not 0",
-        ),
-        (
-            lambda: greedy.finetune(NET, rate=0.1, epochs=1, batch_size=61, patience=1),
-            r"batch of 61 .* 60 examples",
-        ),
-        (lambda: scratch("output", lambda key, params: 0, supervised_fit()), "already .* 'output'"),
-        (lambda: focus(NET, 0, scratch("w", lambda key, layer: 0, supervised_fit())), "already .* 'w'"),
+        (lambda: minibatches(5, steps=0), "steps must be at least 1, not 0"),
+        (lambda: generated(lambda key: key, 0), "steps must be at least 1, not 0"),
+        (lambda: halve_on_plateau(sgd(0.1), 0), "patience must be at least 1, not 0"),
+        (lambda: persistent(0, sgd(0.1), 5), "k = 0 and 5 chains"),
+        (lambda: persistent(1, sgd(0.1), 0), "k = 1 and 0 chains"),
+        (lambda: greedy.autoassociate(rate=0.1, epochs=0, batch_size=5), "epochs must be at least 1, not 0"),
+        (lambda: lent("output", supervised_fit()), "already .* 'output'"),
+        (lambda: focus(hidden(0), None, lent("w", supervised_fit())), "already .* 'w'"),
     ],
 )
 def test_bad_arguments_are_refused_in_words(data, make, said):
     with pytest.raises(ValueError, match=said):
-        jax.eval_shape(make(), KEYS[0], init(jax.random.key(0), NET, VISIBLE), data)
+        jax.eval_shape(make(), KEYS[0], NET.init(jax.random.key(0), np.zeros(VISIBLE, np.uint8)), data)

@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 from scipy.special import expit, logsumexp, softmax, xlogy
-from scipy.stats import binom, chisquare
+from scipy.stats import binom, chisquare, norm
 from sklearn.metrics import log_loss
 
-from dlx.losses import energy, reconstruction, supervised
-from dlx.nets.mlp import MLP, logits
-from dlx.types import Split
+from dlx.losses import adversarial, energy, reconstruction, supervised
+from dlx.nets.layer import BINARY, GAUSSIAN, RELU, SIGMOID, TANH, LayerKind
+from dlx.nets.mlp import mlp
+from dlx.types import Labelled, Model
 
 EXAMPLES, VISIBLE, HIDDEN, CLASSES = 6, 5, 4, 3
-NET = MLP((HIDDEN,), classes=CLASSES)
+NET = mlp((HIDDEN,), CLASSES)
+CRITIC, GENERATOR = mlp((HIDDEN,), 1), mlp((HIDDEN,), VISIBLE)
+SPINS, REALS = LayerKind(TANH, TANH), LayerKind(SIGMOID, GAUSSIAN)
 
 
 def random_layer(visible=VISIBLE, hidden=HIDDEN, scale=0.7, seed=0):
@@ -30,6 +33,10 @@ def random_params(kind):
     layer, rng = random_layer(), np.random.default_rng(1)
     if kind == "untied":
         return {**layer, "decoder": rng.normal(size=(HIDDEN, VISIBLE))}
+    if kind == "players":
+        shapes = {"critic": (CRITIC, VISIBLE), "generator": (GENERATOR, 2)}
+        starts = {name: net.init(jax.random.key(0), jnp.zeros(size)) for name, (net, size) in shapes.items()}
+        return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), starts)
     output = {"w": rng.normal(size=(HIDDEN, CLASSES)), "b": rng.normal(size=CLASSES)}
     return {"hidden_0": layer, "output": output} if kind == "net" else layer
 
@@ -37,18 +44,34 @@ def random_params(kind):
 def random_batch(binary=False):
     rng = np.random.default_rng(2)
     x = rng.random((EXAMPLES, VISIBLE))
-    return Split((x > 0.5).astype(float) if binary else x, rng.integers(0, CLASSES, EXAMPLES))
+    return Labelled((x > 0.5).astype(float) if binary else x, rng.integers(0, CLASSES, EXAMPLES))
 
 
 LOSSES = {
-    "cross-entropy": ("net", supervised.cross_entropy(partial(logits, NET))),
+    "cross-entropy": ("net", supervised.cross_entropy(NET)),
     "auto-associator, tied": ("layer", reconstruction.autoassociator()),
     "auto-associator, untied": ("untied", reconstruction.autoassociator()),
     "denoising, tied": ("layer", reconstruction.autoassociator(0.4)),
     "denoising, untied": ("untied", reconstruction.autoassociator(0.4)),
     "CD-1": ("layer", energy.contrastive_divergence()),
     "CD-3": ("layer", energy.contrastive_divergence(3)),
+    "auto-associator, tanh": ("layer", reconstruction.autoassociator(None, SPINS)),
+    "auto-associator, rectified and Gaussian": (
+        "layer",
+        reconstruction.autoassociator(None, LayerKind(RELU, GAUSSIAN)),
+    ),
+    "CD-2, tanh": ("layer", energy.contrastive_divergence(2, kind=SPINS)),
+    "critic": ("players", lambda *args: critic_and_generator()[0](*of_examples(*args))),
+    "generator": ("players", lambda *args: critic_and_generator()[1](*of_examples(*args))),
 }
+
+
+def critic_and_generator():
+    return adversarial.non_saturating(GENERATOR, CRITIC, latent=2)
+
+
+def of_examples(params, key, batch):
+    return params, key, batch.x
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -79,7 +102,7 @@ def test_contrastive_divergence_gradient_is_the_difference_of_correlations(k, me
         for i, key_step in enumerate(jax.random.split(key, k)):
             assert set(np.unique(v_k)) <= {0, 1}
             v_k = energy.gibbs(key_step, layer, v_k, mean_field and i == k - 1)
-        batch = Split(jnp.asarray(v), jnp.zeros(EXAMPLES, int))
+        batch = Labelled(jnp.asarray(v), jnp.zeros(EXAMPLES, int))
         grads, metrics = jax.grad(energy.contrastive_divergence(k, mean_field), has_aux=True)(layer, key, batch)
     v_k = np.asarray(v_k)
     assert mean_field != (set(np.unique(v_k)) <= {0, 1})
@@ -89,6 +112,22 @@ def test_contrastive_divergence_gradient_is_the_difference_of_correlations(k, me
     np.testing.assert_allclose(grads["b"], -(h - h_k).mean(0), rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(grads["c"], -(v - v_k).mean(0), rtol=1e-10, atol=1e-12)
     assert metrics["reconstruction"] == pytest.approx(np.square(v - v_k).mean())
+
+
+@pytest.mark.parametrize("kind", [REALS, LayerKind(TANH, GAUSSIAN)], ids=["sigmoid", "tanh"])
+def test_with_gaussian_visible_units_it_is_a_difference_of_correlations_too(kind):
+    """A sample moves with the parameters, and is held constant all the same."""
+    layer, v, key = random_layer(), random_batch().x, jax.random.key(1)
+    with jax.enable_x64(True):
+        layer = jax.tree.map(jnp.asarray, layer)
+        v_k = np.asarray(energy.gibbs_chain(key, layer, jnp.asarray(v), 2, kind=kind))
+        loss = energy.contrastive_divergence(2, kind=kind)
+        grads, _ = jax.grad(loss, has_aux=True)(layer, key, Labelled(jnp.asarray(v), jnp.zeros(EXAMPLES, int)))
+    mean = expit if kind is REALS else np.tanh
+    h, h_k = (mean(u @ np.asarray(layer["w"]) + np.asarray(layer["b"])) for u in (v, v_k))
+    np.testing.assert_allclose(grads["w"], -(v.T @ h - v_k.T @ h_k) / EXAMPLES, rtol=1e-10)
+    np.testing.assert_allclose(grads["b"], -(h - h_k).mean(0), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(grads["c"], -(v - v_k).mean(0), rtol=1e-10, atol=1e-12)
 
 
 def test_mean_field_is_the_mean_of_the_samples():
@@ -125,7 +164,7 @@ def visible_distribution(layer):
 def test_free_energy_agrees_with_the_enumeration_of_all_states():
     layer = random_layer(4, 3, scale=1.5)
     with jax.enable_x64(True):
-        found = np.asarray(energy.free_energy(layer, jnp.asarray(states(4))))
+        found = np.asarray(BINARY.free_energy(layer, jnp.asarray(states(4))))
     np.testing.assert_allclose(found, -logsumexp(joint_log_weights(layer), axis=1), rtol=1e-12)
     assert logsumexp(-found) == pytest.approx(logsumexp(joint_log_weights(layer)), rel=1e-12)
 
@@ -179,7 +218,7 @@ def test_the_mean_update_of_contrastive_divergence_is_that_of_k_exact_transition
         "b": weights @ codes - start,
         "c": weights @ ends - v,
     }
-    batch = Split(jnp.tile(jnp.asarray(v, jnp.float32), (n, 1)), jnp.zeros(n, jnp.int32))
+    batch = Labelled(jnp.tile(jnp.asarray(v, jnp.float32), (n, 1)), jnp.zeros(n, jnp.int32))
     update = jax.jit(jax.grad(energy.contrastive_divergence(k, mean_field), has_aux=True))
     grads, metrics = update(jax.tree.map(jnp.float32, layer), jax.random.key(6), batch)
     jax.tree.map(partial(np.testing.assert_allclose, atol=5 * 0.5 / n**0.5), grads, expected)
@@ -193,7 +232,7 @@ def test_reconstruction_cross_entropy_agrees_with_scipy():
     x[0], x[1] = 0, 1
     p = expit(u)
     with jax.enable_x64(True):
-        found = reconstruction.cross_entropy(jnp.asarray(u), jnp.asarray(x))
+        found = BINARY.nats(jnp.asarray(u), jnp.asarray(x))
     np.testing.assert_allclose(found, -(xlogy(x, p) + xlogy(1 - x, 1 - p)).sum(-1), rtol=1e-10)
 
 
@@ -201,7 +240,7 @@ def test_reconstruction_cross_entropy_agrees_with_scipy():
 @pytest.mark.parametrize("logit", [-1e4, 1e4])
 def test_reconstruction_cross_entropy_and_its_slope_are_exact_at_extreme_logits(logit, target):
     u, x = jnp.array([logit]), jnp.array([target])
-    value, slope = jax.value_and_grad(reconstruction.cross_entropy)(u, x)
+    value, slope = jax.value_and_grad(BINARY.nats)(u, x)
     wrong = 1 - target if logit > 0 else target
     assert value == pytest.approx(1e4 * wrong)
     assert float(slope[0]) == pytest.approx((logit > 0) - target)
@@ -212,7 +251,7 @@ def test_a_reconstruction_is_decoded_by_the_transpose_or_by_a_matrix_of_its_own(
     layer, x = random_params(kind), random_batch().x
     decoder = layer["decoder"] if kind == "untied" else layer["w"].T
     with jax.enable_x64(True):
-        found = reconstruction.reconstruct_logits(layer, jnp.asarray(x))
+        found = BINARY.decode_inputs(layer, BINARY.encode(layer, jnp.asarray(x)))
     expected = expit(x @ layer["w"] + layer["b"]) @ decoder + layer["c"]
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
@@ -227,13 +266,14 @@ def test_reconstruction_score_is_the_loss_example_by_example():
 
 def given_logits(values):
     """A net that ignores its input."""
-    return lambda params, x: jnp.asarray(values)
+    values = jnp.asarray(values)
+    return Model(lambda key, x: None, lambda params, x: values, lambda params, key, x: (values, {}))
 
 
 def test_cross_entropy_agrees_with_scikit_learn():
     rng = np.random.default_rng(7)
     values, y = rng.normal(0, 4, (50, 10)).astype(np.float32), rng.integers(0, 10, 50).astype(np.int32)
-    loss, metrics = supervised.cross_entropy(given_logits(values))(None, jax.random.key(0), Split(y, y))
+    loss, metrics = supervised.cross_entropy(given_logits(values))(None, jax.random.key(0), Labelled(y, y))
     p = softmax(values.astype(float), axis=1)
     assert float(loss) == pytest.approx(log_loss(y, p, labels=range(10)), rel=1e-5)
     assert metrics == {}
@@ -242,23 +282,26 @@ def test_cross_entropy_agrees_with_scikit_learn():
 def test_misclassified_agrees_with_numpy():
     rng = np.random.default_rng(8)
     values, y = rng.normal(size=(50, 3)).astype(np.float32), rng.integers(0, 3, 50).astype(np.int32)
-    found = supervised.misclassified(given_logits(values))(None, Split(y, y))
+    found = supervised.misclassified(given_logits(values))(None, Labelled(y, y))
     assert found.dtype == jnp.float32
     np.testing.assert_array_equal(found, values.argmax(1) != y)
 
 
+def spying(seen):
+    """A layer whose hidden units note their inputs."""
+    return LayerKind(RELU._replace(mean=lambda u: seen.append(u) or u))
+
+
 @pytest.mark.parametrize("masking", [0.0, 0.25, 0.9, 1.0])
-def test_denoising_sets_the_expected_fraction_of_the_inputs_to_zero(monkeypatch, masking):
-    seen = []
-
-    def spy(layer, x):
-        seen.append(x)
-        return jnp.full_like(x, 2)
-
-    monkeypatch.setattr(reconstruction, "reconstruct_logits", spy)
+def test_denoising_sets_the_expected_fraction_of_the_inputs_to_zero(masking):
+    """Through a layer that hands the corrupted input on, to visible units whose log-odds are 2."""
+    seen, layer = (
+        [],
+        {"w": jnp.eye(100), "b": jnp.zeros(100), "decoder": jnp.zeros((100, 100)), "c": jnp.full(100, 2.0)},
+    )
     x = jnp.full((200, 100), 0.5)
-    batch = Split(x, jnp.zeros(200, jnp.int32))
-    loss, _ = reconstruction.autoassociator(masking)(None, jax.random.key(9), batch)
+    batch = Labelled(x, jnp.zeros(200, jnp.int32))
+    loss, _ = reconstruction.autoassociator(masking, spying(seen))(layer, jax.random.key(9), batch)
     (corrupted,) = seen
     assert set(np.unique(corrupted)) <= {0.0, 0.5}
     low, high = binom.interval(0.999, x.size, masking)
@@ -267,12 +310,12 @@ def test_denoising_sets_the_expected_fraction_of_the_inputs_to_zero(monkeypatch,
     assert loss == pytest.approx(100 * each_unit, rel=1e-5), "the target is the input without noise"
 
 
-def test_denoising_corrupts_each_unit_of_each_example_by_itself(monkeypatch):
+def test_denoising_corrupts_each_unit_of_each_example_by_itself():
     seen, n, visible, masking = [], 200, 100, 0.25
-    monkeypatch.setattr(reconstruction, "reconstruct_logits", lambda layer, x: seen.append(x) or x)
-    batch = Split(jnp.full((n, visible), 0.5), jnp.zeros(n, jnp.int32))
+    layer = {"w": jnp.eye(visible), "b": jnp.zeros(visible), "c": jnp.zeros(visible)}
+    batch = Labelled(jnp.full((n, visible), 0.5), jnp.zeros(n, jnp.int32))
     for seed in range(2):
-        reconstruction.autoassociator(masking)(None, jax.random.key(seed), batch)
+        reconstruction.autoassociator(masking, spying(seen))(layer, jax.random.key(seed), batch)
     first, second = (np.asarray(x == 0) for x in seen)
     for masked, of in ((first.sum(0), n), (first.sum(1), visible)):
         low, high = binom.interval(1 - 1e-6, of, masking)
@@ -288,7 +331,7 @@ def test_denoising_is_the_cross_entropy_of_the_clean_input_given_the_code_of_the
         key = jax.random.key(11)
         masked = np.asarray(jax.random.bernoulli(key, masking, x.shape))
         found, metrics = reconstruction.autoassociator(masking)(
-            layer, key, Split(jnp.asarray(x), jnp.zeros(EXAMPLES, int))
+            layer, key, Labelled(jnp.asarray(x), jnp.zeros(EXAMPLES, int))
         )
     p = expit(expit(np.where(masked, 0, x) @ layer["w"] + layer["b"]) @ layer["w"].T + layer["c"])
     assert 0 < masked.sum() < masked.size
@@ -303,3 +346,94 @@ def test_masking_none_equals_masking_zero():
     without, zero = (jax.grad(reconstruction.autoassociator(m), has_aux=True)(layer, key, batch)[0]
                      for m in (None, 0.0))  # fmt: skip
     jax.tree.map(np.testing.assert_array_equal, without, zero)
+
+
+def test_energies_of_tanh_units_agree_with_the_enumeration_of_all_states():
+    layer, spins = random_layer(4, 3, scale=0.7), lambda n: 2 * states(n) - 1
+    w, b, c = layer["w"], layer["b"], layer["c"]
+    joint = np.einsum("vi,ij,hj->vh", spins(4), w, spins(3)) + (spins(4) @ c)[:, None] + spins(3) @ b
+    with jax.enable_x64(True):
+        found = np.asarray(SPINS.free_energy(layer, jnp.asarray(spins(4))))
+        means = np.asarray(SPINS.encode(layer, jnp.asarray(spins(4))))
+    np.testing.assert_allclose(found, -logsumexp(joint, axis=1), rtol=1e-12)
+    np.testing.assert_allclose(means, softmax(joint, axis=1) @ spins(3), rtol=1e-10, atol=1e-12)
+
+
+def test_energies_of_gaussian_visible_units_integrate_to_the_sum_over_hidden_states():
+    """In one dimension, against a fine grid: p(v) is a mixture of normal distributions."""
+    layer = random_layer(1, 3, scale=0.9)
+    grid = np.linspace(-30, 30, 60_001)
+    h = states(3)
+    mean, weight = h @ layer["w"][0] + layer["c"][0], h @ layer["b"]
+    log_z = logsumexp(weight + mean**2 / 2) + np.log(2 * np.pi) / 2
+    with jax.enable_x64(True):
+        found = np.asarray(REALS.free_energy(layer, jnp.asarray(grid[:, None])))
+    assert logsumexp(-found) + np.log(grid[1] - grid[0]) == pytest.approx(log_z, rel=1e-9)
+    shares = softmax(weight + mean**2 / 2)
+    expected = norm.pdf(grid[:, None], mean, 1) @ shares
+    np.testing.assert_allclose(np.exp(-found - log_z), expected, rtol=1e-8, atol=1e-300)
+
+
+@pytest.mark.parametrize("units", [SIGMOID, TANH, GAUSSIAN], ids=lambda units: units.name)
+def test_samples_have_the_mean_and_the_variance_that_the_log_partition_gives(units):
+    """A'(u) and A''(u)."""
+    n, inputs = 40_000, jnp.array([-1.0, 0.0, 0.3, 2.0])
+    found = np.asarray(units.sample(jax.random.key(0), jnp.tile(inputs, (n, 1))))
+    mean, variance = (np.asarray(jax.vmap(slope)(inputs)) for slope in (
+        jax.grad(units.log_partition), jax.grad(jax.grad(units.log_partition))
+    ))  # fmt: skip
+    np.testing.assert_allclose(units.mean(inputs), mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.mean(0), mean, atol=5 * np.sqrt(variance.max() / n))
+    np.testing.assert_allclose(found.var(0), variance, atol=0.05)
+
+
+def test_nats_of_gaussian_units_are_half_the_squared_error_and_of_tanh_units_a_cross_entropy():
+    rng = np.random.default_rng(12)
+    u, x = rng.normal(size=(7, 9)), rng.normal(size=(7, 9))
+    spins, p = np.sign(x), expit(2 * u)
+    with jax.enable_x64(True):
+        gaussian, tanh = REALS.nats(jnp.asarray(u), jnp.asarray(x)), SPINS.nats(jnp.asarray(u), jnp.asarray(spins))
+    np.testing.assert_allclose(gaussian, np.square(u - x).sum(1) / 2, rtol=1e-10)
+    np.testing.assert_allclose(tanh, -np.log(np.where(spins > 0, p, 1 - p)).sum(1), rtol=1e-10)
+
+
+def test_a_chain_of_many_steps_is_one_step_after_the_other_and_compiles_as_one():
+    layer = jax.tree.map(jnp.float32, random_layer())
+    v, keys = jnp.asarray(random_batch(binary=True).x, jnp.float32), jax.random.split(jax.random.key(3), 100)
+    found = jax.jit(partial(energy.gibbs_chain, k=100))(jax.random.key(3), layer, v)
+    for key in keys:
+        v = energy.gibbs(key, layer, v)
+    np.testing.assert_array_equal(found, v)
+
+    def operations(k):
+        loss, batch = energy.contrastive_divergence(k), jax.tree.map(jnp.asarray, random_batch())
+        return len(str(jax.make_jaxpr(jax.grad(loss, has_aux=True))(layer, jax.random.key(0), batch)))
+
+    assert operations(100) < 1.1 * operations(2)
+
+
+def test_the_players_losses_are_cross_entropies_of_true_and_made_examples():
+    params, x = random_params("players"), random_batch().x
+    critic_loss, generator_loss = critic_and_generator()
+    with jax.enable_x64(True):
+        params, x = jax.tree.map(jnp.asarray, (params, x))
+        found = [loss(params, jax.random.key(4), x)[0] for loss in (critic_loss, generator_loss)]
+        made = []
+        for number, parts in enumerate((3, 2)):
+            noise = jax.random.normal(jax.random.split(jax.random.split(jax.random.key(4), parts)[0])[0], (EXAMPLES, 2))
+            made.append(CRITIC.apply(params["critic"], GENERATOR.apply(params["generator"], noise)))
+            assert noise.dtype == x.dtype, number
+        logits = np.concatenate([CRITIC.apply(params["critic"], x), made[0]])[:, 0]
+    truth = np.repeat([1, 0], EXAMPLES)
+    assert float(found[0]) == pytest.approx(2 * log_loss(truth, expit(logits)), rel=1e-6)
+    ones = np.ones(EXAMPLES)
+    assert float(found[1]) == pytest.approx(log_loss(ones, expit(np.asarray(made[1])[:, 0]), labels=[0, 1]), rel=1e-6)
+
+
+def test_what_a_net_carries_goes_through_the_loss_beside_its_value():
+    net = given_logits(np.zeros((4, 3), np.float32))
+    carrying = net._replace(train=lambda params, key, x: (net.apply(params, x), {"seen": x.sum()}))
+    batch = Labelled(jnp.ones((4, 2)), jnp.zeros(4, jnp.int32))
+    value, metrics = supervised.cross_entropy(carrying)(None, jax.random.key(0), batch)
+    assert float(value) == pytest.approx(np.log(3))
+    assert metrics == {"carried": {"seen": 8}}

@@ -8,33 +8,38 @@ import pytest
 
 from dlx import greedy
 from dlx.nets.layer import INITIALIZERS
-from dlx.nets.mlp import MLP, init
+from dlx.nets.mlp import codes, hidden, mlp
 from dlx.programs import Layer, LayerHypers, greedy_layers, merge
 from dlx.show.progress import silent
+from dlx.stage import focus
 from dlx.study.record import one_run
 from dlx.unit import Unit
 
-VISIBLE = 64
 WIDTHS = (8, 6)
 KEY = jax.random.key(3)
 RATE = 0.4
 PHASE = {"rate": RATE, "epochs": 2, "batch_size": 20}
-FAN, GLOROT = (MLP(WIDTHS, 10, INITIALIZERS[name]) for name in ("fan", "glorot"))
+FAN, GLOROT = (mlp(WIDTHS, 10, INITIALIZERS[name]) for name in ("fan", "glorot"))
+UNIFORM = INITIALIZERS["fan"]
 RBM, AUTO = partial(greedy.boltzmann, mean_field=True), greedy.autoassociate
 OTHERS = {"initializer": "glorot", "batch_size": 15, "epochs": 1}
 OTHER_PHASE = {**PHASE, "batch_size": 15, "epochs": 1}
-TWELVE = MLP(WIDTHS, 12)
+TWELVE, HEAD = mlp(WIDTHS, 12), partial(greedy.supervise, classes=12)
 VARIANTS = {
     "dbn": (Layer("dbn", (8,), 2), 0.0, FAN, partial(RBM, **PHASE)),
     "dbn, other options": (Layer("dbn", (8,), k=3, **OTHERS), 0.0, GLOROT, partial(RBM, k=3, **OTHER_PHASE)),
     "tied": (Layer("autoassociator", (8,), 2), 0.0, FAN, partial(AUTO, **PHASE)),
-    "untied": (Layer("autoassociator", (8,), 2, tied=False), 0.0, FAN, partial(AUTO, tied=False, **PHASE)),
+    "untied": (Layer("autoassociator", (8,), 2, tied=False), 0.0, FAN, partial(AUTO, decoder=UNIFORM, **PHASE)),
     "denoising": (Layer("denoising", (8,), 2), 0.5, FAN, partial(AUTO, masking=0.5, **PHASE)),
     "denoising, untied": (
-        Layer("denoising", (8,), 2, tied=False), 0.5, FAN, partial(AUTO, masking=0.5, tied=False, **PHASE)
+        Layer("denoising", (8,), 2, tied=False), 0.5, FAN, partial(AUTO, masking=0.5, decoder=UNIFORM, **PHASE)
     ),
-    "supervised": (Layer("supervised", (8,), 2, classes=12), 0.0, TWELVE, partial(greedy.supervise, **PHASE)),
+    "supervised": (Layer("supervised", (8,), 2, classes=12), 0.0, TWELVE, partial(HEAD, **PHASE)),
 }  # fmt: skip
+
+
+def on_layer(i, stage):
+    return focus(hidden(i), codes(i), stage)
 
 
 def run(program, hypers, given, data):
@@ -56,13 +61,13 @@ def test_a_layer_is_trained_as_its_stage_trains_it(trained, data, name):
 
     def by_hand(key, data):
         key_init, key_train = jax.random.split(key)
-        return stage(net, 0)(jax.random.fold_in(key_train, 0), init(key_init, net, VISIBLE), data)
+        return on_layer(0, stage())(jax.random.fold_in(key_train, 0), net.init(key_init, data.train.x[0]), data)
 
     params, curve = jax.jit(by_hand)(KEY, data)
     assert set(kept) == {"hidden_0"}
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), kept["hidden_0"], params["hidden_0"])
-    np.testing.assert_allclose(result.curves["train"]["loss"], curve.loss, rtol=1e-4)
-    np.testing.assert_allclose(result.score, curve.valid[-1], rtol=1e-4)
+    np.testing.assert_allclose(result.curves["train"]["loss"], curve.metrics["loss"], rtol=1e-4)
+    np.testing.assert_allclose(result.score, curve.score[-1], rtol=1e-4)
 
 
 def test_ways_to_train_a_layer_differ(trained):
@@ -76,8 +81,8 @@ def test_ways_to_train_a_layer_differ(trained):
 def test_mean_field_updates_are_what_an_rbm_is_trained_by(trained, data):
     def sampled(key, data):
         key_init, key_train = jax.random.split(key)
-        stage = greedy.boltzmann(FAN, 0, mean_field=False, **PHASE)
-        return stage(jax.random.fold_in(key_train, 0), init(key_init, FAN, VISIBLE), data)
+        stage = on_layer(0, greedy.boltzmann(mean_field=False, **PHASE))
+        return stage(jax.random.fold_in(key_train, 0), FAN.init(key_init, data.train.x[0]), data)
 
     params, _ = jax.jit(sampled)(KEY, data)
     assert not np.allclose(params["hidden_0"]["w"], trained["dbn"][0]["hidden_0"]["w"], atol=1e-4)
@@ -90,8 +95,9 @@ def test_a_layer_stands_on_those_below_it_which_it_leaves_as_they_are(trained, d
 
     def by_hand(key, below, data):
         key_init, key_train = jax.random.split(key)
-        start = {**init(key_init, GLOROT, VISIBLE), **below}
-        return greedy.supervise(GLOROT, 1, **PHASE)(jax.random.fold_in(key_train, 1), start, data)
+        start = {**GLOROT.init(key_init, data.train.x[0]), **below}
+        stage = on_layer(1, greedy.supervise(initializer=INITIALIZERS["glorot"], **PHASE))
+        return stage(jax.random.fold_in(key_train, 1), start, data)
 
     params, _ = jax.jit(by_hand)(KEY, below, data)
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), above["hidden_1"], params["hidden_1"])

@@ -9,19 +9,23 @@ import optax
 import pytest
 from scipy.special import logsumexp
 
-from dlx.losses.supervised import cross_entropy, misclassified, training_cross_entropy
-from dlx.modern import train_rectified
-from dlx.nets.layer import STATISTICS
-from dlx.nets.mlp import init, logits
-from dlx.nets.rectified import DECAY, Dropout, Rectified, drop, training_logits
+from dlx.algorithms import gradient
+from dlx.greedy import finetune
+from dlx.losses.supervised import cross_entropy, misclassified
+from dlx.nets.module import STATISTICS
+from dlx.nets.rectified import DECAY, Dropout, drop, rectified
 from dlx.optim import adam, max_norm, sgd
-from dlx.train import fit, gradient, renewing
-from dlx.types import Split
+from dlx.train import fit, minibatches, valid
+from dlx.types import CARRIED, Labelled
 
 VISIBLE, N = 7, 30
 KEY = jax.random.key(0)
-NET, NORMALISED = (Rectified((8, 6), classes=5, normalised=normalised) for normalised in (False, True))
+NET, NORMALISED = (rectified((8, 6), 5, normalised=normalised) for normalised in (False, True))
 every_net = pytest.mark.parametrize("net", [NET, NORMALISED], ids=["plain", "normalised"])
+
+
+def fresh(net, visible):
+    return net.init(KEY, np.zeros(visible, np.float32))
 
 
 def identical(a, b):
@@ -31,7 +35,7 @@ def identical(a, b):
 def some_params(net):
     """Parameters that are all positive where a variance has to be, and of both signs elsewhere."""
     rng = np.random.default_rng(0)
-    params = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), init(KEY, net, VISIBLE))
+    params = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), fresh(net, VISIBLE))
     for statistics in params.get(STATISTICS, {}).values():
         statistics["var"] = np.exp(statistics["var"])
     return jax.tree.map(lambda leaf: leaf.astype(np.float32), params)
@@ -40,7 +44,7 @@ def some_params(net):
 @pytest.fixture(scope="module")
 def batch():
     rng = np.random.default_rng(1)
-    return Split(rng.random((N, VISIBLE)).astype(np.float32), rng.integers(0, 5, N).astype(np.int32))
+    return Labelled(rng.random((N, VISIBLE)).astype(np.float32), rng.integers(0, 5, N).astype(np.int32))
 
 
 def numpy_logits(params, x, training=False):
@@ -70,22 +74,22 @@ close = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
 @pytest.mark.parametrize("shape", [(VISIBLE,), (4, VISIBLE), (2, 3, VISIBLE)])
 def test_logits_in_use_agree_with_numpy(net, shape):
     x = np.random.default_rng(2).random(shape).astype(np.float32)
-    close(logits(net, some_params(net), jnp.asarray(x)), numpy_logits(some_params(net), x)[0])
+    close(net.apply(some_params(net), jnp.asarray(x)), numpy_logits(some_params(net), x)[0])
 
 
 @every_net
 def test_logits_in_training_and_the_statistics_renewed_agree_with_numpy(net, batch):
     params = some_params(net)
-    outputs, renewed = training_logits(net, params, KEY, jnp.asarray(batch.x))
+    outputs, renewed = net.train(params, KEY, jnp.asarray(batch.x))
     expected, statistics = numpy_logits(params, batch.x, training=True)
     close(outputs, expected)
-    jax.tree.map(close, renewed, {STATISTICS: statistics} if net.normalised else {})
+    jax.tree.map(close, renewed, {STATISTICS: statistics} if net is NORMALISED else {})
 
 
 @every_net
 def test_the_gradient_goes_through_the_statistics_of_the_batch(net, batch):
     """Along a random direction, against a central difference in float64."""
-    params, loss = some_params(net), training_cross_entropy(partial(training_logits, net))
+    params, loss = some_params(net), cross_entropy(net)
     grads = jax.grad(loss, has_aux=True)(params, KEY, jax.tree.map(jnp.asarray, batch))[0]
     assert not any(leaf.any() for leaf in jax.tree.leaves(grads.get(STATISTICS, {})))
     rng = np.random.default_rng(4)
@@ -113,9 +117,9 @@ def test_dropped_units_are_a_binomial_share_and_the_mean_stays(rate):
 def test_inputs_and_hidden_units_are_dropped_at_their_own_rates(rates):
     """Through a net of unit matrices the input comes out, but for what was dropped at each layer."""
     n, width, dropout = 100, 50, Dropout(*rates)
-    net, eye = Rectified((width, width), classes=width), np.eye(width, dtype=np.float32)
-    params = {name: {"w": eye, "b": layer["b"]} for name, layer in init(KEY, net, width).items()}
-    outputs, _ = training_logits(net, params, KEY, jnp.ones((n, width)), dropout)
+    net, eye = rectified((width, width), width, dropout=dropout), np.eye(width, dtype=np.float32)
+    params = {name: {"w": eye, "b": layer["b"]} for name, layer in fresh(net, width).items()}
+    outputs, _ = net.train(params, KEY, jnp.ones((n, width)))
     keep = (1 - rates[0]) * (1 - rates[1]) ** 2
     assert set(np.unique(outputs).round(4)) == {0, np.float32(1 / keep).round(4)}
     assert abs((outputs != 0).mean() - keep) < 4 * (keep * (1 - keep) / (n * width)) ** 0.5
@@ -129,35 +133,37 @@ def test_the_defaults_are_those_of_the_sources():
 
 
 def test_the_expectation_over_the_hidden_masks_is_the_output_without(batch):
-    net = Rectified((8,), classes=5)
+    net = rectified((8,), 5, dropout=Dropout(0.0, 0.5))
     params, x = some_params(net), jnp.asarray(batch.x[:3])
-    noisy = jax.jit(jax.vmap(lambda key: training_logits(net, params, key, x, Dropout(0.0, 0.5))[0]))
+    noisy = jax.jit(jax.vmap(lambda key: net.train(params, key, x)[0]))
     outputs = noisy(jax.random.split(KEY, 20_000))
-    assert (abs(outputs.mean(0) - logits(net, params, x)) < 4.5 * outputs.std(0) / len(outputs) ** 0.5).all()
+    assert (abs(outputs.mean(0) - net.apply(params, x)) < 4.5 * outputs.std(0) / len(outputs) ** 0.5).all()
 
 
 @every_net
 def test_dropout_at_rate_0_is_none_and_in_use_there_is_none(net, batch):
     params, x = some_params(net), jnp.asarray(batch.x)
-    without = training_logits(net, params, KEY, x)
-    identical(training_logits(net, params, KEY, x, Dropout(jnp.float32(0), jnp.float32(0))), without)
-    assert (training_logits(net, params, KEY, x, Dropout())[0] != without[0]).any()
-    identical(
-        net.apply({"params": params, STATISTICS: params.get(STATISTICS, {})}, x, None, Dropout()),
-        logits(net, params, x),
+    none, some = (
+        rectified((8, 6), 5, normalised=net is NORMALISED, dropout=dropout)
+        for dropout in (Dropout(jnp.float32(0), jnp.float32(0)), Dropout())
     )
+    without = net.train(params, KEY, x)
+    identical(none.train(params, KEY, x), without)
+    assert (some.train(params, KEY, x)[0] != without[0]).any()
+    identical(some.apply(params, x), net.apply(params, x))
 
 
 @pytest.mark.parametrize("rate", [1.0, -0.1, 1.5, float("nan")])
 @pytest.mark.parametrize("place", Dropout._fields)
 def test_a_rate_that_is_no_probability_is_refused_in_words(rate, place, batch):
+    net = rectified((8, 6), 5, dropout=Dropout(**{place: rate}))
     with pytest.raises(ValueError, match="dropout rate must be at least 0 and less than 1, not"):
-        training_logits(NET, some_params(NET), KEY, jnp.asarray(batch.x), Dropout(**{place: rate}))
+        net.train(some_params(NET), KEY, jnp.asarray(batch.x))
 
 
 def test_pre_activations_keep_their_scale_through_depth():
     width, depth = 400, 8
-    params = init(KEY, Rectified((width,) * depth, classes=width), width)
+    params = fresh(rectified((width,) * depth, width), width)
     x, scales = np.random.default_rng(3).normal(size=(300, width)), []
     for layer in params.values():
         assert layer["w"].std() == pytest.approx((2 / width) ** 0.5, rel=0.02)
@@ -168,7 +174,7 @@ def test_pre_activations_keep_their_scale_through_depth():
 
 
 def test_parameters_have_the_stated_names_and_shapes():
-    shapes = jax.tree.map(np.shape, init(KEY, NORMALISED, VISIBLE), is_leaf=lambda leaf: hasattr(leaf, "shape"))
+    shapes = jax.tree.map(np.shape, fresh(NORMALISED, VISIBLE), is_leaf=lambda leaf: hasattr(leaf, "shape"))
     assert shapes == {
         "hidden_0": {"w": (VISIBLE, 8)},
         "hidden_1": {"w": (8, 6)},
@@ -179,15 +185,16 @@ def test_parameters_have_the_stated_names_and_shapes():
     }
 
 
-def test_without_dropout_and_statistics_the_training_loss_is_the_cross_entropy(batch):
-    batch, params = jax.tree.map(jnp.asarray, batch), some_params(NET)
-    plain, training = cross_entropy(partial(logits, NET)), training_cross_entropy(partial(training_logits, NET))
-    identical(plain(params, KEY, batch), training(params, KEY, batch))
-    assert training(params, KEY, batch)[0] == pytest.approx(numpy_loss(params, batch), rel=1e-5)
+@every_net
+def test_the_training_loss_is_the_cross_entropy_as_in_training(net, batch):
+    batch, params = jax.tree.map(jnp.asarray, batch), some_params(net)
+    value, metrics = cross_entropy(net)(params, KEY, batch)
+    assert value == pytest.approx(numpy_loss(params, batch), rel=1e-5)
+    assert set(metrics) == ({CARRIED} if net is NORMALISED else set())
 
 
-DIGITS = {normalised: Rectified((8, 6), normalised=normalised) for normalised in (False, True)}
-STARTS = {normalised: init(KEY, net, 64) for normalised, net in DIGITS.items()}
+DIGITS = {normalised: rectified((8, 6), normalised=normalised) for normalised in (False, True)}
+STARTS = {normalised: fresh(net, 64) for normalised, net in DIGITS.items()}
 ADAM = adam(0.01)
 PHASE = {"epochs": 3, "batch_size": 7, "patience": 1}
 OPTIONS = {
@@ -202,23 +209,25 @@ OPTIONS = {
 TOLD = []
 
 
-def report(*heard):
+def progress(*heard):
     TOLD.append(heard)
 
 
 def ours(normalised, optimizer=ADAM, dropout=None, **phase):
-    return train_rectified(DIGITS[normalised], optimizer, dropout=dropout, report=report, **PHASE | phase)
+    net = rectified((8, 6), normalised=normalised, dropout=dropout)
+    return finetune(net, optimizer, progress=progress, **PHASE | phase)
 
 
 def by_hand(normalised, optimizer=ADAM, dropout=None, **phase):
-    net = DIGITS[normalised]
+    net, phase = rectified((8, 6), normalised=normalised, dropout=dropout), PHASE | phase
 
     def loss(params, key, batch):
-        outputs, metrics = training_logits(net, params, key, batch.x, dropout)
-        return optax.softmax_cross_entropy_with_integer_labels(outputs, batch.y).mean(), metrics
+        outputs, carried = net.train(params, key, batch.x)
+        value = optax.softmax_cross_entropy_with_integer_labels(outputs, batch.y).mean()
+        return value, {CARRIED: carried} if normalised else {}
 
-    algorithm = renewing(STATISTICS, loss, optimizer) if normalised else gradient(loss, optimizer)
-    return fit(algorithm, misclassified(partial(logits, net)), report=report, **PHASE | phase)
+    feed = minibatches(phase.pop("batch_size"))
+    return fit(gradient(loss, optimizer), feed, score=valid(misclassified(net)), progress=progress, **phase)
 
 
 @cache
@@ -252,12 +261,12 @@ def test_every_option_changes_the_parameters_and_not_the_validation_error_of_the
     """The error comes from the parameters returned alone: no masks, no statistics of a batch."""
     end, curve = run(normalised, option, data)
     outputs, _ = numpy_logits(end, data.valid.x / 255)
-    assert curve.valid[curve.best] == pytest.approx((outputs.argmax(1) != data.valid.y).mean())
+    assert curve.score[curve.best] == pytest.approx((outputs.argmax(1) != data.valid.y).mean())
     plain, _ = run(False, "plain", data)
     assert np.array_equal(end["hidden_0"]["w"], plain["hidden_0"]["w"]) == ((normalised, option) == (False, "plain"))
 
 
-def test_the_report_is_told_of_every_epoch(data):
+def test_progress_is_told_of_every_epoch(data):
     jax.effects_barrier()
     TOLD.clear()
     _, curve = run(False, "plain", data)
@@ -277,5 +286,5 @@ def test_a_rate_of_0_changes_nothing_but_the_running_statistics(normalised, floa
         losses.append((logsumexp(outputs, axis=1) - outputs[np.arange(60), float_data.train.y]).mean())
         expected = {**expected, STATISTICS: statistics} if normalised else expected
     jax.tree.map(close, end, expected)
-    close(curve.loss[: len(losses)], losses)
+    close(curve.metrics["loss"][: len(losses)], losses)
     identical({name: end[name] for name in end if name != STATISTICS}, {n: start[n] for n in start if n != STATISTICS})

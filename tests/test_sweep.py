@@ -17,11 +17,12 @@ import psutil
 import pytest
 
 from dlx import greedy, sweep
-from dlx.nets.mlp import MLP, init
+from dlx.nets.mlp import mlp
+from dlx.optim import sgd
 from dlx.sweep import Sweep, budget, free_memory
-from dlx.types import Split
+from dlx.types import Labelled
 
-NET = MLP((4,))
+NET = mlp((4,))
 TRACES = []
 TOLD = []
 
@@ -33,8 +34,8 @@ class Rate(NamedTuple):
 def run(key, hypers, data):
     TRACES.append(hypers)
     key_init, key_train = jax.random.split(key)
-    stage = greedy.finetune(NET, rate=hypers.rate, epochs=6, batch_size=7, patience=1)
-    return stage(key_train, init(key_init, NET, 64), data)
+    stage = greedy.finetune(NET, sgd(hypers.rate), epochs=6, batch_size=7, patience=1)
+    return stage(key_train, NET.init(key_init, data.train.x[0]), data)
 
 
 SWEPT, PAIRS, ALONE = Sweep(run), Sweep(run, at_once=2), jax.jit(run)
@@ -65,7 +66,7 @@ def test_a_second_call_does_not_trace_again(data):
     second = SWEPT(*batch(jnp.arange(10, 14)), data)
     assert SWEPT.memory(*batch(jnp.arange(4)), data) > sum(leaf.nbytes for leaf in jax.tree.leaves(data))
     assert len(TRACES) == before
-    assert not np.array_equal(first[1].loss, second[1].loss)
+    assert not np.array_equal(first[1].metrics["loss"], second[1].metrics["loss"])
 
 
 def countdown(key, given, data):
@@ -118,7 +119,7 @@ def test_memory_counts_the_whole_data(data):
     """A run that needs nothing else takes, with more pixels, as many bytes more."""
 
     def memory(pixels):
-        train = Split(np.zeros((8, pixels), np.uint8), np.zeros(8, np.int32))
+        train = Labelled(np.zeros((8, pixels), np.uint8), np.zeros(8, np.int32))
         swept = Sweep(lambda key, given, data: given + data.train.x[0, 0])
         return swept.memory(batch(jnp.arange(4))[0], np.arange(4.0, dtype=np.float32), data._replace(train=train))
 

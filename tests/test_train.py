@@ -2,6 +2,9 @@
 
 import math
 import operator
+import os
+import subprocess
+import sys
 from collections import Counter
 from functools import partial
 from typing import Any, NamedTuple
@@ -9,19 +12,23 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 from scipy.special import expit, softmax
 
+from dlx.algorithms import gradient
 from dlx.losses.supervised import cross_entropy, misclassified
-from dlx.nets.mlp import MLP, init, logits
-from dlx.optim import adam, sgd
-from dlx.train import each, fit, gradient, renewing
-from dlx.types import Algorithm, Data, Split
+from dlx.nets.mlp import mlp
+from dlx.optim import sgd
+from dlx.train import by_batches, examples, fit, generated, minibatches, valid
+from dlx.types import Algorithm, Data, Labelled, Model
 
 EPOCHS = 9
-NET = MLP((8,))
-NET_LOGITS = partial(logits, NET)
+NET = mlp((8,))
+ERROR = misclassified(NET)
+
+
+def fresh(seed):
+    return NET.init(jax.random.key(seed), np.zeros(64, np.uint8))
 
 
 class State(NamedTuple):
@@ -31,14 +38,15 @@ class State(NamedTuple):
 def scripted_step(key, state, batch):
     """The training inputs are each epoch's loss, the validation inputs its score; parameters count the updates."""
     del key
-    return State(state.params + 1), {"loss": batch.x[0, state.params]}
+    loss = batch.x[0, state.params]
+    return State(state.params + 1), {"loss": loss, "both": jnp.stack([loss, 2 * loss])}
 
 
 def scripted_score(updates, split):
     return split.x[:, updates - 1]
 
 
-SCRIPTED = Algorithm(State, scripted_step)
+SCRIPTED = Algorithm(lambda key, params: State(params), scripted_step)
 
 
 class Script(NamedTuple):
@@ -46,12 +54,13 @@ class Script(NamedTuple):
     valid: np.ndarray
 
 
-def run_script(script, patience, report=None):
+def run_script(script, patience, progress=None):
     """Number of updates in the parameters returned, and curve, of every run of a script [runs, EPOCHS]."""
-    stage = fit(SCRIPTED, scripted_score, epochs=EPOCHS, batch_size=2, patience=patience, report=report)
-    train, valid = (Split(np.stack([x, x], 1), np.zeros((len(x), 2), np.int32)) for x in script)
+    how = {"score": valid(scripted_score), "patience": patience, "progress": progress}
+    stage = fit(SCRIPTED, minibatches(2), epochs=EPOCHS, watch=lambda updates, data: {"twice": 2 * updates}, **how)
+    train, held_out = (Labelled(np.stack([x, x], 1), np.zeros((len(x), 2), np.int32)) for x in script)
     run = jax.jit(jax.vmap(partial(stage, jax.random.key(0), np.int32(0))))
-    return jax.device_get(run(Data(train, valid, valid)))
+    return jax.device_get(run(Data(train, held_out, held_out)))
 
 
 def stop_early(loss, valid, patience):
@@ -84,13 +93,19 @@ def random_script(diverging, runs=200):
 def test_early_stopping_agrees_with_the_rule_in_plain_python(patience, diverging):
     script = random_script(diverging)
     updates, curve = run_script(script, patience)
-    for run, (loss, valid) in enumerate(zip(*script, strict=True)):
-        epochs, best, diverged = stop_early(loss, valid, patience)
+    for run, (loss, scores) in enumerate(zip(*script, strict=True)):
+        epochs, best, diverged = stop_early(loss, scores, patience)
         assert (curve.epochs[run], curve.best[run], curve.diverged[run]) == (epochs, best, diverged)
         assert updates[run] == best + 1, "the parameters returned are those of the epoch `best`"
-        for found, expected in ((curve.loss[run], loss), (curve.valid[run], valid)):
+        both, twice = np.stack([loss, 2 * loss], 1), 2 * np.arange(1, EPOCHS + 1)
+        for found, expected in (
+            (curve.metrics["loss"][run], loss),
+            (curve.metrics["both"][run], both),
+            (curve.score[run], scores),
+            (curve.watched["twice"][run], twice),
+        ):
             np.testing.assert_array_equal(found[:epochs], expected[:epochs])
-            assert np.isnan(found[epochs:]).all()
+            assert np.isposinf(found[epochs:]).all()
     assert diverging <= curve.diverged.any()
     if patience is not None:
         assert len(set(curve.epochs)) > 2, "runs that stop at different epochs"
@@ -104,23 +119,23 @@ def test_a_diverged_epoch_is_never_the_best():
     assert updates.tolist() == [2]
 
 
-def test_report_is_told_of_active_runs_only():
+def test_progress_is_told_of_active_runs_only():
     told = []
     script = random_script(diverging=False, runs=7)
     _, curve = run_script(
-        script, 2, report=lambda epoch, valid, active: told.append((int(epoch), float(valid), bool(active)))
+        script, 2, progress=lambda epoch, valid, active: told.append((int(epoch), float(valid), bool(active)))
     )
     jax.effects_barrier()
     expected = [
-        (epoch, float(valid)) for run in range(7) for epoch, valid in enumerate(curve.valid[run, : curve.epochs[run]])
+        (epoch, float(valid)) for run in range(7) for epoch, valid in enumerate(curve.score[run, : curve.epochs[run]])
     ]
     assert Counter((epoch, valid) for epoch, valid, active in told if active) == Counter(expected)
     assert curve.epochs.min() < curve.epochs.max()
 
 
-def test_results_do_not_depend_on_the_report():
+def test_results_do_not_depend_on_whether_anybody_watches():
     script = random_script(diverging=True, runs=7)
-    silent, reported = (run_script(script, 2, report) for report in (None, lambda *_: None))
+    silent, reported = (run_script(script, 2, progress) for progress in (None, lambda *_: None))
     jax.effects_barrier()
     jax.tree.map(np.testing.assert_array_equal, silent, reported)
 
@@ -136,13 +151,8 @@ def test_an_epoch_visits_every_example_once_but_for_an_incomplete_batch():
         return State((rows, keys, at + 1)), {"loss": jnp.abs(batch.x[:, 0] - batch.y).max()}
 
     index = np.arange(n, dtype=np.int32)
-    split = Split(index[:, None].astype(np.float32), index)
-    stage = fit(
-        Algorithm(State, step),
-        lambda params, split: 0.0 * split.x[:, 0],
-        epochs=epochs,
-        batch_size=batch_size,
-    )
+    split = Labelled(index[:, None].astype(np.float32), index)
+    stage = fit(Algorithm(lambda key, params: State(params), step), minibatches(batch_size), epochs=epochs)
     start = (
         jnp.full((epochs * steps, batch_size), -1),
         jnp.zeros((epochs * steps, 2), jnp.uint32),
@@ -154,7 +164,7 @@ def test_an_epoch_visits_every_example_once_but_for_an_incomplete_batch():
     assert all(len(set(order.tolist())) == steps * batch_size for order in orders)
     assert len({order.tobytes() for order in orders}) == epochs, "a new order in every epoch"
     assert len({key.tobytes() for key in np.asarray(keys)}) == epochs * steps, "a new key in every step"
-    assert not curve.loss.any(), "inputs and labels stay together"
+    assert not curve.metrics["loss"].any(), "inputs and labels stay together"
 
 
 def numpy_gradient(params, x, y):
@@ -174,9 +184,9 @@ def numpy_gradient(params, x, y):
 @pytest.mark.parametrize("momentum", [None, 0.9])
 def test_descent_agrees_with_numpy(float_data, momentum):
     rate, epochs = 0.3, 5
-    params = jax.tree.map(np.asarray, init(jax.random.key(2), NET, 64))
-    algorithm = gradient(cross_entropy(NET_LOGITS), sgd(rate, momentum))
-    stage = fit(algorithm, misclassified(NET_LOGITS), epochs=epochs, batch_size=len(float_data.train.y))
+    params = jax.tree.map(np.asarray, fresh(2))
+    algorithm = gradient(cross_entropy(NET), sgd(rate, momentum))
+    stage = fit(algorithm, minibatches(len(float_data.train.y)), epochs=epochs)
     found, curve = jax.jit(stage)(jax.random.key(3), params, float_data)
 
     losses, velocity = [], jax.tree.map(np.zeros_like, params)
@@ -185,64 +195,39 @@ def test_descent_agrees_with_numpy(float_data, momentum):
         losses.append(loss)
         velocity = jax.tree.map(lambda v, g: (momentum or 0) * v + g, velocity, grads)
         params = jax.tree.map(lambda p, v: p - rate * v, params, velocity)
-    np.testing.assert_allclose(curve.loss, losses, rtol=1e-5)
+    np.testing.assert_allclose(curve.metrics["loss"], losses, rtol=1e-5)
     assert curve.first_loss == pytest.approx(losses[0], rel=1e-5), "before any update"
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), found, params)
 
 
-def test_an_entry_renewed_by_the_loss_is_seen_by_neither_gradient_nor_optimizer(float_data):
-    """Two updates: the entry scales the loss and is doubled by it, Adam and weight decay act on the others."""
-    params = init(jax.random.key(2), NET, 64)
-    batch, key = jax.tree.map(jnp.asarray, float_data.train), jax.random.key(0)
-    optimizer = optax.chain(adam(0.1), optax.add_decayed_weights(0.1))
-
-    def loss(params, key, batch):
-        value, _ = cross_entropy(NET_LOGITS)({"hidden_0": params["hidden_0"], "output": params["output"]}, key, batch)
-        return params["scale"] * value, {"scale": 2 * params["scale"], "value": value}
-
-    algorithm = renewing("scale", loss, optimizer)
-    state = algorithm.init({**params, "scale": jnp.float32(3)})
-    identical = partial(jax.tree.map, np.testing.assert_array_equal)
-    identical(state.optimizer, optimizer.init(params))
-    inner = optimizer.init(params)
-    for scale in (3, 6):
-        value, grads = jax.value_and_grad(lambda p, s: loss({**p, "scale": s}, key, batch)[0])(params, float(scale))
-        updates, inner = optimizer.update(grads, inner, params)
-        params = optax.apply_updates(params, updates)
-        state, metrics = algorithm.step(key, state, batch)
-        assert metrics["loss"] == value
-        assert set(metrics) == {"loss", "value"}
-        identical(state, state._replace(params={**params, "scale": np.float32(2 * scale)}, optimizer=inner))
-
-
 def test_first_loss_is_the_loss_before_any_update_and_loss_the_mean_over_minibatches(data, float_data):
-    params = init(jax.random.key(4), NET, 64)
-    loss = cross_entropy(NET_LOGITS)
+    params = fresh(4)
+    loss = cross_entropy(NET)
 
     def first(rate, data):
-        stage = fit(gradient(loss, sgd(rate)), misclassified(NET_LOGITS), epochs=1, batch_size=20)
+        stage = fit(gradient(loss, sgd(rate)), minibatches(20), epochs=1)
         return stage(jax.random.key(5), params, data)[1]
 
     still, moving = (jax.jit(first)(rate, data) for rate in (0.0, 5.0))
     whole = loss(params, jax.random.key(0), jax.tree.map(jnp.asarray, float_data.train))[0]
-    assert still.loss[0] == pytest.approx(float(whole), rel=1e-5), "three batches of 20 without an update"
+    assert still.metrics["loss"][0] == pytest.approx(float(whole), rel=1e-5), "three batches of 20 without an update"
     assert moving.first_loss == still.first_loss
-    assert moving.loss[0] != pytest.approx(float(whole), rel=1e-3)
+    assert moving.metrics["loss"][0] != pytest.approx(float(whole), rel=1e-3)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 23, 1000])
-def test_each_agrees_with_the_score_of_all_at_once(data, float_data, batch_size):
-    params, score = init(jax.random.key(6), NET, 64), misclassified(NET_LOGITS)
-    found = jax.jit(partial(each, score, batch_size=batch_size))(params, data.test)
+def test_a_measure_by_batches_is_that_of_all_at_once(data, float_data, batch_size):
+    params, score = fresh(6), ERROR
+    found = jax.jit(partial(by_batches, score, batch_size=batch_size))(params, data.test)
     assert found.shape == (23,)
     whole = jax.tree.map(jnp.asarray, float_data.test)
     np.testing.assert_array_equal(found, score(params, whole))
 
 
 def rates_run(rate, data, *, epochs, batch_size, patience=None):
-    params = init(jax.random.key(7), NET, 64)
-    algorithm = gradient(cross_entropy(NET_LOGITS), sgd(rate))
-    stage = fit(algorithm, misclassified(NET_LOGITS), epochs=epochs, batch_size=batch_size, patience=patience)
+    params = fresh(7)
+    algorithm = gradient(cross_entropy(NET), sgd(rate))
+    stage = fit(algorithm, minibatches(batch_size), epochs=epochs, score=valid(ERROR), patience=patience)
     return stage(jax.random.key(8), params, data)
 
 
@@ -255,11 +240,11 @@ def numpy_errors(params, split):
 @pytest.mark.parametrize("patience", [None, 2])
 def test_the_score_at_the_epoch_best_is_that_of_the_parameters_returned(float_data, patience):
     """To learn labels that the validation split contradicts makes its error worse sooner or later."""
-    contrary = float_data._replace(valid=Split(float_data.train.x, 9 - float_data.train.y))
+    contrary = float_data._replace(valid=Labelled(float_data.train.x, 9 - float_data.train.y))
     run = jax.jit(partial(rates_run, epochs=20, batch_size=20, patience=patience))
     params, curve = run(2.0, contrary)
-    assert curve.valid[curve.best] == pytest.approx(numpy_errors(params, contrary.valid).mean())
-    assert curve.best == (19 if patience is None else np.nanargmin(curve.valid))
+    assert curve.score[curve.best] == pytest.approx(numpy_errors(params, contrary.valid).mean())
+    assert curve.best == (19 if patience is None else np.argmin(curve.score))
     assert curve.epochs == (20 if patience is None else curve.best + 1 + patience)
 
 
@@ -295,9 +280,171 @@ def test_divergence_in_the_very_last_update_is_recorded(float_data):
     def linear(params, x):
         return 1000 * x @ params["w"]
 
-    algorithm = gradient(cross_entropy(linear), sgd(1e38))
-    stage = fit(algorithm, misclassified(linear), epochs=1, batch_size=60)
+    net = Model(NET.init, linear, lambda params, key, x: (linear(params, x), {}))
+    stage = fit(gradient(cross_entropy(net), sgd(1e38)), minibatches(60), epochs=1, score=valid(misclassified(net)))
     params, curve = jax.jit(stage)(jax.random.key(9), {"w": jnp.zeros((64, 10))}, float_data)
-    assert np.isfinite([curve.loss, curve.valid]).all()
+    assert np.isfinite([curve.metrics["loss"], curve.score]).all()
     assert not all_finite(params)
     assert curve.diverged
+
+
+def recorded(feed, data, epochs=2):
+    """The batches [epochs * steps, ...] of a feed, in order, and the keys of the steps."""
+    _, (xs, batch) = jax.random.key(0), feed(jax.random.key(0), data.train)
+    steps = examples(xs)
+    like = jax.eval_shape(batch, jax.random.key(0), jax.tree.map(lambda leaf: leaf[0], xs))
+
+    def step(key, state, batch):
+        seen, keys, at = state.params
+        seen = jax.tree.map(lambda all, one: all.at[at].set(one), seen, batch)
+        return State((seen, keys.at[at].set(jax.random.key_data(key)), at + 1)), {"at": at}
+
+    start = jax.tree.map(lambda leaf: jnp.zeros((epochs * steps, *leaf.shape), leaf.dtype), like)
+    stage = fit(Algorithm(lambda key, params: State(params), step), feed, epochs=epochs)
+    params = start, jnp.zeros((epochs * steps, 2), jnp.uint32), 0
+    (seen, keys, _), _ = jax.jit(stage)(jax.random.key(5), params, data)
+    return jax.device_get(seen), keys, steps
+
+
+def test_keys_of_plain_minibatches_are_derived_as_ever(data):
+    """Epoch: fold_in of the stage's key; then order and steps by one split. A record can be made again by that."""
+    seen, keys, steps = recorded(minibatches(7), data)
+    for epoch in range(2):
+        key_order, key_steps = jax.random.split(jax.random.fold_in(jax.random.key(5), epoch))
+        order = np.asarray(jax.random.permutation(key_order, 60))[:56].reshape(8, 7)
+        now = slice(epoch * steps, (epoch + 1) * steps)
+        np.testing.assert_array_equal(seen.x[now], data.train.x[order])
+        np.testing.assert_array_equal(seen.y[now], data.train.y[order])
+        np.testing.assert_array_equal(keys[now], jax.random.key_data(jax.random.split(key_steps, 8)))
+
+
+def test_a_split_is_any_tree_with_a_leading_axis():
+    index = np.arange(12, dtype=np.int32)
+    train = {"pair": (index, 2.0 * index[:, None]), "tree": [index.astype(np.uint8)]}
+    seen, _, _ = recorded(minibatches(4), Data(train, (), ()), epochs=1)
+    first, second = seen["pair"]
+    assert sorted(first.ravel()) == list(range(12))
+    np.testing.assert_array_equal(second[..., 0], 2 * first)
+    np.testing.assert_array_equal(seen["tree"][0], first)
+
+
+@pytest.mark.parametrize(
+    ("train", "said"),
+    [((np.zeros(4), np.zeros(5)), "lengths are: 4, 5"), ((), "lengths are: none"), (np.zeros(()), "no axis")],
+)
+def test_arrays_that_are_no_split_are_refused_in_words(train, said):
+    with pytest.raises(ValueError, match=said):
+        examples(train)
+
+
+@pytest.mark.parametrize("steps", [3, 8, 20])
+def test_an_epoch_of_stated_steps_takes_whole_passes_one_after_the_other(data, steps):
+    index = np.arange(60, dtype=np.int32)
+    seen, _, found = recorded(minibatches(7, steps=steps), data._replace(train=index), epochs=1)
+    assert found == steps == len(seen)
+    for start in range(0, steps, 8):
+        one = seen[start : start + 8].ravel()
+        assert len(set(one.tolist())) == len(one), "within a pass no example comes twice"
+    assert steps < 9 or not np.array_equal(seen[:8], seen[8:16])
+
+
+def test_prepare_has_a_key_of_its_own_in_every_step(data):
+    def prepare(key, batch):
+        return batch, jax.random.key_data(key)
+
+    (batches, prepared), keys, _ = recorded(minibatches(7, prepare), data)
+    np.testing.assert_array_equal(batches.x, recorded(minibatches(7), data)[0].x)
+    found = np.concatenate([prepared, keys])
+    assert len({key.tobytes() for key in found}) == len(found)
+
+
+def test_generated_batches_are_drawn_anew_in_every_step_and_no_data_are_needed():
+    seen, _, steps = recorded(generated(lambda key: jax.random.normal(key, (2,)), 5), Data((), (), ()))
+    assert steps == 5
+    assert len(np.unique(seen[:, 0])) == 10
+
+
+def test_without_a_score_the_last_parameters_come_back_and_the_curve_has_none():
+    train = Labelled(np.full((2, EPOCHS), 0.5, np.float32), np.zeros(2, np.int32))
+    updates, curve = fit(SCRIPTED, minibatches(2), epochs=4)(jax.random.key(0), np.int32(0), Data(train, (), ()))
+    assert updates == 4
+    assert curve.score is None
+    assert (curve.epochs, curve.best, curve.diverged) == (4, 3, False)
+
+
+def test_without_a_score_progress_is_told_the_loss():
+    told, split = [], Labelled(np.arange(18, dtype=np.float32).reshape(2, 9), np.zeros(2, np.int32))
+    stage = fit(SCRIPTED, minibatches(2), epochs=3, progress=lambda *heard: told.append(tuple(map(float, heard))))
+    _, curve = jax.jit(stage)(jax.random.key(1), np.int32(0), Data(split, (), ()))
+    jax.effects_barrier()
+    assert told == [(epoch, float(curve.metrics["loss"][epoch]), 1.0) for epoch in range(3)]
+
+
+def test_the_algorithm_is_made_from_a_key_of_its_own(data):
+    def init(key, params):
+        return State(jax.random.key_data(key))
+
+    stage = fit(Algorithm(init, lambda key, state, batch: (state, {"n": batch.y[0]})), minibatches(20), epochs=3)
+    key, _ = stage(jax.random.key(1), np.zeros(2, np.uint32), data)
+    epochs = [jax.random.key_data(jax.random.fold_in(jax.random.key(1), i)).tolist() for i in range(3)]
+    assert np.asarray(key).tolist() not in epochs
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "how", "said"),
+    [
+        (SCRIPTED, {"patience": 2}, "patience goes by a score; give fit one"),
+        (SCRIPTED._replace(review=lambda state, score: state), {}, "review goes by a score; give fit one"),
+    ],
+)
+def test_what_goes_by_a_score_is_refused_without_one(algorithm, how, said):
+    with pytest.raises(ValueError, match=said):
+        fit(algorithm, minibatches(2), epochs=1, **how)
+
+
+def test_a_review_sees_every_score_and_its_state_is_gone_on_with():
+    """The scripted loss is read at the parameters, which the review moves on by one."""
+    algorithm = SCRIPTED._replace(review=lambda state, score: State(state.params + (score > 1)))
+    split = Labelled(np.tile(np.arange(9, dtype=np.float32), (2, 1)), np.zeros(2, np.int32))
+    stage = fit(algorithm, minibatches(2), epochs=4, score=valid(scripted_score))
+    _, curve = stage(jax.random.key(0), np.int32(0), Data(split, split, split))
+    assert curve.metrics["loss"].tolist() == [0, 1, 2, 4], "scores are 0, 1, 2: the third moves on"
+
+
+NANS = """
+import jax, jax.numpy as jnp, numpy as np
+from dlx.algorithms import gradient
+from dlx.losses.supervised import cross_entropy, misclassified
+from dlx.nets.mlp import mlp
+from dlx.optim import sgd
+from dlx.stage import chain, evaluate
+from dlx.sweep import Sweep
+from dlx.train import fit, minibatches, valid
+from dlx.types import Data, Labelled
+
+net = mlp((4,))
+split = Labelled(np.arange(60, dtype=np.uint8).reshape(20, 3), np.arange(20) % 2)
+error = misclassified(net)
+algorithm = gradient(cross_entropy(net), sgd(0.1))
+fits = [fit(algorithm, minibatches(5), epochs=3),
+        fit(algorithm, minibatches(5), epochs=30, score=valid(error), patience=1), evaluate(error=error)]
+root = lambda key, params, data: (jax.tree.map(lambda leaf: jnp.sqrt(leaf - 1e3), params), ())
+params, data = net.init(jax.random.key(0), split.x[0]), Data(split, split, split)
+many = jax.tree.map(lambda leaf: np.stack([leaf] * 2), params)
+healthy = chain(*fits)
+_, logs = Sweep(healthy)(jax.random.split(jax.random.key(1)), many, data)
+assert (logs[1].epochs < 30).all(), "there is something past the last epoch"
+fits[0](jax.random.key(1), params, data)
+print("healthy")
+try:
+    jax.jit(chain(fits[0], root))(jax.random.key(1), params, data)
+except FloatingPointError:
+    print("found")
+"""
+
+
+def test_the_search_for_nans_finds_those_of_a_stage_and_no_other():
+    environment = {**os.environ, "JAX_DEBUG_NANS": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run([sys.executable, "-c", NANS], env=environment, capture_output=True, text=True, timeout=120)
+    said = [line for line in done.stdout.splitlines() if line in ("healthy", "found")]
+    assert said == ["healthy", "found"], done.stderr[-2000:]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dlx.show.progress import silent
-from dlx.stage import Errors
+from dlx.stage import Evaluation
 from dlx.store import Store, open_store
 from dlx.study.record import one_run
 from dlx.train import Curve
@@ -194,9 +194,9 @@ def test_what_a_program_keeps_is_nested_dicts_of_arrays_or_refused_when_traced(k
 
 
 def curve(best=1, diverged=False):
-    nan = float("nan")
-    values = jnp.array([0.5, 0.2, 0.4, nan]), jnp.array([0.6, 0.3, 0.35, nan])
-    return Curve(*values, jnp.array(2.5), jnp.array(3), jnp.array(best), jnp.array(diverged))
+    values = {"loss": jnp.array([0.5, 0.2, 0.4, jnp.inf]), "gap": jnp.array([3.0, 2.0, 1.0, jnp.inf])}
+    score = jnp.array([0.6, 0.3, 0.35, jnp.inf])
+    return Curve(values, {}, score, jnp.array(2.5), jnp.array(3), jnp.array(best), jnp.array(diverged))
 
 
 @pytest.mark.parametrize(("best", "score"), [(1, 0.3), (2, 0.35)])
@@ -206,18 +206,31 @@ def test_the_result_of_a_fit_has_the_score_of_its_best_epoch(best, score):
     assert set(result.measures) == {"fit"}
     fit = {name: float(value) for name, value in result.measures["fit"].items()}
     assert fit == {"epochs": 3, "best": best, "first_loss": 2.5}
-    np.testing.assert_array_equal(result.curves["train"]["loss"], curve().loss)
-    np.testing.assert_array_equal(result.curves["valid"]["score"], curve().valid)
+    assert set(result.curves) == {"train", "valid"}
+    jax.tree.map(np.testing.assert_array_equal, result.curves["train"], curve().metrics)
+    np.testing.assert_array_equal(result.curves["valid"]["score"], curve().score)
     assert not result.diverged
     assert Result.of(curve(diverged=True)).diverged
 
 
 def test_the_result_of_a_fit_with_errors_is_scored_by_the_validation_error():
-    each = jnp.array([0.0, 1.0, 0.0, 0.0])
-    result = Result.of(curve(), Errors(jnp.array(0.01), jnp.array(0.3), jnp.array(0.25), each))
+    means = [{"error": jnp.array(error), "nats": jnp.array(9 * error)} for error in (0.01, 0.3, 0.25)]
+    values = {"error": jnp.array([0.0, 1.0, 0.0, 0.0]), "nats": jnp.ones(4)}
+    result = Result.of(curve(), Evaluation(*means, values))
     np.testing.assert_allclose(result.score, 0.3, rtol=1e-6)
     for split, error in {"train": 0.01, "valid": 0.3, "test": 0.25}.items():
         np.testing.assert_allclose(result.measures[split]["error"], error, rtol=1e-6)
+        np.testing.assert_allclose(result.measures[split]["nats"], 9 * error, rtol=1e-6)
     np.testing.assert_array_equal(result.measures["test"]["wrong"], [False, True, False, False])
     assert result.measures["test"]["wrong"].dtype == bool
     assert float(result.measures["fit"]["best"]) == 1
+
+
+def test_a_fit_without_a_score_has_none_unless_errors_are_counted():
+    silent = curve()._replace(score=None, watched={"norm": jnp.ones(4)})
+    means = {"nats": jnp.array(0.3)}
+    for found in (None, Evaluation(means, means, means, {"nats": jnp.ones(4)})):
+        result = Result.of(silent, found)
+        assert np.isnan(result.score)
+        assert set(result.curves) == {"train", "watched"}
+        assert "wrong" not in result.measures.get("test", {})

@@ -17,7 +17,7 @@ from typing import NamedTuple, cast
 import numpy as np
 from jaxtyping import Array, Integer, Shaped, UInt8
 
-from dlx.types import Split
+from dlx.types import Labelled
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 """Names of the four files, without `.gz`: images and labels, of the training set and of the test set."""
@@ -40,9 +40,9 @@ class IdxFile(NamedTuple):
     sha256: str
 
 
-def as_split(x: Shaped[np.ndarray, "n *shape"], y: Integer[np.ndarray, " n"]) -> Split:
-    """Inputs and labels as a Split whose arrays stay in NumPy's memory."""
-    return Split(cast(Array, x), cast(Array, y))
+def as_split(x: Shaped[np.ndarray, "n *shape"], y: Integer[np.ndarray, " n"]) -> Labelled:
+    """Inputs and labels as a Labelled whose arrays stay in NumPy's memory."""
+    return Labelled(cast(Array, x), cast(Array, y))
 
 
 def find_file(folder: Path, name: str) -> Path:
@@ -53,7 +53,7 @@ def find_file(folder: Path, name: str) -> Path:
     raise DataError(f"{folder / name}: file is missing, both with and without .gz")
 
 
-def read_split(images: Path, labels: Path) -> tuple[Split, tuple[str, str]]:
+def read_split(images: Path, labels: Path) -> tuple[Labelled, tuple[str, str]]:
     """Images uint8 [n, height, width] or [n, height, width, channels], labels uint8 [n], the sha256 of both files.
 
     The hashes are hex, of the unpacked bytes. Raises DataError as `read_idx`, or if the numbers of images and labels

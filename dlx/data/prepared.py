@@ -8,13 +8,13 @@ from typing import Any, cast
 import numpy as np
 
 from dlx.data.idx import DataError, as_split
-from dlx.types import Split
+from dlx.types import Labelled
 
 NAME = re.compile(r"[a-z]\w*(/\w[\w+.-]*)?(:(\d+|\*)(\.(\d+|\*)){2})?", re.ASCII | re.IGNORECASE)
 """A name that TFDS has, or may have: `name`, `name/config`, `name:version`, `name/config:version`."""
 
 
-def read_prepared(name: str, folder: Path) -> tuple[dict[str, Split], int] | None:
+def read_prepared(name: str, folder: Path) -> tuple[dict[str, Labelled], int] | None:
     """The splits of `name` (or `name/config:version`) in `folder`, and the number of classes; None if it is not there.
 
     The splits are train, test and, where there is one, validation: images uint8 [n, height, width, channels], labels
@@ -62,7 +62,7 @@ def _features(features: Any, place: str) -> tuple[str, str, int]:
     return images[0], labels[0], classes
 
 
-def _read_split(sources: Mapping[str, Any], split: str, image: str, label: str, place: str) -> Split:
+def _read_split(sources: Mapping[str, Any], split: str, image: str, label: str, place: str) -> Labelled:
     try:
         examples = [(example[image], example[label]) for example in sources[split]]
     except Exception as fault:

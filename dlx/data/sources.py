@@ -12,7 +12,7 @@ import numpy as np
 from dlx.data import idx, remote
 from dlx.data.idx import DataError
 from dlx.data.prepared import read_prepared
-from dlx.types import Data, Split
+from dlx.types import Data, Labelled
 
 MNIST_LIKE = ("mnist", "fashion_mnist", "kmnist")
 TEN_CLASSES = 10
@@ -91,7 +91,7 @@ def read(name: str) -> Dataset:
 
 def flat(data: Data) -> Data:
     """The data with each example as one row of values: x of shape [n, *shape] becomes [n, the product of shape]."""
-    return Data(*(Split(x.reshape(len(x), math.prod(x.shape[1:])), y) for x, y in data))
+    return Data(*(Labelled(x.reshape(len(x), math.prod(x.shape[1:])), y) for x, y in data))
 
 
 def fingerprint(data: Data) -> str:
@@ -113,7 +113,7 @@ def known_variant(name: str, hashes: Sequence[str]) -> Variant:
 
 def _dataset(name: str, data: Data, classes: int, source: Source, variant: Variant, place: object) -> Dataset:
     """The data in their final form, once they are checked. An error names `place`, where they were found."""
-    data = Data(*(Split(x[..., 0] if x.ndim == 4 and x.shape[-1] == 1 else x, y) for x, y in data))
+    data = Data(*(Labelled(x[..., 0] if x.ndim == 4 and x.shape[-1] == 1 else x, y) for x, y in data))
     shape = data.train.x.shape[1:]
     for split, (x, y) in zip(Data._fields, data, strict=True):
         outside = y[(y < 0) | (y >= classes)]
@@ -124,7 +124,7 @@ def _dataset(name: str, data: Data, classes: int, source: Source, variant: Varia
         if x.shape[1:] != shape:
             raise DataError(f"{place}: images of {split} have the shape {x.shape[1:]}, but those of train have {shape}")
     # Only now: a label beyond 32 bits would have wrapped around into the classes.
-    data = Data(*(Split(x, y.astype(np.int32)) for x, y in data))
+    data = Data(*(Labelled(x, y.astype(np.int32)) for x, y in data))
     return Dataset(data, Provenance(name, source, variant, fingerprint(data)), shape, classes)
 
 
@@ -155,12 +155,12 @@ def _from_idx(paths: Sequence[Path]) -> tuple[Data, tuple[str, ...]]:
     return Data(*_hold_out(train, paths[0]), test), train_hashes + test_hashes
 
 
-def _hold_out(train: Split, origin: object) -> tuple[Split, Split]:
+def _hold_out(train: Labelled, origin: object) -> tuple[Labelled, Labelled]:
     """The first five sixths to train on, the last sixth to validate on."""
     held_out = len(train.y) // 6
     if held_out == 0:
         raise DataError(f"{origin}: {len(train.y)} training examples are too few to hold out a sixth of them")
-    return Split(train.x[:-held_out], train.y[:-held_out]), Split(train.x[-held_out:], train.y[-held_out:])
+    return Labelled(train.x[:-held_out], train.y[:-held_out]), Labelled(train.x[-held_out:], train.y[-held_out:])
 
 
 def _prepared(name: str) -> Dataset | None:

@@ -1,50 +1,71 @@
-"""Restricted Boltzmann machines: energies, Gibbs sampling, contrastive divergence.
+"""Restricted Boltzmann machines: Gibbs sampling, contrastive divergence.
 
 E(v, h) = -v w h - b h - c v over binary units, with a layer `{w, b, c}` (Hinton, Osindero & Teh 2006; Bengio et al.
 2006, section 2). Visible units in (0, 1) are read as probabilities, as in the greedy training of a deep belief network.
+Other units are those of `dlx.nets.layer`.
 """
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dlx.nets.layer import decode_logits, encode
+from dlx.nets.layer import BINARY, LayerKind, as_float, check_distribution
 from dlx.types import Key, Loss, Params
 
 
-def free_energy(layer: Params, v: Float[Array, "*n visible"]) -> Float[Array, "*n"]:
-    """F(v) = -c v - sum_j softplus(b_j + (v w)_j), in nats: p(v) = exp(-F(v)) / Z."""
-    return -(v @ layer["c"]) - jax.nn.softplus(v @ layer["w"] + layer["b"]).sum(-1)
-
-
 def gibbs(
-    key: Key, layer: Params, v: Float[Array, "*n visible"], mean_field: bool = False
+    key: Key, layer: Params, v: Float[Array, "*n visible"], mean_field: bool = False, kind: LayerKind = BINARY
 ) -> Float[Array, "*n visible"]:
-    """One step of block Gibbs sampling: h ~ P(h | v), then a sample of P(v | h), or P(v | h) itself if `mean_field`."""
+    """One step of block Gibbs sampling: h ~ P(h | v), then a sample of P(v | h), or its mean if `mean_field`.
+
+    Raises ValueError if the units of a side have no distribution.
+    """
+    check_distribution(*kind)
+    assert kind.hidden.sample is not None
+    assert kind.visible.sample is not None
     key_hidden, key_visible = jax.random.split(key)
-    h = jax.random.bernoulli(key_hidden, encode(layer, v)).astype(v.dtype)
-    p = jax.nn.sigmoid(decode_logits(layer, h))
-    return p if mean_field else jax.random.bernoulli(key_visible, p).astype(v.dtype)
+    h = kind.hidden.sample(key_hidden, v @ layer["w"] + layer["b"])
+    u = kind.decode_inputs(layer, h)
+    return kind.visible.mean(u) if mean_field else kind.visible.sample(key_visible, u)
 
 
-def contrastive_divergence(k: int = 1, mean_field: bool = False) -> Loss:
+def gibbs_chain(
+    key: Key,
+    layer: Params,
+    v: Float[Array, "*n visible"],
+    k: int,
+    mean_field: bool = False,
+    kind: LayerKind = BINARY,
+) -> Float[Array, "*n visible"]:
+    """k steps of block Gibbs sampling from v, whose last one gives the mean if `mean_field`.
+
+    Raises ValueError if k is less than 1.
+    """
+    if k < 1:
+        raise ValueError(f"a chain needs at least one Gibbs step, not {k}")
+    keys = jax.random.split(key, k)
+    v, _ = jax.lax.scan(lambda v, key: (gibbs(key, layer, v, kind=kind), None), v, keys[:-1])
+    return gibbs(keys[-1], layer, v, mean_field, kind)
+
+
+def contrastive_divergence(k: int = 1, mean_field: bool = False, kind: LayerKind = BINARY) -> Loss:
     """mean(F(v) - F(v_k)), v_k being k Gibbs steps from v and held constant; its gradient is the CD-k update.
 
-    That gradient is -(v'h - v_k'h_k) / n for w, with probabilities h = P(h = 1 | v) in both terms. With
-    `mean_field`, v_k is P(v | h) instead of a sample of it, which makes the update less noisy (Hinton 2010, "A
+    That gradient is -(v'h - v_k'h_k) / n for w, with means h of the hidden units in both terms. With `mean_field`,
+    v_k is the mean of P(v | h) instead of a sample of it, which makes the update less noisy (Hinton 2010, "A
     practical guide to training restricted Boltzmann machines", section 3). The value itself is no likelihood. The
     metric `reconstruction` is the mean squared difference of v and v_k.
-    """
 
+    Raises ValueError if k is less than 1 or the units of a side have no distribution.
+    """
+    check_distribution(*kind)
     if k < 1:
         raise ValueError(f"contrastive divergence needs at least one Gibbs step, not {k}")
 
     def loss(layer, key, batch):
-        fixed = jax.lax.stop_gradient(layer)
-        v_k = batch.x
-        for i, key_step in enumerate(jax.random.split(key, k)):
-            v_k = gibbs(key_step, fixed, v_k, mean_field and i == k - 1)
-        value = (free_energy(layer, batch.x) - free_energy(layer, v_k)).mean()
-        return value, {"reconstruction": jnp.square(batch.x - v_k).mean()}
+        v = as_float(batch.x)
+        v_k = gibbs_chain(key, jax.lax.stop_gradient(layer), v, k, mean_field, kind)
+        value = (kind.free_energy(layer, v) - kind.free_energy(layer, v_k)).mean()
+        return value, {"reconstruction": jnp.square(v - v_k).mean()}
 
     return loss

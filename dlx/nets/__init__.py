@@ -1,1 +1,1 @@
-"""Networks as flax.linen modules, one family a file. No losses, no optimizers."""
+"""Networks as `Model`s made of flax.linen modules, one family a file. No losses, no optimizers."""

@@ -2,17 +2,21 @@
 
 An auto-associator with tied weights and an RBM have the same parameters `{w, b, c}` and differ only in their loss, so
 every fully connected layer here carries a visible bias `c`; a supervised loss leaves it as it is.
+
+Its units are those of an exponential family harmonium (Welling, Rosen-Zvi & Hinton 2004), where
+p(v, h) ~ exp(v w h + b h + c v - base(v) - base(h)): given the other side, a unit whose input is u has the mean A'(u)
+and the log-partition A(u).
 """
 
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
 from jax.nn.initializers import Initializer, glorot_uniform
 from jaxtyping import Array, Float, Shaped
 
-from dlx.types import Params
+from dlx.types import Key, Params
 
 
 def fan_uniform() -> Initializer:
@@ -34,58 +38,95 @@ def as_float(x: Shaped[Array, "..."]) -> Float[Array, "..."]:
     return x.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else x
 
 
-def encode(layer: Params, x: Float[Array, "*n visible"]) -> Float[Array, "*n hidden"]:
-    """The code sigm(x w + b): P(h = 1 | v) of an RBM, the hidden layer of a net."""
-    return jax.nn.sigmoid(x @ layer["w"] + layer["b"])
+class Units(NamedTuple):
+    """Units of one kind, as functions of their inputs u. Those without a distribution can only be read forwards."""
+
+    name: str
+    mean: Callable[[Array], Array]
+    log_partition: Callable[[Array], Array] | None = None
+    """A(u), unit by unit."""
+    sample: Callable[[Key, Array], Array] | None = None
+    base: Callable[[Array], Any] = lambda x: 0.0
+    """Energy of the values [..., units] of a row of units in themselves [...]."""
 
 
-def decode_logits(layer: Params, h: Float[Array, "*n hidden"]) -> Float[Array, "*n visible"]:
-    """Log-odds h w' + c of the visible units given the hidden ones."""
-    return h @ layer["w"].T + layer["c"]
+SIGMOID = Units(
+    "sigmoid",
+    jax.nn.sigmoid,
+    jax.nn.softplus,
+    lambda key, u: jax.random.bernoulli(key, jax.nn.sigmoid(u)).astype(u.dtype),
+)
+"""0 or 1, with the mean sigm(u)."""
+TANH = Units(
+    "tanh",
+    jnp.tanh,
+    lambda u: jnp.logaddexp(u, -u),
+    lambda key, u: 2 * jax.random.bernoulli(key, jax.nn.sigmoid(2 * u)).astype(u.dtype) - 1,
+)
+"""-1 or 1, with the mean tanh(u)."""
+GAUSSIAN = Units(
+    "Gaussian",
+    lambda u: u,
+    lambda u: jnp.square(u) / 2,
+    lambda key, u: u + jax.random.normal(key, u.shape, u.dtype),
+    lambda x: jnp.square(x).sum(-1) / 2,
+)
+"""Real numbers of variance 1, with the mean u."""
+RELU = Units("rectified linear", jax.nn.relu)
+"""max(u, 0), without a distribution here."""
 
 
-class Layer(nn.Module):
-    """A sigmoid layer of `width` units with parameters w [in, width], b [width], c [in]."""
+class LayerKind(NamedTuple):
+    """What units a layer `{w, b, c}` has on both sides, and so how it is read."""
 
-    width: int
-    initializer: Initializer
+    hidden: Units = SIGMOID
+    visible: Units = SIGMOID
 
-    @nn.compact
-    def __call__(self, x: Float[Array, "*n visible"]) -> Float[Array, "*n hidden"]:
-        """The code of x."""
-        visible = x.shape[-1]
-        layer = {
-            "w": self.param("w", self.initializer, (visible, self.width)),
-            "b": self.param("b", nn.initializers.zeros, (self.width,)),
-            "c": self.param("c", nn.initializers.zeros, (visible,)),
-        }
-        return encode(layer, x)
+    def encode(self, layer: Params, x: Shaped[Array, "*n visible"]) -> Float[Array, "*n hidden"]:
+        """The code of x, which is the mean of the hidden units given x; of sigmoid units P(h = 1 | v)."""
+        return self.hidden.mean(as_float(x) @ layer["w"] + layer["b"])
 
+    def decode_inputs(self, layer: Params, h: Float[Array, "*n hidden"]) -> Float[Array, "*n visible"]:
+        """The inputs h w' + c of the visible units; of sigmoid units these are log-odds.
 
-class Affine(nn.Module):
-    """Logits x w + b: `width` units with parameters w [in, width], b [width]; b is left out if not `biased`."""
+        A matrix `decoder` [hidden, visible] in the layer takes the place of w'.
+        """
+        return h @ (layer["decoder"] if "decoder" in layer else layer["w"].T) + layer["c"]
 
-    width: int
-    initializer: Initializer
-    biased: bool = True
+    def decode(self, layer: Params, h: Float[Array, "*n hidden"]) -> Float[Array, "*n visible"]:
+        """The mean of the visible units given h."""
+        return self.visible.mean(self.decode_inputs(layer, h))
 
-    @nn.compact
-    def __call__(self, x: Float[Array, "*n visible"]) -> Float[Array, "*n out"]:
-        """The logits of x."""
-        w = self.param("w", self.initializer, (x.shape[-1], self.width))
-        return x @ w + self.param("b", nn.initializers.zeros, (self.width,)) if self.biased else x @ w
+    def nats(self, u: Float[Array, "*n visible"], x: Float[Array, "*n visible"]) -> Float[Array, "*n"]:
+        """-log p(x) of visible units with inputs u, summed over them; of Gaussian ones without (1/2) log 2 pi a unit.
 
+        Raises ValueError if the visible units have no distribution.
+        """
+        return (_log_partition(self.visible)(u) - x * u).sum(-1) + self.visible.base(x)
 
-STATISTICS = "batch_stats"
-"""The entry of the parameters that holds the running statistics of a net with batch normalisation."""
+    def free_energy(self, layer: Params, v: Float[Array, "*n visible"]) -> Float[Array, "*n"]:
+        """F(v) = base(v) - c v - sum_j A(b_j + (v w)_j), in nats: p(v) = exp(-F(v)) / Z.
 
-
-def variables(params: Params) -> dict[str, Params]:
-    """The parameters as flax takes them, running statistics in a collection of their own."""
-    trained = {name: entry for name, entry in params.items() if name != STATISTICS}
-    return {"params": trained, STATISTICS: params.get(STATISTICS, {})}
+        Raises ValueError if the hidden units have no distribution.
+        """
+        inputs = v @ layer["w"] + layer["b"]
+        return -(v @ layer["c"]) - _log_partition(self.hidden)(inputs).sum(-1) + self.visible.base(v)
 
 
-def apply(module: nn.Module, params: Params, *args: Any, **kwargs: Any) -> Array:
-    """The output of a module that changes none of its parameters."""
-    return cast(Array, module.apply(variables(params), *args, **kwargs))
+def _log_partition(units: Units) -> Callable[[Array], Array]:
+    if units.log_partition is None:
+        raise ValueError(
+            f"{units.name} units have no distribution, which this loss needs; "
+            "choose sigmoid, tanh or Gaussian units on that side of the layer"
+        )
+    return units.log_partition
+
+
+BINARY = LayerKind()
+"""Sigmoid units on both sides, as in the greedy training of 2006."""
+
+
+def check_distribution(*sides: Units) -> None:
+    """Raise ValueError if units have no distribution."""
+    for units in sides:
+        _log_partition(units)

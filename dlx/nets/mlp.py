@@ -1,52 +1,65 @@
-"""The multi-layer perceptron of Bengio et al. 2006: sigmoid hidden layers under a softmax output."""
+"""The multi-layer perceptron of Bengio et al. 2006: sigmoid hidden layers, or others, under a softmax output."""
+
+from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn.initializers import Initializer
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
-from dlx.nets.layer import Affine, Layer, apply, fan_uniform
-from dlx.types import Key, Params
+from dlx.nets.layer import INITIALIZERS, SIGMOID, LayerKind, Units, as_float
+from dlx.nets.module import Affine, Layer, model
+from dlx.types import Model, Params
 
 
 class MLP(nn.Module):
     """Layers `hidden_0`, `hidden_1`, ... of the given widths, then `output` with one logit a class."""
 
     widths: tuple[int, ...]
-    classes: int = 10
-    initializer: Initializer = fan_uniform()
+    classes: int
+    initializer: Initializer
+    units: Units
 
     def setup(self):
         """Layers in the order of the data's way through them."""
-        self.hidden = [Layer(width, self.initializer) for width in self.widths]
+        self.hidden = [Layer(width, self.initializer, self.units) for width in self.widths]
         self.output = Affine(self.classes, self.initializer)
 
-    def codes(self, x: Float[Array, "*n visible"], depth: int) -> Float[Array, "*n code"]:
-        """The code after the first `depth` hidden layers; x itself at depth 0."""
-        for layer in self.hidden[:depth]:
-            x = layer(x)
-        return x
-
-    def __call__(self, x: Float[Array, "*n visible"]) -> Float[Array, "*n classes"]:
+    def __call__(self, x: Shaped[Array, "*n visible"]) -> Float[Array, "*n classes"]:
         """Logits of the classes."""
-        return self.output(self.codes(x, len(self.widths)))
+        x = as_float(x)
+        for layer in self.hidden:
+            x = layer(x)
+        return self.output(x)
 
 
-def init(key: Key, net: nn.Module, visible: int) -> Params:
-    """Fresh parameters of a net that reads `visible` inputs, its running statistics among them if it has any."""
-    entries = dict(net.init(key, jnp.zeros((1, visible))))
-    return {**entries.pop("params"), **entries}
+def mlp(
+    widths: tuple[int, ...], classes: int = 10, initializer: Initializer = INITIALIZERS["fan"], units: Units = SIGMOID
+) -> Model:
+    """A net from inputs [n, visible], pixels or floats, to logits [n, classes].
 
-
-def logits(net: nn.Module, params: Params, x: Float[Array, "*n visible"]) -> Float[Array, "*n classes"]:
-    """The net's output for x."""
-    return apply(net, params, x)
+    Its parameters are layers `{w, b, c}` named `hidden_0`, `hidden_1`, ... and `output`, which is `{w, b}`.
+    """
+    return model(MLP(widths, classes, initializer, units))
 
 
 def hidden(i: int) -> str:
     """The name of hidden layer i in the parameters."""
     return f"hidden_{i}"
+
+
+def codes(depth: int, units: Units = SIGMOID) -> Callable[[Params, Array], Array] | None:
+    """The view (params, x [n, visible]) -> code [n, width] after the first `depth` layers of an `mlp`.
+
+    It is what layer `depth` is trained on by `dlx.stage.focus`. At depth 0 there is None: the data as they are.
+    """
+
+    def view(params, x):
+        for i in range(depth):
+            x = LayerKind(units).encode(params[hidden(i)], x)
+        return x
+
+    return view if depth else None
 
 
 def parameter_count(params: Params) -> int:

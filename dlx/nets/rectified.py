@@ -5,17 +5,17 @@ the pre-activations from layer to layer (He et al. 2015, equation 10). Lectures:
 (ReLU)", "Batch Normalization", "Regularization: Dropout"; CS/CNS/EE 155 16, "Dropout".
 """
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn.initializers import he_normal
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
-from dlx.nets.layer import STATISTICS, Affine, variables
-from dlx.types import Key, Params, Rate
+from dlx.nets.layer import as_float
+from dlx.nets.module import STATISTICS, Affine, model, variables
+from dlx.types import Key, Model, Rate
 
 DECAY = 0.95
 """Of the running statistics, a batch: a mean over about 20 batches, which has left its start behind after 100."""
@@ -50,8 +50,8 @@ class Rectified(nn.Module):
     """
 
     widths: tuple[int, ...]
-    classes: int = 10
-    normalised: bool = False
+    classes: int
+    normalised: bool
 
     def setup(self):
         """Layers in the order of the data's way through them."""
@@ -60,7 +60,7 @@ class Rectified(nn.Module):
         self.output = Affine(self.classes, he_normal())
 
     def __call__(
-        self, x: Float[Array, "*n visible"], key: Key | None = None, dropout: Dropout | None = None
+        self, x: Shaped[Array, "*n visible"], key: Key | None = None, dropout: Dropout | None = None
     ) -> Float[Array, "*n classes"]:
         """Logits of the classes: with a key as in training, by the statistics of the batch and with dropout."""
 
@@ -69,6 +69,7 @@ class Rectified(nn.Module):
                 return x
             return drop(jax.random.fold_in(key, i), dropout.hidden if i else dropout.inputs, x)
 
+        x = as_float(x)
         for i, layer in enumerate(self.hidden):
             x = layer(dropped(i, x))
             if self.normalised:
@@ -77,9 +78,19 @@ class Rectified(nn.Module):
         return self.output(dropped(len(self.widths), x))
 
 
-def training_logits(
-    net: Rectified, params: Params, key: Key, x: Float[Array, "n visible"], dropout: Dropout | None = None
-) -> tuple[Float[Array, "n classes"], Mapping[str, Any]]:
-    """The net's output for x as in training, and what becomes of the entry `batch_stats` if the net has one."""
-    outputs, renewed = cast(tuple, net.apply(variables(params), x, key, dropout, mutable=[STATISTICS]))
-    return outputs, renewed if net.normalised else {}
+def rectified(
+    widths: tuple[int, ...], classes: int = 10, *, normalised: bool = False, dropout: Dropout | None = None
+) -> Model:
+    """A `Rectified` net from inputs [n, visible], pixels or floats, to logits [n, classes].
+
+    In training units are dropped where `dropout` is given, and where `normalised` the running statistics are carried.
+
+    Raises ValueError, in training, if a dropout rate is a number outside [0, 1).
+    """
+    net = Rectified(widths, classes, normalised)
+
+    def train(params, key, x):
+        outputs, renewed = cast(tuple, net.apply(variables(params), x, key, dropout, mutable=[STATISTICS]))
+        return outputs, dict(renewed) if normalised else {}
+
+    return model(net)._replace(train=train)

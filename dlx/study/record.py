@@ -44,7 +44,7 @@ def blinded(data: Data) -> Data:
 def as_record(result: Result, blind: bool) -> dict[str, Any]:
     """A result in a form for JSON; without any measure or curve of the test split if the run was blind.
 
-    Booleans are held as the numbers of those that are true; of a curve the NaN after the last epoch are left out.
+    Booleans are held as the numbers of those that are true; of a curve what is not finite at its end is left out.
     """
 
     def seen(tree: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
@@ -69,5 +69,5 @@ def _compact(value: np.ndarray) -> Any:
 
 
 def _trimmed(curve: np.ndarray) -> np.ndarray:
-    known = np.flatnonzero(~np.isnan(curve))
+    known = np.flatnonzero(np.isfinite(curve))
     return curve[: known[-1] + 1 if len(known) else 0]

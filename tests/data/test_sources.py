@@ -13,7 +13,7 @@ from dlx.data import DataError, flat, load, read
 from dlx.data.idx import FILES
 from dlx.data.remote import Remote
 from dlx.data.sources import fingerprint, known_variant
-from dlx.types import Data, Split
+from dlx.types import Data, Labelled
 
 
 def pcg64(seed: int, n: int) -> list[int]:
@@ -52,7 +52,7 @@ def test_digits_are_scikit_learns_in_a_fixed_order():
 
 
 def test_fingerprint_sees_every_array_its_shape_and_dtype():
-    split = Split(np.zeros((4, 2, 3), np.uint8), np.zeros(4, np.int32))
+    split = Labelled(np.zeros((4, 2, 3), np.uint8), np.zeros(4, np.int32))
     data = Data(split, split, split)
     others = [
         data._replace(test=split._replace(y=np.array([0, 0, 0, 1], np.int32))),
@@ -76,7 +76,7 @@ def test_an_unknown_name_lists_the_known(name):
 @pytest.mark.parametrize("shape", [(3,), (2, 3), (12, 17), (8, 18, 3), (2, 3, 4, 5), (1,), ()])
 def test_flat_keeps_every_value_in_order(shape):
     rng = np.random.default_rng(0)
-    splits = [Split(rng.integers(0, 256, (n, *shape), np.uint8), rng.integers(0, 10, n)) for n in (5, 1, 0)]
+    splits = [Labelled(rng.integers(0, 256, (n, *shape), np.uint8), rng.integers(0, 10, n)) for n in (5, 1, 0)]
     for split, (x, y) in zip(flat(Data(*splits)), splits, strict=True):
         expected = [list(image.flat) for image in x]
         np.testing.assert_array_equal(split.x, np.reshape(expected, (len(x), int(np.prod(shape)))))

@@ -8,7 +8,7 @@ from dlx.data import Dataset, Provenance
 from dlx.programs import Layer, LayerHypers, Rate
 from dlx.study.found import Found
 from dlx.study.plan import grid, plan
-from dlx.types import Data, Split
+from dlx.types import Data, Labelled
 from dlx.unit import Unit
 from experiments import bengio2006
 from experiments.bengio2006 import STUDY, Finetune, Options, rows, unit
@@ -19,7 +19,7 @@ DEEP = (*GREEDY, "deep")
 
 
 def about(classes=10):
-    split = Split(np.zeros((1, VISIBLE), np.uint8), np.zeros(1, np.int32))
+    split = Labelled(np.zeros((1, VISIBLE), np.uint8), np.zeros(1, np.int32))
     return {"main": Dataset(Data(split, split, split), Provenance("mnist", "idx", "canonical", "0"), (8, 8), classes)}
 
 

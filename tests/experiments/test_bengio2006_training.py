@@ -9,19 +9,17 @@ import pytest
 
 from dlx import greedy
 from dlx.losses.supervised import misclassified
-from dlx.modern import train_rectified
 from dlx.nets.layer import INITIALIZERS
-from dlx.nets.mlp import MLP, init, logits
-from dlx.nets.rectified import Dropout, Rectified
-from dlx.optim import adam, max_norm
+from dlx.nets.mlp import codes, hidden, mlp
+from dlx.nets.rectified import Dropout, rectified
+from dlx.optim import adam, max_norm, sgd
 from dlx.programs import Rate
 from dlx.show.progress import silent
-from dlx.stage import chain, evaluate
+from dlx.stage import chain, evaluate, focus
 from dlx.study.record import one_run
 from dlx.unit import Unit
 from experiments.bengio2006 import Finetune, unit
 
-VISIBLE = 64
 KEY = jax.random.key(3)
 TINY = {"epochs": 4, "patience": 1, "batch_size": 10}
 OTHER = {"epochs": 4, "patience": 4, "batch_size": 20}
@@ -38,11 +36,12 @@ def stage(name, rate):
     """Net and stage of a way to fine-tune, by hand."""
     if name.startswith("sigmoid"):
         start, phase = ("fan", TINY) if name == "sigmoid" else ("glorot", OTHER)
-        net = MLP((8, 6), 10, INITIALIZERS[start])
-        return net, greedy.finetune(net, rate=rate, **phase)
-    net = Rectified((8, 6), 10, normalised=name == "batchnorm")
+        net = mlp((8, 6), 10, INITIALIZERS[start])
+        return net, greedy.finetune(net, sgd(rate), **phase)
+    dropout = Dropout() if name == "dropout" else None
+    net = rectified((8, 6), 10, normalised=name == "batchnorm", dropout=dropout)
     rule = {"dropout": optax.chain(adam(rate), max_norm(3.0))}.get(name, adam(rate))
-    return net, train_rectified(net, rule, dropout=Dropout() if name == "dropout" else None, **TINY)
+    return net, greedy.finetune(net, rule, **TINY)
 
 
 def program_of(units, data):
@@ -72,17 +71,17 @@ def test_a_net_is_fine_tuned_as_its_stage_does_it(tuned, data, name):
 
     def by_hand(data):
         key_init, key_train = jax.random.split(KEY)
-        train = chain(tune, evaluate(misclassified(partial(logits, net))))
-        return train(jax.random.fold_in(key_train, 0), init(key_init, net, VISIBLE), data)
+        train = chain(tune, evaluate(error=misclassified(net)))
+        return train(jax.random.fold_in(key_train, 0), net.init(key_init, data.train.x[0]), data)
 
     params, (curve, errors) = jax.jit(by_hand)(data)
     (result,), kept = tuned[name]
-    close(result.curves["train"]["loss"], curve.loss)
-    close(result.curves["valid"]["score"], curve.valid)
+    close(result.curves["train"]["loss"], curve.metrics["loss"])
+    close(result.curves["valid"]["score"], curve.score)
     assert float(result.measures["fit"]["best"]) == curve.best
     for split in ("train", "valid", "test"):
-        close(result.measures[split]["error"], getattr(errors, split))
-    assert float(result.score) == float(errors.valid)
+        close(result.measures[split]["error"], getattr(errors, split)["error"])
+    assert float(result.score) == float(errors.valid["error"])
     ours, theirs = (w[:, np.argsort(w[0])] for w in (np.asarray(kept["filters"]), np.asarray(params["hidden_0"]["w"])))
     np.testing.assert_allclose(ours, theirs, rtol=1e-2, atol=1e-2)
 
@@ -92,16 +91,16 @@ def test_ways_to_fine_tune_differ(tuned):
     assert not [(a, b) for a in losses for b in losses if a < b and np.allclose(losses[a], losses[b], rtol=1e-3)]
 
 
+PHASE, GLOROT = {"rate": 0.3, "epochs": 2, "batch_size": 20}, INITIALIZERS["glorot"]
 ROWS = {
-    "dbn": ({"k": 2}, lambda net, i: greedy.boltzmann(net, i, mean_field=True, k=2, **PHASE)),
-    "autoassociator": ({}, lambda net, i: greedy.autoassociate(net, i, **PHASE)),
+    "dbn": ({"k": 2}, greedy.boltzmann(mean_field=True, k=2, **PHASE)),
+    "autoassociator": ({}, greedy.autoassociate(**PHASE)),
     "denoising": (
         {"masking": 0.4, "tied": False, "initializer": "glorot"},
-        lambda net, i: greedy.autoassociate(net, i, masking=0.4, tied=False, **PHASE),
+        greedy.autoassociate(masking=0.4, decoder=GLOROT, **PHASE),
     ),
-    "supervised": ({"initializer": "glorot"}, lambda net, i: greedy.supervise(net, i, **PHASE)),
+    "supervised": ({"initializer": "glorot"}, greedy.supervise(initializer=GLOROT, **PHASE)),
 }
-PHASE = {"rate": 0.3, "epochs": 2, "batch_size": 20}
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -109,18 +108,19 @@ def test_the_units_of_a_row_one_after_the_other_are_its_chain(row, data):
     more, layer = ROWS[row]
     trial = {"width": 8, "top": 6, "depth": 2, "rate": 1.5, "pretrain_epochs": 2, "pretrain_rate": 0.3, **TINY}
     last = unit(row, 3, **trial, **more)
-    net = MLP((8, 6), 10, INITIALIZERS[more.get("initializer", "fan")])
-    tune = chain(greedy.finetune(net, rate=1.5, **TINY), evaluate(misclassified(partial(logits, net))))
+    net = mlp((8, 6), 10, INITIALIZERS[more.get("initializer", "fan")])
+    tune = chain(greedy.finetune(net, sgd(1.5), **TINY), evaluate(error=misclassified(net)))
 
     def by_hand(data):
         key_init, key_train = jax.random.split(KEY)
-        return chain(layer(net, 0), layer(net, 1), tune)(key_train, init(key_init, net, VISIBLE), data)
+        layers = [focus(hidden(i), codes(i), layer) for i in range(2)]
+        return chain(*layers, tune)(key_train, net.init(key_init, data.train.x[0]), data)
 
     _, (first, second, (curve, errors)) = jax.jit(by_hand)(data)
     results, _ = program_of(last.lineage, data)
     assert len(results) == 3
     for result, expected in zip(results, (first, second, curve), strict=True):
-        close(result.curves["train"]["loss"], expected.loss)
-        close(result.curves["valid"]["score"], expected.valid)
-    close(results[-1].measures["test"]["error"], errors.test)
-    np.testing.assert_array_equal(results[-1].measures["test"]["wrong"], np.asarray(errors.test_each) > 0)
+        close(result.curves["train"]["loss"], expected.metrics["loss"])
+        close(result.curves["valid"]["score"], expected.score)
+    close(results[-1].measures["test"]["error"], errors.test["error"])
+    np.testing.assert_array_equal(results[-1].measures["test"]["wrong"], np.asarray(errors.per_example["error"]) > 0)

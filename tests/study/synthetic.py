@@ -14,7 +14,7 @@ from dlx.study.found import Found
 from dlx.study.page import Published, Row
 from dlx.study.plan import Search, plan
 from dlx.study.record import as_record
-from dlx.types import Data, Split
+from dlx.types import Data, Labelled
 from dlx.unit import Result, Unit
 
 TEST = 200
@@ -59,7 +59,7 @@ def rates(*values):
 def dataset(name="mnist", shape=(2, 2), fingerprint="f" * 64, test=TEST):
     rng = np.random.default_rng(0)
     size = int(np.prod(shape))
-    splits = [Split(rng.integers(1, 256, (n, size)).astype(np.uint8), np.ones(n, np.int32)) for n in (6, 4, test)]
+    splits = [Labelled(rng.integers(1, 256, (n, size)).astype(np.uint8), np.ones(n, np.int32)) for n in (6, 4, test)]
     return Dataset(Data(*splits), Provenance(name, "idx", "canonical", fingerprint), shape, 10)
 
 

@@ -150,8 +150,8 @@ def test_booleans_are_compact_and_come_back():
 
 
 def test_a_curve_ends_with_its_last_number():
-    nan = np.nan
-    curves = {"ended": [1.0, 2.0, nan, nan], "gap": [nan, 1.0, nan, 2.0], "none": [nan, nan], "steps": [1, 2]}
+    nan, inf = np.nan, np.inf
+    curves = {"ended": [1.0, 2.0, inf, inf], "gap": [nan, 1.0, nan, 2.0], "none": [inf, nan], "steps": [1, 2]}
     record = stored(Result(curves={"train": {name: jnp.array(line) for name, line in curves.items()}}))
     assert record["curves"]["train"] == {
         "ended": [1.0, 2.0],
