@@ -173,7 +173,7 @@ def fit(
             """The state, the loss of the first step, and what the curve has of the epoch."""
             state, metrics = _epoch(algorithm, feed, key, state, data.train)
             first_loss = metrics["loss"][0] if "loss" in metrics else jnp.zeros(())
-            means = {name: jnp.mean(leaf, 0) for name, leaf in metrics.items()}
+            means = jax.tree.map(lambda leaf: leaf.mean(0), dict(metrics))
             watched = {} if watch is None else dict(watch(state.params, data))
             return state, first_loss, (means, watched, None if score is None else score(state.params, data))
 

@@ -41,6 +41,7 @@ class Result(NamedTuple):
     def of(cls, curve: Curve, found: Evaluation | None = None) -> "Result":
         """The result of a fit and, where there is one, of the evaluation of the parameters that it returned.
 
+        Its curves are the metrics under "train", the score under "valid", and what was "watched".
         Its score is the validation `error`, or without an evaluation by that name the fit's score at its best epoch.
         The test examples whose `error` is not 0 are those that are `wrong`.
         """

@@ -41,7 +41,7 @@ class IdxFile(NamedTuple):
 
 
 def as_split(x: Shaped[np.ndarray, "n *shape"], y: Integer[np.ndarray, " n"]) -> Labelled:
-    """Inputs and labels as a Labelled whose arrays stay in NumPy's memory."""
+    """Inputs and labels, whose arrays stay in NumPy's memory."""
     return Labelled(cast(Array, x), cast(Array, y))
 
 

@@ -69,5 +69,5 @@ def _compact(value: np.ndarray) -> Any:
 
 
 def _trimmed(curve: np.ndarray) -> np.ndarray:
-    known = np.flatnonzero(np.isfinite(curve))
+    known = np.flatnonzero(np.isfinite(curve).any(axis=tuple(range(1, curve.ndim))))
     return curve[: known[-1] + 1 if len(known) else 0]

@@ -152,12 +152,14 @@ def test_booleans_are_compact_and_come_back():
 def test_a_curve_ends_with_its_last_number():
     nan, inf = np.nan, np.inf
     curves = {"ended": [1.0, 2.0, inf, inf], "gap": [nan, 1.0, nan, 2.0], "none": [inf, nan], "steps": [1, 2]}
+    curves["rows"] = [[1.0, inf], [2.0, 3.0], [inf, inf]]
     record = stored(Result(curves={"train": {name: jnp.array(line) for name, line in curves.items()}}))
     assert record["curves"]["train"] == {
         "ended": [1.0, 2.0],
         "gap": ["nan", 1.0, "nan", 2.0],
         "none": [],
         "steps": [1, 2],
+        "rows": [[1.0, "inf"], [2.0, 3.0]],
     }
 
 
