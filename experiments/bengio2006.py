@@ -215,7 +215,7 @@ def claimed(experiment: int) -> list[Claim]:
     said = [
         ("A1", "without pre-training a deep net errs more than a shallow one", lower(rows=shallow, than=deep)),
         ("A2", "supervised greedy pre-training improves on none", lower(rows=supervised, than=deep)),
-        ("A3", "unsupervised greedy pre-training improves on all else", lower(rows=[dbn, autoassociator], than=others)),
+        ("A3", "unsupervised pre-training improves on the other three", lower(rows=[dbn, autoassociator], than=others)),
         ("", "no mean is over 0.1 points above the paper's", claims.near_paper(ERRORS[-1], every, tolerance=0.1)),
     ]
     return [Claim(f"Experiment {experiment}: {words}.", how, (n,) if n else ()) for n, words, how in said]
