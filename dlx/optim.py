@@ -1,5 +1,7 @@
 """Optimizers that the lectures teach, built from optax's own parts."""
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -11,9 +13,40 @@ from jaxtyping import Array, Int
 from dlx.types import Rate, Review, Scalar
 
 
-def sgd(rate: Rate, momentum: Rate | None = None) -> optax.GradientTransformation:
-    """Plain stochastic gradient descent, w <- w - rate * gradient, or with classical momentum."""
-    return optax.sgd(rate, momentum)
+def sgd(
+    rate: Rate | optax.Schedule, momentum: Rate | None = None, nesterov: bool = False
+) -> optax.GradientTransformation:
+    """Plain stochastic gradient descent, w <- w - rate * gradient, or with momentum: m <- momentum * m + gradient,
+    w <- w - rate * m, or with Nesterov's w <- w - rate * (gradient + momentum * m).
+
+    A schedule gives the rate of each update, from its number (lecture CS/CNS/EE 155 16, "Learning Rate & Momentum";
+    Sutskever et al. 2013, section 2).
+    """
+    return optax.sgd(rate, momentum, nesterov)
+
+
+def averaged(rate: Rate, decay: Rate = 0.9) -> optax.GradientTransformation:
+    """s <- decay * s + (1 - decay) * gradient, w <- w - rate * s: momentum as an average of the gradients.
+
+    It is `sgd(rate * (1 - decay), decay)` (lecture Alpaydin 12, "Improving Training Convergence").
+    """
+    return optax.chain(optax.ema(decay, debias=False), optax.scale_by_learning_rate(rate))
+
+
+def adagrad(rate: Rate) -> optax.GradientTransformation:
+    """g <- g + gradient^2, w <- w - rate * gradient / sqrt(g + 1e-8), from g = 0.
+
+    Duchi, Hazan & Singer 2011; lecture on feed-forward nets, "Adapting Learning Rates".
+    """
+    return optax.adagrad(rate, initial_accumulator_value=0.0, eps=1e-8)
+
+
+def rmsprop(rate: Rate) -> optax.GradientTransformation:
+    """r <- 0.9 r + 0.1 gradient^2, w <- w - rate * gradient / sqrt(r + 1e-8), from r = 0.
+
+    Tieleman & Hinton 2012; lecture Alpaydin 12, "Adaptive Learning Factor".
+    """
+    return optax.rmsprop(rate, 0.9, 1e-8)
 
 
 def adam(rate: Rate) -> optax.GradientTransformation:
@@ -23,6 +56,27 @@ def adam(rate: Rate) -> optax.GradientTransformation:
     Factor w/ Momentum").
     """
     return optax.adam(rate)
+
+
+def clipped(rate: Rate, norm: Rate = 0.1) -> optax.GradientTransformation:
+    """Plain descent on gradients that are scaled down, over all parameters, to `norm` where they are longer.
+
+    Pascanu, Mikolov & Bengio 2013, algorithm 1; lecture CS/CNS/EE 155 16, "Gradient Clamping".
+    """
+    return optax.chain(optax.clip_by_global_norm(norm), sgd(rate))
+
+
+RULES: Mapping[str, Callable[[Rate], optax.GradientTransformation]] = {
+    "plain": sgd,
+    "momentum": partial(sgd, momentum=0.9),
+    "average": averaged,
+    "nesterov": partial(sgd, momentum=0.9, nesterov=True),
+    "adagrad": adagrad,
+    "rmsprop": rmsprop,
+    "adam": adam,
+    "clipped": clipped,
+}
+"""The lectures' rules by name, each as a function of its rate. `dlx.inspect.formulas` has them in NumPy."""
 
 
 def max_norm(c: Rate) -> optax.GradientTransformation:

@@ -37,7 +37,9 @@ def log_partition(layer: Params) -> Scalar:
     """
     hidden = layer["b"].size
     if hidden > LARGEST:
-        raise ValueError(f"2**{hidden} states are too many to be summed; estimate log Z by annealed importance sampling")
+        raise ValueError(
+            f"2**{hidden} states are too many to be summed; estimate log Z by annealed importance sampling"
+        )
     low = min(hidden, _BLOCK)
 
     def log_sum(block):
@@ -129,9 +131,9 @@ def reverse_ais(
 ) -> LogPartition:
     """log Z by chains that go back from samples v of the machine to independent pixels.
 
-    1/Z is without bias if v are samples of the machine, and so log Z comes out too large on average: with `ais` from the
-    other side it brackets the truth (Grosse, Ghahramani & Adams 2015, on samples that are known to be right; long
-    Gibbs chains from the data take their place here).
+    1/Z is without bias if v are samples of the machine, and so log Z comes out too large on average: with `ais` from
+    the other side it brackets the truth (Grosse, Ghahramani & Adams 2015). Long Gibbs chains may stand for samples;
+    where they miss a part of the distribution, log Z comes out too small again.
     """
     weights, _ = _anneal(key, layer, a, gibbs(key, layer, v), betas[::-1])
     return LogPartition(_log_z_of_pixels(layer, a) - _log_mean_exp(weights), weights.std())

@@ -5,132 +5,59 @@ factor of 2 apart, by the validation error at the end over two seeds, and is the
 compared is how soon the validation error is down to a stated one, and the test error at the end.
 
     python -m experiments optimizers                   # 8 x 8 digits: about a minute on two cores
-    python -m experiments optimizers --preset paper    # MNIST: about 1 hour on two cores
+    python -m experiments optimizers --preset paper    # MNIST: about 50 minutes on two cores
 
-Lecture: CS/CNS/EE 155 16, "Learning Rate & Momentum"; feed-forward nets, "Tricks of the Trade", "Mini-batch, Momentum",
+Lecture: CS/CNS/EE 155 16, "Learning Rate & Momentum"; on feed-forward nets, "Tricks of the Trade", "Mini-batch, Momentum",
 "Adapting Learning Rates", "Optimization Tricks"; Alpaydin 12, "Improving Training Convergence" to "ADAM".
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from dlx import study
 from dlx.algorithms import gradient
-from dlx.losses.supervised import cross_entropy, misclassified
+from dlx.inspect.formulas import gap
+from dlx.inspect.gradients import spread
+from dlx.losses.supervised import cross_entropy
 from dlx.nets.mlp import mlp
-from dlx.nets.standardised import standardised
-from dlx.optim import adam, halve_on_plateau, sgd
-from dlx.programs import Rate
-from dlx.stage import chain, evaluate, standardise
-from dlx.study import ERRORS, Metric, Result, Row, Study, Unit, main
-from dlx.train import examples, fit, minibatches, take, valid
+from dlx.optim import RULES, sgd
+from dlx.programs import Descent, Rate
+from dlx.show.figures import Point, scatter
+from dlx.study import ERRORS, Claim, Metric, Result, Row, Study, Unit, claims, clock, figures, main
+from dlx.train import fit, minibatches
 
-
-class Rule(NamedTuple):
-    """A way to descend: the optimizer of a rate, and the largest of the rates to search."""
-
-    title: str
-    optimizer: Callable[..., Any]
-    largest: float
-
-
-def averaged(rate):
-    """s <- 0.9 s + 0.1 gradient, w <- w - rate * s (lecture Alpaydin 12, "Momentum")."""
-    return optax.chain(optax.ema(0.9, debias=False), optax.scale_by_learning_rate(rate))
-
-
-def adagrad(rate):
-    """g <- g + gradient^2, w <- w - rate * gradient / sqrt(g + 1e-8), from g = 0."""
-    return optax.adagrad(rate, initial_accumulator_value=0.0, eps=1e-8)
-
-
-def rmsprop(rate):
-    """r <- 0.9 r + 0.1 gradient^2, w <- w - rate * gradient / sqrt(r + 1e-8), from r = 0."""
-    return optax.rmsprop(rate, 0.9, 1e-8)
-
-
-def clipped(rate):
-    """Plain descent on a gradient whose norm over all parameters is scaled down to 0.1 where it is longer."""
-    return optax.chain(optax.clip_by_global_norm(0.1), sgd(rate))
-
-
-RULES = {
-    "plain": Rule("plain", sgd, 8.0),
-    "momentum": Rule("momentum .9", partial(sgd, momentum=0.9), 0.8),
-    "average": Rule("momentum .9 as an average", averaged, 8.0),
-    "nesterov": Rule("Nesterov's momentum .9", partial(optax.sgd, momentum=0.9, nesterov=True), 0.8),
-    "adagrad": Rule("Adagrad", adagrad, 0.2),
-    "rmsprop": Rule("RMSProp", rmsprop, 0.016),
-    "adam": Rule("Adam", adam, 0.016),
-    "clipped": Rule("gradient clipped at norm .1", clipped, 32.0),
-    "halving": Rule("rate halved on a plateau", sgd, 8.0),
-    "decay": Rule("rate falling to a hundredth", sgd, 8.0),
-    "standardised": Rule("plain, standardised inputs", sgd, 4.0),
+# By the name of the rule: a title, and the largest of the rates to search.
+RACE = {
+    "plain": ("plain", 8.0),
+    "momentum": ("momentum .9", 0.8),
+    "average": ("momentum .9 as an average", 8.0),
+    "nesterov": ("Nesterov's momentum .9", 0.8),
+    "adagrad": ("Adagrad", 0.2),
+    "rmsprop": ("RMSProp", 0.016),
+    "adam": ("Adam", 0.016),
+    "clipped": ("gradient clipped at norm .1", 32.0),
+    "halving": ("rate halved on a plateau", 8.0),
+    "decay": ("rate falling to a hundredth", 8.0),
+    "standardised": ("plain, standardised inputs", 4.0),
 }
 
 
 @dataclass(frozen=True)
-class Descent:
-    """The training of a net by one rule, on all training examples or on the first of them."""
+class Formulas:
+    """Some steps of every rule against the lectures' formulas in NumPy, on random gradients."""
 
-    rule: str
-    widths: tuple[int, ...]
-    epochs: int
-    batch_size: int
-    target: float
-    """The validation error that the race is to."""
-    examples: int | None = None
-    """With a number the score is that of the lecture's search on a subset: the largest rate that does not diverge."""
+    steps: int = 5
+    host = True
 
     def __call__(self, key, hypers, given, data, progress):
-        """Trains for all epochs, and measures how many it took to the target."""
-        net = mlp(self.widths)
-        prepared = self.rule == "standardised"
-        net = standardised(net) if prepared else net
-        if self.examples is not None:
-            data = data._replace(train=take(data.train, jnp.arange(self.examples)))
-        key_init, key_train = jax.random.split(key)
-        train = fit(
-            gradient(cross_entropy(net), *self.how(hypers.rate, examples(data.train) // self.batch_size)),
-            minibatches(self.batch_size),
-            epochs=self.epochs,
-            score=valid(misclassified(net)),
-            progress=progress(self.rule, epochs=self.epochs),
-        )
-        before = [standardise] if prepared else []
-        stages = chain(*before, train, evaluate(error=misclassified(net)))
-        _, (*_, curve, errors) = stages(key_train, net.init(key_init, data.train.x[0]), data)
-        result = Result.of(curve, errors)
-        race = {"epochs": epochs_to(self.target, curve.score)}
-        if self.examples is not None:
-            lost = curve.diverged | ~(curve.metrics["loss"][-1] < curve.first_loss)
-            result = result._replace(score=jnp.where(lost, jnp.inf, -hypers.rate))
-        return {}, result._replace(measures={**result.measures, "race": race})
-
-    def how(self, rate, steps):
-        """The optimizer, and for one rule the review, with so many steps an epoch."""
-        if self.rule == "decay":
-            return (sgd(lambda count: rate * 0.01 ** (count / (steps * self.epochs))),)
-        optimizer = RULES[self.rule].optimizer(rate)
-        return halve_on_plateau(optimizer, patience=2) if self.rule == "halving" else (optimizer,)
-
-
-def epochs_to(target, score):
-    """Epochs until the score [epochs], as a line from epoch to epoch, is down to the target; infinite if it never is.
-
-    What is reached within the first epoch counts as one epoch.
-    """
-    epoch = jnp.argmax(score <= target)
-    before, after = score[jnp.maximum(epoch - 1, 0)], score[epoch]
-    part = jnp.where(epoch > 0, (before - target) / jnp.where(before > after, before - after, 1.0), 1.0)
-    return jnp.where((score <= target).any(), epoch + part, jnp.inf)
+        """The largest difference of any rule, as a share of the way that its parameters went."""
+        gaps = [gap(key, name, rule(0.1), 0.1, self.steps) for name, rule in RULES.items()]
+        return {}, Result(0.0, {"formula": {"gap": np.float32(max(gaps))}})
 
 
 @dataclass(frozen=True)
@@ -142,132 +69,112 @@ class Spread:
     draws: int = 100
 
     def __call__(self, key, hypers, given, data, progress):
-        """The mean of |g - G|^2 / |G|^2 by size, and the slope of its logarithm against that of the size."""
+        """The spread by size, and the slope of its logarithm against that of the size."""
         net = mlp(self.widths)
-        loss = cross_entropy(net)
         key_init, key_train, key_draw = jax.random.split(key, 3)
-        train = fit(gradient(loss, sgd(hypers.rate)), minibatches(100), epochs=1)
+        train = fit(gradient(cross_entropy(net), sgd(hypers.rate)), minibatches(100), epochs=1)
         params, curve = train(key_train, net.init(key_init, data.train.x[0]), data)
-
-        def slope_at(rows):
-            grads = jax.grad(loss, has_aux=True)(params, key, take(data.train, rows))[0]
-            return jax.flatten_util.ravel_pytree(grads)[0]
-
-        total = examples(data.train)
-        full = slope_at(jnp.arange(total))
-
-        def spread(key, size):
-            def one(key):
-                return jnp.square(slope_at(jax.random.randint(key, (size,), 0, total)) - full).sum()
-
-            return jax.lax.map(one, jax.random.split(key, self.draws)).mean() / jnp.square(full).sum()
-
-        keys = jax.random.split(key_draw, len(self.sizes))
-        spreads = jnp.stack([spread(key, size) for key, size in zip(keys, self.sizes, strict=True)])
+        spreads = spread(key_draw, cross_entropy(net), params, data.train, self.sizes, self.draws)
         slope = jnp.polyfit(jnp.log(jnp.array(self.sizes)), jnp.log(spreads), 1)[0]
-        measures = {f"of_{size}": value for size, value in zip(self.sizes, spreads, strict=True)}
-        return {}, Result(-slope, {"gradient": {"slope": slope, **measures}}, diverged=curve.diverged)
-
-
-def by_formula(rule: str, rate: float, w: np.ndarray, grads: np.ndarray) -> np.ndarray:
-    """Where gradients [steps, n] lead w [n], as the lectures write the rule."""
-    change, s, r = np.zeros_like(w), np.zeros_like(w), np.zeros_like(w)
-    for t, g in enumerate(grads, 1):
-        if rule == "clipped":
-            change = -rate * g * min(1, 0.1 / np.linalg.norm(g))
-        elif rule in ("plain", "momentum"):
-            change = -rate * g + (0.9 if rule == "momentum" else 0) * change
-        elif rule == "nesterov":
-            s = 0.9 * s + g
-            change = -rate * (g + 0.9 * s)
-        else:
-            s = 0.9 * s + 0.1 * g
-            r = {"adagrad": r + g**2, "adam": 0.999 * r + 0.001 * g**2}.get(rule, 0.9 * r + 0.1 * g**2)
-            change = {
-                "average": -rate * s,
-                "adam": -rate * (s / (1 - 0.9**t)) / (np.sqrt(r / (1 - 0.999**t)) + 1e-8),
-            }.get(rule, -rate * g / np.sqrt(r + 1e-8))
-        w = w + change
-    return w
-
-
-@dataclass(frozen=True)
-class Formulas:
-    """Some steps of every rule against the lectures' formulas in NumPy, on random gradients."""
-
-    steps: int = 5
-    host = True
-
-    def __call__(self, key, hypers, given, data, progress):
-        """The largest difference, as a share of the way that the parameters went."""
-        start, *grads = np.asarray(jax.random.normal(key, (1 + self.steps, 100)), np.float32)
-        gaps = []
-        for name in FORMULAS:
-            optimizer, w = RULES[name].optimizer(0.1), start
-            state = optimizer.init(w)
-            for g in grads:
-                updates, state = optimizer.update(g, state, w)
-                w = optax.apply_updates(w, updates)
-            expected = by_formula(name, 0.1, start.astype(float), np.array(grads, float))
-            gaps.append(np.abs(np.asarray(w) - expected).max() / np.abs(expected - start).max())
-        return {}, Result(0.0, {"formula": {"gap": np.float32(max(gaps))}})
-
-
-FORMULAS = ("plain", "momentum", "average", "nesterov", "adagrad", "rmsprop", "adam", "clipped")
+        by_size = {str(size): value for size, value in zip(self.sizes, spreads, strict=True)}
+        return {}, Result(0.0, {"spread": {"slope": slope, **by_size}}, diverged=curve.diverged)
 
 
 def rows(options, about):
     """The rules, the sizes of minibatches, the search of a rate on a subset, gradients, and formulas."""
     quick = options.preset == "quick"
     widths, epochs, target, part = ((32, 32), 15, 0.1, 400) if quick else ((256, 256), 25, 0.03, 5_000)
-    small, usual, large = sizes = (5, 20, 100) if quick else (10, 100, 500)
-
-    def row(name, group, title, rule="plain", size=usual, *, largest=None, number=None, **more):
-        def build(seed, *, rate):
-            return Unit(Descent(rule, widths, epochs, size, target, number), Rate(rate), seed=seed)
-
-        rates = [(largest or RULES[rule].largest) / 2**i for i in reversed(range(5))]
-        return Row(
-            **{"name": name, "title": title, "build": build, "space": [{"rate": rates}], "search_seeds": 2} | more,
-            group=group,
-        )
-
+    small, usual, large = (5, 20, 100) if quick else (10, 100, 500)
     few: dict[str, Any] = {"seeds": min(5, options.fresh_seeds())}
+
+    def row(name, group, title, rule="plain", size=usual, largest=None, part=None, **more):
+        def build(seed, *, rate):
+            return Unit(Descent(rule, widths, epochs, size, target, part), Rate(rate), seed=seed)
+
+        rates = [(largest or RACE[rule][1]) / 2**i for i in reversed(range(5))]
+        return Row(**{"build": build, "space": [{"rate": rates}], "search_seeds": 2} | more, name=name, title=title,
+                   group=group)  # fmt: skip
+
+    def alone(name, title, program, hypers=()):
+        return Row(name, title, lambda seed: Unit(program, hypers, seed=seed), group="Gradients and formulas", **few)
+
     taken = {"space": lambda chosen: [chosen["rates/part"]], "after": ("rates/part",), **few}
-    largest = {small: 3.2, usual: 8.0, large: 8.0}
+    every = {"search_seeds": 5, **few}
     return [
-        *(row(name, "Rules", rule.title, name) for name, rule in RULES.items()),
-        *(row(f"size/{n}", "Minibatches", f"minibatches of {n}", size=n, largest=largest[n], **few) for n in sizes),
-        row("rates/all", "Rates", "all examples", search_seeds=5, **few),
-        row(
-            "rates/part",
-            "Rates",
-            f"{part} examples, the largest that does not diverge",
-            number=part,
-            search_seeds=5,
-            **few,
-        ),
+        *(row(name, "Rules", title, name) for name, (title, _) in RACE.items()),
+        row("size/small", "Minibatches", f"minibatches of {small}", size=small, largest=3.2, **few),
+        row("size/usual", "Minibatches", f"minibatches of {usual}", **few),
+        row("size/large", "Minibatches", f"minibatches of {large}", size=large, **few),
+        row("rates/all", "Rates", "all examples, the best rate", **every),
+        row("rates/part", "Rates", f"{part} examples, the largest rate that does not diverge", part=part, **every),
         row("rates/taken", "Rates", "all examples, at that rate", **taken),
-        Row(
-            "gradient",
-            "gradients of minibatches",
-            lambda seed: Unit(Spread(widths, (1, 10, 100, 1000)), Rate(1.0), seed=seed),
-            group="Gradients",
-            **few,
-        ),
-        Row("formulas", "steps against formulas", lambda seed: Unit(Formulas(), seed=seed), group="Formulas", **few),
+        alone("gradients", "gradients of minibatches", Spread(widths, SIZES), Rate(1.0)),
+        alone("formulas", "steps against formulas", Formulas()),
     ]
 
 
-EPOCHS = Metric("race/epochs", "epochs to the target")
-SLOPE = Metric("gradient/slope", "slope of log variance")
-GAP = Metric("formula/gap", "gap to the formulas")
+EPOCHS, TEST = Metric("race/epochs", "epochs to the target", unit=" epochs"), ERRORS[-1]
+SLOPE, GAP = Metric("spread/slope", "slope of log spread"), Metric("formula/gap", "gap to the formulas")
+SIZES = (1, 10, 100, 1_000)
+SECONDS = Path(__file__).parent / "results" / "optimizers" / "seconds.json"
+
+
+def spreads(found):
+    """Spread of the gradients against the size of the minibatch."""
+    if "gradients" not in found:
+        return None
+    mean = {n: found["gradients"].values(f"spread/{n}").mean() for n in SIZES}
+    points = [Point("after one epoch", {"examples in a minibatch": n}, spread) for n, spread in mean.items()]
+    return scatter(points, ylabel="|g - G|² / |G|²")
+
+
+lower = claims.lower
+# fmt: off
+CLAIMS = [
+    Claim("Momentum, in both forms, reaches the target in fewer epochs than plain descent.",
+          lower(EPOCHS, ["momentum", "average"], "plain"), ("B25", "C8")),
+    Claim("Halving the rate on a plateau errs less in the end than a constant rate.",
+          lower(TEST, "halving", "plain"), ("B26", "C6")),
+    Claim("A rate that falls to a hundredth errs less in the end than a constant rate.",
+          lower(TEST, "decay", "plain"), ("C29",)),
+    Claim("With standardised inputs the target is reached in fewer epochs.",
+          lower(EPOCHS, "standardised", "plain"), ("C5",)),
+    Claim("The gradient of a minibatch is more accurate: its spread falls nearly as 1 / size.",
+          claims.at_most(SLOPE, "gradients", -0.9), ("B24", "C7")),
+    Claim("An example costs less time in a large minibatch than in a small one.",
+          clock.faster(SECONDS, "size/large", "size/small"), ("B24", "C7")),
+    Claim("Rates rank on a tenth of the examples as on all of them.",
+          claims.ranks_agree(ERRORS[1], "rates/part", "rates/all", 0.5), ("C28",)),
+    Claim("The largest rate that does not diverge on a tenth costs at most .2 points.",
+          lower(TEST, "rates/taken", "rates/all", -0.2), ("C28",)),
+    Claim("Every rule does what the lectures' formulas say.",
+          claims.at_most(GAP, "formulas", 1e-4), ("C9", "D2")),
+]
+# fmt: on
+VALID, RACED = "validation error %", ("Rules", "Minibatches")
 STUDY = Study(
     doc=__doc__,
     data=study.images(quick="digits", paper="mnist", rows=True),
     rows=rows,
     metrics=[*ERRORS, EPOCHS, SLOPE, GAP],
-    claims=[],
+    claims=CLAIMS,
+    figures={
+        "race.png": figures.bars(EPOCHS, RACED),
+        "curves.png": figures.curves("valid/score", VALID, 100, RACED),
+        "seconds.png": clock.seconds(SECONDS, EPOCHS, RACED),
+        "spread.png": spreads,
+        "search-rules.png": figures.search(VALID, 100, group="Rules"),
+        "search-part.png": figures.search(VALID, 100, group="Rates", measure="valid/error"),
+    },
+    captions={
+        "race.png": "Epochs until the validation error is down to the target (3 % on MNIST, 10 % on the 8 x 8 digits).",
+        "curves.png": "Validation error by epoch: the mean over seeds, in a band from best to worst.",
+        "seconds.png": "The same race in seconds: epochs times the benchmark's seconds of an epoch on one core.",
+        "spread.png": "How far the gradient of a minibatch is from that of all examples.",
+        "search-rules.png": "Validation error of each rate, mean over two seeds.",
+        "search-part.png": "The same rates on all examples and on a tenth of them, mean over five seeds.",
+    },
+    notes=Path(__file__).parent / "notes" / "optimizers.md",
 )
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ LINE = (
     {"algorithms"},
     {"train"},
     {"stage"},
-    {"greedy"},
+    {"greedy", "sampling"},
     {"unit"},
     {"programs"},
     {"sweep"},

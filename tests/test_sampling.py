@@ -52,7 +52,9 @@ def test_annealing_from_both_ends_gives_log_z(seed):
     a = sampling.independent_pixels(samples(layer, 500))
     _, _, log_z = log_p(layer)
     forward = jax.jit(partial(sampling.ais, betas=betas, chains=300))(jax.random.key(seed), layer, a)
-    backward = jax.jit(partial(sampling.reverse_ais, betas=betas))(jax.random.key(seed), layer, a, v=samples(layer, 300))
+    backward = jax.jit(partial(sampling.reverse_ais, betas=betas))(
+        jax.random.key(seed), layer, a, v=samples(layer, 300)
+    )
     for estimate in (forward, backward):
         assert abs(estimate.mean - log_z) < 4 * estimate.deviation / 300**0.5 + 1e-3
         assert abs(estimate.mean - log_z) < 0.1

@@ -1,6 +1,6 @@
 """Figures of curves, error bars, filters and searches: one panel each, which a phone can show.
 
-`scatter` and its `Point` are made in `search_figure`, `filters` in `filter_figure`, `png` in `canvas`.
+`scatter` and its `Point` are made in `search_figure`, `filters` and `samples` in `filter_figure`, `png` in `canvas`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from dlx.show import canvas
 from dlx.show.canvas import COLOURS, MARKERS, SMALL, png
-from dlx.show.filter_figure import filters
+from dlx.show.filter_figure import filters, samples
 from dlx.show.search_figure import Point, scatter
 from dlx.show.tables import UNBOUNDED, Bounds, Values, estimate, shows_interval
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.text import Annotation
 
-__all__ = ["Bar", "Point", "Runs", "bars", "curves", "filters", "png", "scatter"]
+__all__ = ["Bar", "Point", "Runs", "bars", "curves", "filters", "png", "samples", "scatter"]
 
 Runs = Float[np.ndarray | jax.Array, "_seeds _epochs"]
 

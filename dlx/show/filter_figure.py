@@ -1,4 +1,4 @@
-"""A figure of filters: the incoming weights of units, as images."""
+"""Figures of images: filters, which are the incoming weights of units, and samples."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Weights = Float[np.ndarray | jax.Array, "_visible _hidden"]
+Intensities = Float[np.ndarray | jax.Array, "_down _across _pixels"]
 
 
 def filters(groups: Mapping[str, Weights], shape: tuple[int, ...], *, count: int = 6) -> Figure:
@@ -26,34 +27,70 @@ def filters(groups: Mapping[str, Weights], shape: tuple[int, ...], *, count: int
     stands under its name. Raises ValueError if `shape` is another one, if the weights do not fill it, or if there is
     nothing to draw.
     """
-    from matplotlib.figure import Figure
-
-    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] != 3) or min(shape) < 1:
-        raise ValueError(
-            f"inputs of shape {shape} are no images: filters are drawn for (height, width) or (height, width, 3)"
-        )
+    _check_shape(shape)
     if not groups or count < 1:
         raise ValueError("there are no filters to draw: give at least one group, and a count of at least 1")
-    across = 2 if len(groups) in (2, 4) else min(len(groups), 3)
-    pictures, titles = [], []
+    pictures = {}
     for name, weights in groups.items():
         picture, scale = _picture(name, np.asarray(weights, np.float64), shape, count)
-        pictures.append(picture)
-        titles.append(canvas.wrap(name, {1: 54, 2: 30, 3: 19}[across]) + f"\n{scale}")
+        pictures[f"{name}\n{scale}"] = picture
+    return _blocks(pictures)
+
+
+def samples(groups: Mapping[str, Intensities], shape: tuple[int, ...]) -> Figure:
+    """A block a group: its images [down, across, pixels] as rows and columns, from 0, black, to 1, white.
+
+    Raises ValueError if `shape` is not that of an image, or there is nothing to draw.
+    """
+    _check_shape(shape)
+    if not groups:
+        raise ValueError("there are no images to draw: give at least one group")
+    pictures = {}
+    for name, images in groups.items():
+        pictures[name] = _grid(np.asarray(images, np.float64).reshape(-1, *shape), images.shape[1], shape)
+    return _blocks(pictures)
+
+
+def _check_shape(shape: tuple[int, ...]) -> None:
+    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] != 3) or min(shape) < 1:
+        raise ValueError(f"inputs of shape {shape} are no images: give (height, width) or (height, width, 3)")
+
+
+def _blocks(pictures: Mapping[str, np.ndarray]) -> Figure:
+    """A figure of pictures, two or three in a row, each under its title, whose first line is wrapped."""
+    from matplotlib.figure import Figure
+
+    across = 2 if len(pictures) in (2, 4) else min(len(pictures), 3)
+    titles = []
+    for title in pictures:
+        name, *rest = title.split("\n")
+        titles.append("\n".join([canvas.wrap(name, {1: 54, 2: 30, 3: 19}[across]), *rest]))
     gap = 0.1
     wide = (canvas.WIDTH - gap) / across - gap
-    tall = wide * min(2, max(len(picture) / picture.shape[1] for picture in pictures))
+    tall = wide * min(2, max(len(picture) / picture.shape[1] for picture in pictures.values()))
     lines = [max(len(t.splitlines()) for t in titles[i : i + across]) for i in range(0, len(titles), across)]
     rows = [tall + canvas.LINE * count + gap for count in lines]
     height = sum(rows) + gap
     figure = Figure(figsize=(canvas.WIDTH, height))
-    for i, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
+    for i, (picture, title) in enumerate(zip(pictures.values(), titles, strict=True)):
         left, bottom = gap + i % across * (wide + gap), gap + sum(rows[i // across + 1 :])
         axes = figure.add_axes((left / canvas.WIDTH, bottom / height, wide / canvas.WIDTH, tall / height))
         axes.set_axis_off()
         axes.set_title(title, fontsize=canvas.SMALL)
         axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     return figure
+
+
+def _grid(images: np.ndarray, across: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Images in rows of `across`, in one picture that is white in the gaps."""
+    gap = max(1, round(max(shape[:2]) / 14))
+    height, width = shape[0] + gap, shape[1] + gap
+    down = math.ceil(len(images) / across)
+    picture = np.ones((down * height - gap, across * width - gap, *shape[2:]))
+    for unit, image in enumerate(images):
+        y, x = unit // across * height, unit % across * width
+        picture[y : y + shape[0], x : x + shape[1]] = image
+    return picture
 
 
 def _picture(name: str, weights: np.ndarray, shape: tuple[int, ...], count: int) -> tuple[np.ndarray, str]:
@@ -69,13 +106,7 @@ def _picture(name: str, weights: np.ndarray, shape: tuple[int, ...], count: int)
     scale = float(np.quantile(np.abs(shown), 0.995)) or 1.0
     images = np.clip(0.5 + shown / (2 * scale), 0, 1).reshape(-1, *shape)
     gap = max(1, round(max(shape[:2]) / 14))
-    height, width = shape[0] + gap, shape[1] + gap
-    across = min(len(images), math.ceil(math.sqrt(len(images) * height / width)))
-    down = math.ceil(len(images) / across)
-    picture = np.ones((down * height - gap, across * width - gap, *shape[2:]))
+    across = min(len(images), math.ceil(math.sqrt(len(images) * (shape[0] + gap) / (shape[1] + gap))))
     if diverged:
-        return picture, "(diverged)"
-    for unit, image in enumerate(images):
-        y, x = unit // across * height, unit % across * width
-        picture[y : y + shape[0], x : x + shape[1]] = image
-    return picture, f"gray 0, white {scale:.2g}"
+        return _grid(np.ones_like(images), across, shape), "(diverged)"
+    return _grid(images, across, shape), f"gray 0, white {scale:.2g}"

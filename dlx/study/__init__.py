@@ -4,7 +4,7 @@ A *program* is what is compiled; a *unit* is one run of it, and leaves a *record
 fresh *seeds* by the best of its *trials*, which a *search* chooses by *score*. What was *found* decides the *claims*.
 """
 
-from dlx.study import claims, figures
+from dlx.study import claims, clock, figures
 from dlx.study.command import find, load, main
 from dlx.study.datasets import images
 from dlx.study.found import Found, Runs
@@ -28,6 +28,7 @@ __all__ = [
     "Study",
     "Unit",
     "claims",
+    "clock",
     "figures",
     "find",
     "images",

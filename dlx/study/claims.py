@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dlx.stats import Interval, holm, interval, over_seeds, paired_interval
-from dlx.study.found import Found
+from dlx.study.found import Found, measure
 from dlx.study.page import Finding, Metric
 
 LEVEL = 0.01
@@ -64,14 +64,14 @@ def compare(found: Found, metric: Metric, row: str, than: str, least: float | in
     return Comparison(row, than, paired_interval(large, small), over_seeds(large - least, small))
 
 
-def decide(comparisons: Sequence[Comparison], least: float | int, side: str) -> Finding:
+def decide(comparisons: Sequence[Comparison], least: float | int, side: str, runs: str = "seeds") -> Finding:
     """The finding of a claim that consists of these comparisons; its words name the least gain of many."""
     known = [(one, one.gain) for one in comparisons if one.gain is not None]
     told = known if len(known) < 3 else [min(known, key=lambda pair: pair[1].mean)]
     words = [f"{one.row} {_mean(gain)}{side} {one.than}" for one, gain in told]
     if len(told) < len(known):
         words = [f"the least of {len(known)} gains: {words[0]}"]
-    words += [f"{', '.join(dict.fromkeys(str(gain.n) for _, gain in known))} seeds"] * bool(known)
+    words += [f"{', '.join(dict.fromkeys(str(gain.n) for _, gain in known))} {runs}"] * bool(known)
     words += [f"{one.row} or {one.than} is not finished, or diverged" for one in comparisons if one.gain is None]
     if any(gain.high is not None and gain.high <= least for _, gain in known):
         return Finding(FAILS, "; ".join(words))
@@ -82,6 +82,32 @@ def decide(comparisons: Sequence[Comparison], least: float | int, side: str) -> 
     right = all(gain.mean > least for _, gain in known)
     gain = known[0][1] if len(known) == 1 else None
     return Finding(HOLDS if right and worst < LEVEL else OPEN, "; ".join([*words, f"p = {worst:.2g}"]), worst, gain)
+
+
+def ranks_agree(metric: Metric, row: str, than: str, least: float) -> Decide:
+    """Two searches rank the trials that both have alike: Spearman's correlation of the metric is above `least`.
+
+    It is computed search seed by search seed; a run without a finite value ranks last.
+    """
+
+    def values(found: Found, name: str) -> dict[str, list[float]]:
+        tried = found.outcomes[name].tried if name in found.outcomes else []
+        values = {repr(one.trial): [measure(record, metric.name) for record in one.records] for one in tried}
+        return {trial: [float(x) if x is not None else np.inf for x in row] for trial, row in values.items()}
+
+    def decider(found: Found) -> Finding:
+        from scipy.stats import spearmanr
+
+        ours, theirs = values(found, row), values(found, than)
+        shared = [trial for trial in ours if trial in theirs]
+        mine, other = (np.nan_to_num([one[trial] for trial in shared], nan=np.inf) for one in (ours, theirs))
+        pairs = zip(mine.T, other.T, strict=True)
+        rho = np.array([spearmanr(*pair).statistic for pair in pairs])
+        known = len(shared) > 1 and np.isfinite(rho).all()
+        gain, p = (paired_interval(rho, 0 * rho), over_seeds(rho, 0 * rho + least)) if known else (None, None)
+        return decide([Comparison(row, than, gain, p)], least, " of rank correlation with")
+
+    return decider
 
 
 def at_most(metric: Metric, rows: Names, bound: float | int) -> Decide:

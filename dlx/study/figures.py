@@ -16,12 +16,12 @@ Figures = Callable[[Found], Any]
 """Gives a matplotlib figure, a list of them, or None if there is nothing to be drawn."""
 
 
-def bars(metric: Metric) -> Figures:
+def bars(metric: Metric, groups: tuple[str, ...] = ()) -> Figures:
     """A figure a group: the mean of each row with its interval, its seeds, and the paper's figure."""
 
     def figure(found: Found) -> list[Any]:
         drawn = []
-        for group, rows in found.groups().items():
+        for group, rows in panels(found, groups).items():
             panel = []
             for name in rows:
                 row, values = found[name].row, metric.scale * found[name].values(metric.name)
@@ -41,7 +41,6 @@ def curves(
     """A figure a group: a curve of each row, as its mean over seeds in a band from the best to the worst."""
 
     def figure(found: Found) -> list[Any]:
-        panels = {group: rows for group, rows in found.groups().items() if not groups or group in groups}
         return [
             draw.curves(
                 {found[row].row.title: scale * found[row].curves(name) for row in rows},
@@ -49,22 +48,43 @@ def curves(
                 xlabel=xlabel,
                 title=group,
             )
-            for group, rows in panels.items()
+            for group, rows in panels(found, groups).items()
         ]
 
     return figure
+
+
+def panels(found: Found, groups: tuple[str, ...]) -> dict[str, list[str]]:
+    """The rows that have runs by group, of all groups or of those that are named."""
+    return {group: rows for group, rows in found.groups().items() if not groups or group in groups}
 
 
 def filters(name: str, groups: tuple[str, ...] = (), count: int = 6) -> Figures:
     """The filters [inputs, units] that the first seed of each row keeps under a name, as images of the data's shape."""
 
     def figure(found: Found) -> Any:
-        rows = itertools.chain(*(rows for group, rows in found.groups().items() if not groups or group in groups))
-        kept = {row: kept for row in rows if (kept := _kept(found, row, name)) is not None}
-        shape = found.about[found[next(iter(kept))].data].shape if kept else ()
-        return draw.filters({found[row].row.title: w for row, w in kept.items()}, shape, count=count) if kept else None
+        kept, shape = _kept_by_rows(found, name, groups)
+        return draw.filters(kept, shape, count=count) if kept else None
 
     return figure
+
+
+def samples(name: str, groups: tuple[str, ...] = ()) -> Figures:
+    """The images [down, across, pixels] that the first seed of each row keeps under a name, of the data's shape."""
+
+    def figure(found: Found) -> Any:
+        kept, shape = _kept_by_rows(found, name, groups)
+        return draw.samples(kept, shape) if kept else None
+
+    return figure
+
+
+def _kept_by_rows(found: Found, name: str, groups: tuple[str, ...]) -> tuple[dict[str, np.ndarray], tuple[int, ...]]:
+    """What the first seed of each row keeps under a name, by the row's title, and the shape of an image."""
+    rows = itertools.chain(*panels(found, groups).values())
+    kept = {row: kept for row in rows if (kept := _kept(found, row, name)) is not None}
+    shape = found.about[found[next(iter(kept))].data].shape if kept else ()
+    return {found[row].row.title: array for row, array in kept.items()}, shape
 
 
 def _kept(found: Found, row: str, name: str) -> np.ndarray | None:
@@ -78,10 +98,12 @@ def search(
     scale: float | int = 1,
     hypers: Callable[[str, Trial], Mapping[str, float]] | None = None,
     group: str = "",
+    measure: str = "",
 ) -> Figures:
     """A figure a hyper-parameter: the score of every trial of the rows, of one group if it is named.
 
     `hypers(row, trial)` names what a trial is drawn against; without it, that is every number that the searches vary.
+    A `measure` such as "valid/error" takes the place of the score.
     """
 
     def figure(found: Found) -> list[Any]:
@@ -93,7 +115,8 @@ def search(
                 numbers = {key: one.trial[key] for key in varied if _is_number(one.trial.get(key))}
                 places = hypers(name, one.trial) if hypers else numbers
                 chosen = one.trial == outcome.trial and not one.brief
-                points.append(draw.Point(name.rpartition("/")[2], places, scale * one.score, chosen))
+                value = scale * (one.mean(measure) if measure else one.score)
+                points.append(draw.Point(name.rpartition("/")[2], places, value, chosen))
         return draw.scatter(points, ylabel=label) if points else []
 
     return figure

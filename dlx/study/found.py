@@ -31,6 +31,12 @@ class Attempt(NamedTuple):
         scores = [math.nan if record["diverged"] else float(record["score"]) for record in self.records]
         return float(np.mean(scores)) if scores and np.isfinite(scores).all() else math.nan
 
+    def mean(self, name: str) -> float:
+        """Mean of a measure over the search seeds; NaN if a run diverged, lacks it, or it is not finite."""
+        values = [math.nan if record["diverged"] else measure(record, name) for record in self.records]
+        found = np.array([math.nan if value is None else float(value) for value in values])
+        return float(found.mean()) if np.isfinite(found).all() and found.size else math.nan
+
 
 def measure(record: Record, name: str) -> Any:
     """A measure of a record by its name, such as "test/error"; None if it has none of that name."""

@@ -111,3 +111,24 @@ def test_filters_that_diverged_or_are_zero_are_drawn():
 def test_what_cannot_be_drawn_is_refused_in_words(groups, shape, count, said):
     with pytest.raises(ValueError, match=said):
         figures.filters(groups, shape, count=count)
+
+
+def test_samples_stand_in_rows_and_columns_as_they_are():
+    images = np.linspace(0, 1, 2 * 3 * 4).reshape(2, 3, 4)
+    figure = figures.samples({"PCD": images, "CD-1": jnp.asarray(images[:, :1])}, (2, 2))
+    shown = picture(figure.axes[0])
+    assert shown.shape == (2 * 2 + 1, 3 * 2 + 2)
+    for down in range(2):
+        for across in range(3):
+            block = shown[3 * down : 3 * down + 2, 3 * across : 3 * across + 2]
+            np.testing.assert_allclose(block.ravel(), images[down, across])
+    np.testing.assert_allclose([*shown[2], *shown[:, 2]], 1)
+    assert [axes.get_title() for axes in figure.axes] == ["PCD", "CD-1"]
+    assert picture(figure.axes[1]).shape == (5, 2)
+
+
+def test_samples_that_are_none_are_refused_in_words():
+    with pytest.raises(ValueError, match="are no images"):
+        figures.samples({"PCD": np.zeros((2, 2, 5))}, (5,))
+    with pytest.raises(ValueError, match="no images to draw"):
+        figures.samples({}, (2, 2))

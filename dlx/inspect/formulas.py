@@ -1,0 +1,45 @@
+"""Update rules in NumPy as the lectures write them: what optimizers are checked against."""
+
+import jax
+import numpy as np
+import optax
+
+from dlx.types import Key
+
+
+def by_formula(rate: float, w: np.ndarray, grads: np.ndarray) -> dict[str, np.ndarray]:
+    """Where gradients [steps, n] lead w [n], by the name of the rule.
+
+    Lectures CS/CNS/EE 155 16, "Learning Rate & Momentum"; on feed-forward nets, "Adapting Learning Rates"; Alpaydin 12,
+    "Improving Training Convergence" to "ADAM". Nesterov's momentum: Sutskever et al. 2013, section 2.
+    """
+    m, s, total, r, q = (np.zeros_like(w) for _ in range(5))
+    ways = {}
+    for t, g in enumerate(grads, 1):
+        m, s, total, r, q = 0.9 * m + g, 0.9 * s + 0.1 * g, total + g**2, 0.9 * r + 0.1 * g**2, 0.999 * q + 0.001 * g**2
+        step = {
+            "plain": g,
+            "momentum": m,
+            "average": s,
+            "nesterov": g + 0.9 * m,
+            "adagrad": g / np.sqrt(total + 1e-8),
+            "rmsprop": g / np.sqrt(r + 1e-8),
+            "adam": (s / (1 - 0.9**t)) / (np.sqrt(q / (1 - 0.999**t)) + 1e-8),
+            "clipped": g * min(1, 0.1 / np.linalg.norm(g)),
+        }
+        ways = {rule: ways.get(rule, w) - rate * change for rule, change in step.items()}
+    return ways
+
+
+def gap(key: Key, rule: str, optimizer: optax.GradientTransformation, rate: float, steps: int) -> float:
+    """How far some steps of an optimizer, on 100 parameters and random gradients, end from where the formula does.
+
+    It is the largest difference as a share of the longest way that a parameter went.
+    """
+    start, *grads = np.asarray(jax.random.normal(key, (1 + steps, 100)), np.float32)
+    expected = by_formula(rate, start.astype(float), np.array(grads, float))[rule]
+    w, state = start, optimizer.init(start)
+    for g in grads:
+        updates, state = optimizer.update(g, state, w)
+        w = optax.apply_updates(w, updates)
+    return float(np.abs(np.asarray(w) - expected).max() / np.abs(expected - start).max())
