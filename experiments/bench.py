@@ -2,6 +2,7 @@
 
     python -m experiments bench            # tables
     python -m experiments bench --json     # the same as one JSON object
+    python -m experiments bench --page optimizers    # seconds of an epoch of a page's rows, as a JSON object
 
 A step on n examples counts as 6 n FLOPs a connection (2 forward, 4 backward), the field's convention; `executed` leaves
 out the gradient for the net's input, which is never computed. A step of an auto-associator or of CD-1 counts 10 n. The
@@ -10,6 +11,7 @@ epoch on 50 000 digits, from the difference of three epochs and one, each the fa
 that does nothing else.
 """
 
+import importlib
 import itertools
 import resource
 import sys
@@ -17,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -31,6 +34,7 @@ from dlx.show import tables
 from dlx.show.console import steady
 from dlx.stage import chain, evaluate, focus
 from dlx.store import provenance, to_json
+from dlx.study import clock
 from dlx.study.hosts import find_devices, use_every_core
 from dlx.sweep import Run, Sweep
 from dlx.types import Data, Labelled, Model, Stage
@@ -54,9 +58,17 @@ class Options:
     """Training examples that an epoch is measured on: 500 or more. With few, the times are less sure."""
     seeds: tuple[int, ...] = (1, 2, 4, 8)
     """Numbers of runs to compare, such as 1 8 32 128 on an accelerator."""
+    page: str | None = None
+    """Measure the rows of this page instead, at its preset "paper", one run on one device."""
+    data: str | None = None
+    """Data set of the page. Default: its own."""
+    measurements: int = 10
+    """How often each row of a page is measured."""
 
     def check(self) -> None:
         """Raise ValueError for what cannot be measured."""
+        if self.measurements < 1:
+            raise ValueError(f"--measurements must be at least 1, not {self.measurements}")
         if self.examples < LARGEST_BATCH:
             raise ValueError(
                 f"--examples {self.examples} is less than the largest minibatch; choose {LARGEST_BATCH} or more"
@@ -228,6 +240,15 @@ def measure(options: Options) -> dict[str, Any]:
     return found
 
 
+def measure_page(name: str, options: Options) -> dict[str, Any]:
+    """The seconds of an epoch of a page's rows. Raises ValueError if there is no such page."""
+    known = [path.stem for path in Path(__file__).parent.glob("[!_]*.py")]
+    study = getattr(importlib.import_module(f"experiments.{name}"), "STUDY", None) if name in known else None
+    if study is None:
+        raise ValueError(f"--page {name!r} is no page of experiments")
+    return clock.measure(study, options.data, options.measurements, say)
+
+
 def figures(case: Case, runs: int, time: Timing, peak: float) -> dict[str, Any]:
     """What a table shows of the runs of a case. `peak`: GFLOP/s of a matrix product."""
     rate = runs * EXAMPLES * case.flops / time.epoch / 1e9
@@ -267,8 +288,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.check()
         use_every_core()
         find_devices()
-        found = measure(options)
-        if options.json:
+        found = measure(options) if options.page is None else measure_page(options.page, options)
+        if options.json or options.page is not None:
             print(to_json({**found, **provenance()}, indent=1))
         else:
             show(found)

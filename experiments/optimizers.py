@@ -7,8 +7,8 @@ compared is how soon the validation error is down to a stated one, and the test 
     python -m experiments optimizers                   # 8 x 8 digits: about a minute on two cores
     python -m experiments optimizers --preset paper    # MNIST: about 50 minutes on two cores
 
-Lecture: CS/CNS/EE 155 16, "Learning Rate & Momentum"; on feed-forward nets, "Tricks of the Trade", "Mini-batch, Momentum",
-"Adapting Learning Rates", "Optimization Tricks"; Alpaydin 12, "Improving Training Convergence" to "ADAM".
+Lecture: CS/CNS/EE 155 16, "Learning Rate & Momentum"; on feed-forward nets, "Tricks of the Trade" to "Adapting
+Learning Rates", "Optimization Tricks"; Alpaydin 12, "Improving Training Convergence" to "ADAM".
 """
 
 from dataclasses import dataclass

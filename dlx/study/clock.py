@@ -1,11 +1,17 @@
 """What an epoch of a row takes, as the benchmark measured it: for a race in seconds, and for what is cheaper.
 
-`python -m experiments bench --page NAME` writes the file: a page's rows with some measurements each.
+`python -m experiments bench --page NAME` measures: it prints a page's rows with some measurements each, as JSON, for
+the file `seconds.json` beside the page's results.
 """
 
 import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import jax
 import numpy as np
 
 from dlx.show import figures as draw
@@ -13,7 +19,56 @@ from dlx.stats import interval, over_seeds, paired_interval
 from dlx.study.claims import OPEN, Comparison, Decide, decide
 from dlx.study.figures import Figures, panels
 from dlx.study.found import Found
-from dlx.study.page import Finding, Metric
+from dlx.study.page import Finding, Metric, Study
+from dlx.study.plan import first_trials
+from dlx.study.record import on_host, one_run
+from dlx.sweep import Sweep
+from dlx.unit import Program, Unit
+
+Say = Callable[[str], None]
+
+
+def measure(study: Study, data: str | None, repeats: int, say: Say) -> dict[str, Any]:
+    """Seconds of an epoch of each row's program at the preset "paper", one run on one device, so many measurements.
+
+    A measurement is the half of what three epochs take more than one; those of the rows follow each other in turn, so
+    that they share the machine's moods. Rows whose program has no epochs, or starts from other units, are left out.
+    """
+    options = study.options(preset="paper", data=data)  # ty: ignore[invalid-argument-type]
+    about = study.datasets(options)
+    rows = study.rows(options, about)
+    trials = first_trials(rows)
+    units = {row.name: row.build(1, **trials[row.name]) for row in rows}
+    units = {name: unit for name, unit in units.items() if hasattr(unit.program, "epochs") and not unit.given}
+    runs: dict[Program, tuple[Callable[[], Any], ...]] = {}
+    for name, unit in units.items():
+        if unit.program not in runs and not on_host(unit.program):
+            say(f"compiling {name}")
+            runs[unit.program] = tuple(_call(unit, epochs, about[unit.data].data) for epochs in (1, 3))
+    times: dict[Program, list[float]] = {program: [] for program in runs}
+    for turn in range(repeats):
+        say(f"measuring, {turn + 1} of {repeats}")
+        for program, (short, long) in runs.items():
+            one, three = _seconds(short), _seconds(long)
+            times[program].append((three - one) / 2)
+    measured = {name: times[unit.program] for name, unit in units.items() if unit.program in times}
+    return {"data": about["main"].origin.name, "rows": measured}
+
+
+def _call(unit: Unit, epochs: int, data: Any) -> Callable[[], Any]:
+    """The unit's program of so many epochs, compiled and run once."""
+    program: Any = replace(unit.program, epochs=epochs)  # ty: ignore[invalid-argument-type]
+    sweep = Sweep(one_run(program, lambda stage, **how: None), devices=1)
+    hypers = jax.tree.map(lambda value: np.array([value], np.float32), unit.hypers)
+    inputs = jax.random.key(unit.seed)[None], (hypers, ()), data
+    sweep(*inputs)
+    return lambda: sweep(*inputs)
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    jax.block_until_ready(call())
+    return time.perf_counter() - start
 
 
 def an_epoch(file: Path, found: Found) -> dict[str, np.ndarray]:

@@ -146,15 +146,19 @@ def in_order(rows: Sequence[Row]) -> list[Row]:
     return list(ordered.values())
 
 
+def first_trials(rows: Sequence[Row]) -> dict[str, Trial]:
+    """The first trial of each row's space, where the rows that it comes after have chosen theirs."""
+    first: dict[str, Trial] = {}
+    for row in in_order(rows):
+        first[row.name] = grid(row.space_after(first))[0]
+    return first
+
+
 def arguments(rows: Sequence[Row]) -> list[str]:
     """The arguments that the trials of any row have."""
-    first: dict[str, Trial] = {}
-    names: dict[str, None] = {}
-    for row in in_order(rows):
-        trials = grid(row.space_after(first))
-        first[row.name] = trials[0]
-        names |= dict.fromkeys(name for trial in trials for name in trial)
-    return list(names)
+    first = first_trials(rows)
+    trials = itertools.chain(*(grid(row.space_after(first)) for row in in_order(rows)))
+    return list(dict.fromkeys(itertools.chain(*trials)))
 
 
 def select(rows: Sequence[Row], patterns: Sequence[str]) -> list[Row]:

@@ -49,9 +49,10 @@ def publish(
     if options.tensorboard:
         events.write(folder.folder / "tensorboard", event_curves(found))
     for group in report.groups(content):
-        compared, lines = report.row_lines(study.metrics, content, group)
+        metrics = report.measured(study.metrics, content, group)
+        compared, lines = report.row_lines(metrics, content, group)
         title = f"{group or name} on {content['data']['name']}"
-        tables.terminal(title, report.header(study.metrics, compared), lines)
+        tables.terminal(title, report.header(metrics, compared), lines)
     for line in (*remarks, *faults):
         print(line)
     print(f"report: {folder.folder / 'report.html'}")

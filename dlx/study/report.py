@@ -59,6 +59,12 @@ def groups(content: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(row["group"] for row in content["rows"]))
 
 
+def measured(metrics: Sequence[Metric], content: Mapping[str, Any], group: str) -> list[Metric]:
+    """The metrics that any row of a group has."""
+    labels = {row["metric"] for row in content["rows"] if row["group"] == group}
+    return [metric for metric in metrics if metric.label in labels]
+
+
 def header(metrics: Sequence[Metric], compared: bool) -> list[str]:
     """The heads of `row_lines`."""
     names = [metric.label for metric in metrics]
@@ -94,6 +100,7 @@ def shown(entry: Mapping[str, Any] | None, metric: Metric) -> str:
 
 def row_table(metrics: Sequence[Metric], content: Mapping[str, Any], group: str) -> str:
     """The table of a group, in Markdown."""
+    metrics = measured(metrics, content, group)
     compared, lines = row_lines(metrics, content, group)
     return markdown(header(metrics, compared), lines)
 

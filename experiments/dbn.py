@@ -1,0 +1,177 @@
+"""What Boltzmann machines have learnt: their likelihood, their samples, and what they take for a digit, on MNIST.
+
+A restricted Boltzmann machine, the layer that a deep belief network is made of, is trained by contrastive divergence
+with 1 and with 10 Gibbs steps, and by persistent chains. How probable are unseen digits then? With 20 hidden units the
+partition function can be summed; with 500 it is estimated from both sides, by annealing towards the machine and back.
+
+    python -m experiments dbn                   # 8 x 8 digits: about a minute on two cores
+    python -m experiments dbn --preset paper    # MNIST, binarised anew in every batch: about 1 hour on two cores
+
+Lecture: feed-forward nets, "Pre-training"; CMU 10-601B 16, "Deep Learning (Part I)", Idea #3.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from dlx import sampling, study
+from dlx.algorithms import gradient, persistent
+from dlx.losses.energy import contrastive_divergence, gibbs_chain
+from dlx.nets.layer import BINARY
+from dlx.programs import Rate
+from dlx.study import Claim, Metric, Published, Result, Row, Study, Unit, claims, figures, main
+from dlx.train import examples, fit, minibatches
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The training of an RBM by CD-k, or by PCD if it has chains; the rate falls to 0 in a line. Keeps the layer."""
+
+    hidden: int
+    k: int
+    chains: int
+    epochs: int
+    batch_size: int
+
+    def __call__(self, key, hypers, given, data, progress):
+        """Starts from small weights, and from visible biases that give each pixel its mean."""
+        key_init, key_train = jax.random.split(key)
+        steps = self.epochs * (examples(data.train) // self.batch_size)
+        rule = optax.sgd(lambda count: hypers.rate * (1 - count / steps))
+        loss = contrastive_divergence(self.k)
+        descent = persistent(self.k, rule, self.chains) if self.chains else gradient(loss, rule)
+        feed = minibatches(self.batch_size, prepare=sampling.binarise)
+        train = fit(descent, feed, epochs=self.epochs, progress=progress("machine", epochs=self.epochs, percent=False))
+        pixels = sampling.independent_pixels(jnp.asarray(data.train.x))
+        w = 0.01 * jax.random.normal(key_init, (pixels.size, self.hidden))
+        layer, curve = train(key_train, {"w": w, "b": jnp.zeros(self.hidden), "c": pixels}, data)
+        return layer, Result.of(curve)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a given machine has learnt, in nats a digit. Keeps Gibbs chains that start from test digits."""
+
+    temperatures: int
+    chains: int
+    steps: int
+    """Gibbs steps of a frame, and of the chains that the way back starts from."""
+
+    def __call__(self, key, hypers, given, data, progress):
+        """The likelihood by both estimates of log Z, or the sum; and the free energies of what are no digits."""
+        (layer,), keys = given, jax.random.split(key, 8)
+        bits = {name: sampling.binarise(keys[0], split) for name, split in data._asdict().items()}
+        a, betas = sampling.independent_pixels(jnp.asarray(data.train.x)), sampling.temperatures(self.temperatures)
+        forward = sampling.ais(keys[1], layer, a, betas, self.chains)
+        model = gibbs_chain(keys[2], layer, bits["train"].x[: self.chains], self.steps)
+        back = sampling.reverse_ais(keys[3], layer, a, betas, model)
+        summed = layer["b"].size <= sampling.LARGEST
+        log_z = sampling.log_partition(layer) if summed else forward.mean
+
+        def free(x):
+            return BINARY.free_energy(layer, x).mean()
+
+        nats = {name: {"nats": free(split.x) + log_z} for name, split in bits.items()}
+        digits = bits["test"].x
+        others = {
+            "permuted": jax.random.permutation(keys[4], digits, 1, independent=True),
+            "random": jax.random.bernoulli(keys[5], 0.5, digits.shape).astype(digits.dtype),
+        }
+        active = {name: BINARY.encode(layer, x).mean() for name, x in {"digits": digits, **others}.items()}
+        nats["test"] |= {
+            "back": free(digits) + back.mean,
+            "apart": jnp.abs(back.mean - forward.mean),
+            **{f"below_{name}": free(digits) - free(x) for name, x in others.items()},
+            **{f"less_active_{name}": active[name] - active["digits"] for name in others},
+        }
+        if summed:
+            nats["test"]["gap"] = jnp.abs(forward.mean - log_z)
+        chains = sampling.frames(keys[6], layer, digits[:10], 10, self.steps)
+        return {"chains": chains}, Result(nats["valid"]["nats"], nats)
+
+
+METHODS = {"cd1": ("CD-1", 1, 0), "cd10": ("CD-10", 10, 0), "pcd": ("persistent chains (PCD)", 1, 100)}
+
+
+def rows(options, about):
+    """Each way to train at both sizes, by the rate of the largest likelihood on validation digits."""
+    quick = options.preset == "quick"
+    epochs, batch, ways = (10, 20, (200, 50, 100)) if quick else (25, 100, (3_000, 100, 500))
+    sizes = {"smaller": 10, "larger": 64} if quick else {"smaller": 20, "larger": 500}
+    paper = {"larger/cd10": {"test/nats": Published(86.34, "B")}}
+
+    def judged(hidden, k, chains, seed, rate):
+        trained = Unit(Machine(hidden, k, chains, epochs, batch), Rate(rate), seed=seed)
+        return Unit(Judged(*ways), given=(trained,), seed=seed)
+
+    return [
+        Row(
+            name=f"{size}/{name}",
+            title=f"{hidden} units, {title}",
+            build=partial(judged, hidden, k, chains),
+            space=[{"rate": [0.05, 0.1, 0.2]}],
+            group=f"The {size} machine",
+            paper=paper.get(f"{size}/{name}", {}),
+            seeds=min(5, options.fresh_seeds()),
+            keep=1,
+        )
+        for (size, hidden), (name, (title, k, chains)) in product(sizes.items(), METHODS.items())
+    ]
+
+
+NATS, BACK = Metric("test/nats", "-log p of a test digit", unit=" nats"), Metric("test/back", "by the way back")
+GAP = Metric("test/gap", "AIS apart from the sum", unit=" nats")
+APART = Metric("test/apart", "there and back apart", unit=" nats")
+SMALLER, LARGER = ([f"{size}/{name}" for name in METHODS] for size in ("smaller", "larger"))
+
+
+def below(measure, words):
+    """A decider of what is to be below 0 in every row: by how much digits are above or below what is no digit."""
+    return claims.at_most(Metric(f"test/{measure}", words), [*SMALLER, *LARGER], 0)
+
+
+# fmt: off
+CLAIMS = [
+    Claim("Digits have less free energy than the same digits with their pixels permuted.",
+          below("below_permuted", "free energy"), ("C18",)),
+    Claim("Digits have less free energy than random images.", below("below_random", "free energy"), ("C18",)),
+    Claim("Features are more common in digits than in digits with their pixels permuted.",
+          below("less_active_permuted", "mean activation"), ("C18",)),
+    Claim("Features are more common in digits than in random images.",
+          below("less_active_random", "mean activation"), ("C18",)),
+    Claim("Persistent chains and CD-10 give a more probable machine than CD-1 at the larger size.",
+          claims.lower(NATS, LARGER[1:], LARGER[0])),
+    Claim("At the smaller size annealing is within .1 nat of the sum.", claims.at_most(GAP, SMALLER, 0.1)),
+    Claim("At the larger size annealing there and back agree within 1 nat.", claims.at_most(APART, LARGER, 1)),
+    Claim("The larger machine of persistent chains is better than -95 nats.",
+          claims.at_most(NATS, LARGER[2], 95)),
+]
+# fmt: on
+STUDY = Study(
+    doc=__doc__,
+    data=study.images(quick="digits", paper="mnist", rows=True),
+    rows=rows,
+    metrics=[GAP, APART, BACK, NATS],
+    claims=CLAIMS,
+    figures={
+        "samples.png": figures.samples("chains", ("The larger machine",)),
+        "small.png": figures.samples("chains", ("The smaller machine",)),
+        "likelihood.png": figures.bars(NATS),
+        "search.png": figures.search("-log p of a validation digit, nats"),
+    },
+    captions={
+        "samples.png": "Each row is a chain of the first seed's machine that starts from a test digit.",
+        "small.png": "The same for the smaller machine.",
+        "likelihood.png": "Nats of a test digit: minus its log-likelihood, so shorter bars are better.",
+        "search.png": "Nats of a validation digit at each rate.",
+    },
+    notes=Path(__file__).parent / "notes" / "dbn.md",
+)
+
+if __name__ == "__main__":
+    main(STUDY)
