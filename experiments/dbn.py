@@ -72,6 +72,7 @@ class Judged:
         back = sampling.reverse_ais(keys[3], layer, a, betas, model)
         summed = layer["b"].size <= sampling.LARGEST
         log_z = sampling.log_partition(layer) if summed else forward.mean
+        cautious = log_z if summed else jnp.maximum(forward.mean, back.mean)
 
         def free(x):
             return BINARY.free_energy(layer, x).mean()
@@ -91,15 +92,18 @@ class Judged:
         }
         if summed:
             nats["test"]["gap"] = jnp.abs(forward.mean - log_z)
-        chains = sampling.frames(keys[6], layer, digits[:10], 10, self.steps)
-        return {"chains": chains}, Result(nats["valid"]["nats"], nats)
+        chains = sampling.frames(keys[6], layer, digits[:8], 8, self.steps)
+        return {"chains": chains}, Result(free(bits["valid"].x) + cautious, nats)
 
 
 METHODS = {"cd1": ("CD-1", 1, 0), "cd10": ("CD-10", 10, 0), "pcd": ("persistent chains (PCD)", 1, 100)}
 
 
 def rows(options, about):
-    """Each way to train at both sizes, by the rate of the largest likelihood on validation digits."""
+    """Each way to train at both sizes, by the rate whose machine makes validation digits most probable.
+
+    Where log Z is estimated, it is the less flattering of the two ways that counts.
+    """
     quick = options.preset == "quick"
     epochs, batch, ways = (10, 20, (200, 50, 100)) if quick else (25, 100, (3_000, 100, 500))
     sizes = {"smaller": 10, "larger": 64} if quick else {"smaller": 20, "larger": 500}
@@ -124,7 +128,10 @@ def rows(options, about):
     ]
 
 
-NATS, BACK = Metric("test/nats", "-log p of a test digit", unit=" nats"), Metric("test/back", "by the way back")
+NATS, BACK = (
+    Metric("test/nats", "-log p of a test digit", unit=" nats"),
+    Metric("test/back", "by the way back", unit=" nats"),
+)
 GAP = Metric("test/gap", "AIS apart from the sum", unit=" nats")
 APART = Metric("test/apart", "there and back apart", unit=" nats")
 SMALLER, LARGER = ([f"{size}/{name}" for name in METHODS] for size in ("smaller", "larger"))
@@ -148,8 +155,8 @@ CLAIMS = [
           claims.lower(NATS, LARGER[1:], LARGER[0])),
     Claim("At the smaller size annealing is within .1 nat of the sum.", claims.at_most(GAP, SMALLER, 0.1)),
     Claim("At the larger size annealing there and back agree within 1 nat.", claims.at_most(APART, LARGER, 1)),
-    Claim("The larger machine of persistent chains is better than -95 nats.",
-          claims.at_most(NATS, LARGER[2], 95)),
+    Claim("The larger machine of persistent chains gives a digit 95 nats at most, by both ways.",
+          claims.all_of(claims.at_most(NATS, LARGER[2], 95), claims.at_most(BACK, LARGER[2], 95))),
 ]
 # fmt: on
 STUDY = Study(

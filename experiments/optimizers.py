@@ -31,19 +31,28 @@ from dlx.show.figures import Point, scatter
 from dlx.study import ERRORS, Claim, Metric, Result, Row, Study, Unit, claims, clock, figures, main
 from dlx.train import fit, minibatches
 
-# By the name of the rule: a title, and the largest of the rates to search.
+# By group and the name of the rule: a title, and the largest of the rates to search.
+PLAIN = ("plain", 8.0)
 RACE = {
-    "plain": ("plain", 8.0),
-    "momentum": ("momentum .9", 0.8),
-    "average": ("momentum .9 as an average", 8.0),
-    "nesterov": ("Nesterov's momentum .9", 0.8),
-    "adagrad": ("Adagrad", 0.2),
-    "rmsprop": ("RMSProp", 0.016),
-    "adam": ("Adam", 0.016),
-    "clipped": ("gradient clipped at norm .1", 32.0),
-    "halving": ("rate halved on a plateau", 8.0),
-    "decay": ("rate falling to a hundredth", 8.0),
-    "standardised": ("plain, standardised inputs", 4.0),
+    "Momentum": {
+        "plain": PLAIN,
+        "momentum": ("momentum .9", 0.8),
+        "average": ("momentum .9 as an average", 8.0),
+        "nesterov": ("Nesterov's momentum .9", 0.8),
+    },
+    "Adaptive rates": {
+        "plain": PLAIN,
+        "adagrad": ("Adagrad", 0.2),
+        "rmsprop": ("RMSProp", 0.016),
+        "adam": ("Adam", 0.016),
+    },
+    "Falling rates and others": {
+        "plain": PLAIN,
+        "halving": ("rate halved on a plateau", 8.0),
+        "decay": ("rate falling to a hundredth", 8.0),
+        "clipped": ("gradient clipped at norm .1", 32.0),
+        "standardised": ("plain, standardised inputs", 4.0),
+    },
 }
 
 
@@ -83,15 +92,15 @@ class Spread:
 def rows(options, about):
     """The rules, the sizes of minibatches, the search of a rate on a subset, gradients, and formulas."""
     quick = options.preset == "quick"
-    widths, epochs, target, part = ((32, 32), 15, 0.1, 400) if quick else ((256, 256), 25, 0.03, 5_000)
-    small, usual, large = (5, 20, 100) if quick else (10, 100, 500)
+    widths, epochs, target, part = ((32, 32), 25, 0.08, 400) if quick else ((256, 256), 25, 0.03, 5_000)
+    small, usual, large = (5, 10, 50) if quick else (10, 100, 500)
     few: dict[str, Any] = {"seeds": min(5, options.fresh_seeds())}
 
-    def row(name, group, title, rule="plain", size=usual, largest=None, part=None, **more):
+    def row(name, group, title, rule="plain", size=usual, largest=PLAIN[1], part=None, **more):
         def build(seed, *, rate):
             return Unit(Descent(rule, widths, epochs, size, target, part), Rate(rate), seed=seed)
 
-        rates = [(largest or RACE[rule][1]) / 2**i for i in reversed(range(5))]
+        rates = [largest / 2**i for i in reversed(range(5))]
         return Row(**{"build": build, "space": [{"rate": rates}], "search_seeds": 2} | more, name=name, title=title,
                    group=group)  # fmt: skip
 
@@ -101,7 +110,11 @@ def rows(options, about):
     taken = {"space": lambda chosen: [chosen["rates/part"]], "after": ("rates/part",), **few}
     every = {"search_seeds": 5, **few}
     return [
-        *(row(name, "Rules", title, name) for name, (title, _) in RACE.items()),
+        *(
+            row(f"{group.partition(' ')[0].lower()}/{rule}", group, title, rule, largest=largest)
+            for group, rules in RACE.items()
+            for rule, (title, largest) in rules.items()
+        ),
         row("size/small", "Minibatches", f"minibatches of {small}", size=small, largest=3.2, **few),
         row("size/usual", "Minibatches", f"minibatches of {usual}", **few),
         row("size/large", "Minibatches", f"minibatches of {large}", size=large, **few),
@@ -114,7 +127,10 @@ def rows(options, about):
 
 
 EPOCHS, TEST = Metric("race/epochs", "epochs to the target", unit=" epochs"), ERRORS[-1]
-SLOPE, GAP = Metric("spread/slope", "slope of log spread"), Metric("formula/gap", "gap to the formulas")
+SLOPE, GAP = (
+    Metric("spread/slope", "slope of log spread"),
+    Metric("formula/gap", "gap to the formulas, millionths", 1e6),
+)
 SIZES = (1, 10, 100, 1_000)
 SECONDS = Path(__file__).parent / "results" / "optimizers" / "seconds.json"
 
@@ -132,13 +148,13 @@ lower = claims.lower
 # fmt: off
 CLAIMS = [
     Claim("Momentum, in both forms, reaches the target in fewer epochs than plain descent.",
-          lower(EPOCHS, ["momentum", "average"], "plain"), ("B25", "C8")),
+          lower(EPOCHS, ["momentum/momentum", "momentum/average"], "momentum/plain"), ("B25", "C8")),
     Claim("Halving the rate on a plateau errs less in the end than a constant rate.",
-          lower(TEST, "halving", "plain"), ("B26", "C6")),
+          lower(TEST, "falling/halving", "falling/plain"), ("B26", "C6")),
     Claim("A rate that falls to a hundredth errs less in the end than a constant rate.",
-          lower(TEST, "decay", "plain"), ("C29",)),
+          lower(TEST, "falling/decay", "falling/plain"), ("C29",)),
     Claim("With standardised inputs the target is reached in fewer epochs.",
-          lower(EPOCHS, "standardised", "plain"), ("C5",)),
+          lower(EPOCHS, "falling/standardised", "falling/plain"), ("C5",)),
     Claim("The gradient of a minibatch is more accurate: its spread falls nearly as 1 / size.",
           claims.at_most(SLOPE, "gradients", -0.9), ("B24", "C7")),
     Claim("An example costs less time in a large minibatch than in a small one.",
@@ -148,10 +164,10 @@ CLAIMS = [
     Claim("The largest rate that does not diverge on a tenth costs at most .2 points.",
           lower(TEST, "rates/taken", "rates/all", -0.2), ("C28",)),
     Claim("Every rule does what the lectures' formulas say.",
-          claims.at_most(GAP, "formulas", 1e-4), ("C9", "D2")),
+          claims.at_most(GAP, "formulas", 100), ("C9", "D2")),
 ]
 # fmt: on
-VALID, RACED = "validation error %", ("Rules", "Minibatches")
+VALID, RACED = "validation error %", (*RACE, "Minibatches")
 STUDY = Study(
     doc=__doc__,
     data=study.images(quick="digits", paper="mnist", rows=True),
@@ -163,15 +179,18 @@ STUDY = Study(
         "curves.png": figures.curves("valid/score", VALID, 100, RACED),
         "seconds.png": clock.seconds(SECONDS, EPOCHS, RACED),
         "spread.png": spreads,
-        "search-rules.png": figures.search(VALID, 100, group="Rules"),
+        **{f"search-{i}.png": figures.search(VALID, 100, group=group) for i, group in enumerate(RACED, 1)},
         "search-part.png": figures.search(VALID, 100, group="Rates", measure="valid/error"),
     },
     captions={
-        "race.png": "Epochs until the validation error is down to the target (3 % on MNIST, 10 % on the 8 x 8 digits).",
+        "race.png": "Epochs until the validation error is down to the target (3 % on MNIST, 8 % on the 8 x 8 digits).",
         "curves.png": "Validation error by epoch: the mean over seeds, in a band from best to worst.",
         "seconds.png": "The same race in seconds: epochs times the benchmark's seconds of an epoch on one core.",
         "spread.png": "How far the gradient of a minibatch is from that of all examples.",
-        "search-rules.png": "Validation error of each rate, mean over two seeds.",
+        **{
+            f"search-{i}.png": f"{group}: validation error of each rate, over two seeds."
+            for i, group in enumerate(RACED, 1)
+        },
         "search-part.png": "The same rates on all examples and on a tenth of them, mean over five seeds.",
     },
     notes=Path(__file__).parent / "notes" / "optimizers.md",
