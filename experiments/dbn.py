@@ -105,7 +105,7 @@ def rows(options, about):
     Where log Z is estimated, it is the less flattering of the two ways that counts.
     """
     quick = options.preset == "quick"
-    epochs, batch, ways = (10, 20, (200, 50, 100)) if quick else (25, 100, (3_000, 100, 500))
+    epochs, batch, ways = (10, 20, (200, 50, 100)) if quick else (20, 100, (3_000, 100, 500))
     sizes = {"smaller": 10, "larger": 64} if quick else {"smaller": 20, "larger": 500}
     paper = {"larger/cd10": {"test/nats": Published(86.34, "B")}}
 
