@@ -46,6 +46,13 @@ def test_at_most_takes_every_row_and_needs_two_seeds():
     assert decided(claims.at_most(FRACTION, "a", 0.05), {"a": [0.1]}).verdict == "not resolved"
 
 
+def test_of_many_rows_the_words_tell_the_largest_mean():
+    decide = claims.at_most(FRACTION, ["a", "b", "c", "d"], 0.6)
+    words = decided(decide, {"a": BASE, "b": BASE + 0.4, "c": BASE + 0.1}).words
+    assert words.startswith("the largest of 3 means: b 0.52 [")
+    assert words.endswith("] over 5 seeds; d is not finished")
+
+
 @pytest.mark.parametrize(
     ("mean", "verdict"),
     [(1.3, "holds"), (1.45, "holds"), (1.5, "holds"), (1.501, "does not hold"), (0.0, "holds"), (2.0, "does not hold")],
