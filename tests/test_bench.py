@@ -1,3 +1,4 @@
+import importlib
 import importlib.util
 import json
 import os
@@ -146,6 +147,47 @@ def test_numbers_of_runs_that_cannot_be_are_refused(calls, capsys, seeds):
     assert (out, calls) == ("", [])
     assert err.startswith("error: --seeds ")
     assert err.endswith(f"given: {' '.join(seeds) or 'none'}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--page", "nonsense"], "--page 'nonsense' is no page of experiments"),
+        (["--page", "bench"], "--page 'bench' is no page of experiments"),
+        (["--page", "__main__"], "--page '__main__' is no page of experiments"),
+        (["--page", "optimizers", "--measurements", "0"], "--measurements must be at least 1, not 0"),
+        (["--page", "optimizers", "--measurements", "-2"], "--measurements must be at least 1, not -2"),
+    ],
+)
+def test_a_page_that_there_is_not_and_measurements_that_cannot_be_are_refused(
+    calls, capsys, monkeypatch, arguments, said
+):
+    monkeypatch.setattr(bench.clock, "measure", lambda *asked: calls.append(asked))
+    with pytest.raises(SystemExit) as end:
+        bench.main(arguments)
+    out, err = capsys.readouterr()
+    assert (end.value.code, out, calls) == (2, "", [])
+    assert err == f"error: {said}\n"
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_the_seconds_of_a_page_are_a_json_object_alone_on_stdout(calls, capsys, monkeypatch, more):
+    asked = []
+
+    def measure(study, data, repeats, say):
+        asked.append((study, data, repeats))
+        say("measuring, 1 of 3")
+        return {"data": "kmnist", "rows": {"a": [0.5, np.float64(0.25)]}}
+
+    monkeypatch.setattr(bench.clock, "measure", measure)
+    bench.main(["--page", "optimizers", "--data", "kmnist", "--measurements", "3", *more])
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert list(found) == ["data", "rows", "versions", "device", "revision"]
+    assert (found["data"], found["rows"]) == ("kmnist", {"a": [0.5, 0.25]})
+    assert err == "measuring, 1 of 3\n"
+    assert asked == [(importlib.import_module("experiments.optimizers").STUDY, "kmnist", 3)]
+    assert calls == [], "nothing else is timed"
 
 
 def test_an_interrupt_ends_with_one_line(calls, capsys, monkeypatch):

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from dlx.optim import adam, max_norm, sgd
+from dlx.optim import RULES, adam, averaged, max_norm, sgd
 
 STEPS = 6
 
@@ -22,43 +22,81 @@ def tree(seed):
     )
 
 
-def descend(optimizer, params, steps=STEPS):
+def gradients(step):
+    """A long gradient, whose norm is about 10, and after it one of norm .03, and so on."""
+    return jax.tree.map(lambda leaf: leaf * np.float32((1, 0.003)[step % 2]), tree(step))
+
+
+def vector(tree):
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)]).astype(float)
+
+
+def descend(optimizer, params, steps=STEPS, grads=gradients):
     state = optimizer.init(params)
     for step in range(steps):
-        updates, state = optimizer.update(tree(step), state, params)
+        updates, state = optimizer.update(grads(step), state, params)
         params = optax.apply_updates(params, updates)
     return params
 
 
-@pytest.mark.parametrize("momentum", [None, 0.5, 0.9])
-def test_descent_with_classical_momentum_agrees_with_numpy(momentum):
-    """v <- momentum * v + gradient, w <- w - rate * v."""
-    start, rate = tree(99), 0.3
-    found = jax.jit(lambda rate: descend(sgd(rate, momentum), start))(rate)
-    expected, velocity = start, jax.tree.map(np.zeros_like, start)
-    for step in range(STEPS):
-        velocity = jax.tree.map(lambda v, g: (momentum or 0) * v + g, velocity, tree(step))
-        expected = jax.tree.map(lambda w, v: w - rate * v, expected, velocity)
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), found, expected)
+def summed(decay, g):
+    """The sum of all gradients [steps, n] up to now, each times decay to the power of its age."""
+    return decay ** np.arange(len(g))[::-1] @ g
 
 
-def numpy_adam(rate, params, steps=STEPS):
-    params = params.astype(float)
-    s = r = np.zeros_like(params)
-    for t in range(1, steps + 1):
-        g = tree(t - 1)["hidden_0"]["w"].astype(float)
-        s, r = 0.9 * s + 0.1 * g, 0.999 * r + 0.001 * g**2
-        params = params - rate * (s / (1 - 0.9**t)) / (np.sqrt(r / (1 - 0.999**t)) + 1e-8)
-    return params
+def mean(decay, g):
+    """The mean by those weights: what correcting for a start at 0 comes to."""
+    return summed(decay, g) / summed(decay, np.ones(len(g)))
 
 
-def test_adam_agrees_with_numpy():
-    start = tree(99)
-    rates = np.array([0.1, 0.003], np.float32)
-    found = jax.jit(jax.vmap(lambda rate: descend(adam(rate), start)))(rates)
+FORMULAS = {
+    "plain": lambda g: g[-1],
+    "momentum": lambda g: summed(0.9, g),
+    "average": lambda g: 0.1 * summed(0.9, g),
+    "nesterov": lambda g: g[-1] + 0.9 * summed(0.9, g),
+    "adagrad": lambda g: g[-1] / np.sqrt((g**2).sum(0) + 1e-8),
+    "rmsprop": lambda g: g[-1] / np.sqrt(0.1 * summed(0.9, g**2) + 1e-8),
+    "adam": lambda g: mean(0.9, g) / (np.sqrt(mean(0.999, g**2)) + 1e-8),
+    "clipped": lambda g: g[-1] * min(1, 0.1 / np.linalg.norm(g[-1])),
+}
+"""What the rate is multiplied by, from all gradients up to now [steps, n], over all parameters."""
+
+
+def by_formula(change, rates, start, steps=STEPS):
+    g = np.stack([vector(gradients(step)) for step in range(steps)])
+    return vector(start) - sum(rate * change(g[: step + 1]) for step, rate in enumerate(rates))
+
+
+def test_the_formulas_are_of_the_rules():
+    assert list(FORMULAS) == list(RULES)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_agrees_with_its_formula_over_all_leaves_at_traced_rates(rule):
+    start, rates = tree(99), np.array([0.1, 0.003], np.float32)
+    found = jax.jit(jax.vmap(lambda rate: descend(RULES[rule](rate), start)))(rates)
     for i, rate in enumerate(rates):
-        expected = numpy_adam(rate, start["hidden_0"]["w"])
-        np.testing.assert_allclose(found["hidden_0"]["w"][i], expected, rtol=1e-4, atol=1e-5)
+        expected = by_formula(FORMULAS[rule], [float(rate)] * STEPS, start)
+        np.testing.assert_allclose(vector(jax.tree.map(lambda leaf, i=i: leaf[i], found)), expected, 1e-4, 1e-5)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("momentum", [None, 0.5])
+def test_a_schedule_gives_the_rate_of_each_update_with_any_momentum(momentum, nesterov):
+    """v <- momentum * v + gradient, w <- w - rate * v, or Nesterov's w <- w - rate * (gradient + momentum * v)."""
+    start, m = tree(99), momentum or 0.0
+    change = (lambda g: g[-1] + m * summed(m, g)) if nesterov else (lambda g: summed(m, g))
+    scheduled = partial(sgd, momentum=momentum, nesterov=nesterov)
+    found = jax.jit(lambda rate: descend(scheduled(lambda count: rate / (1 + count)), start))(0.3)
+    expected = by_formula(change, [0.3 / n for n in range(1, STEPS + 1)], start)
+    np.testing.assert_allclose(vector(found), expected, 1e-4, 1e-5)
+
+
+def test_momentum_as_an_average_is_momentum_at_a_tenth_of_the_rate():
+    found, expected = (vector(descend(make, tree(99))) for make in (averaged(0.7), sgd(0.7 * 0.1, 0.9)))
+    np.testing.assert_allclose(found, expected, 1e-5, 1e-6)
+    slow = descend(averaged(0.7, 0.5), tree(99))
+    np.testing.assert_allclose(vector(slow), vector(descend(sgd(0.35, 0.5), tree(99))), 1e-5, 1e-6)
 
 
 def by_columns(w, c):
@@ -67,8 +105,12 @@ def by_columns(w, c):
 
 @pytest.mark.parametrize("make", [partial(sgd, 0.3), partial(sgd, 0.3, 0.9), partial(adam, 0.3)])
 def test_every_step_with_max_norm_is_a_step_and_a_projection_of_the_columns(make):
-    c, free, bound = np.float32(1.8), make(), jax.jit(lambda c: descend(optax.chain(make(), max_norm(c)), tree(99), 1))
-    found, moved = bound(c), descend(free, tree(99), 1)
+    c, free, bound = (
+        np.float32(1.8),
+        make(),
+        jax.jit(lambda c: descend(optax.chain(make(), max_norm(c)), tree(99), 1, tree)),
+    )
+    found, moved = bound(c), descend(free, tree(99), 1, tree)
     w, expected = found["hidden_0"].pop("w"), moved["hidden_0"].pop("w")
     np.testing.assert_allclose(w, by_columns(expected, c), rtol=1e-5, atol=1e-6)
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), found, moved)
@@ -83,7 +125,7 @@ def test_norms_stay_within_the_bound_and_shorter_columns_are_not_touched():
     np.testing.assert_array_equal(changed, norms > c)
     assert 0 < changed.sum() < len(changed)
     assert not any(leaf.any() for leaf in jax.tree.leaves(updates))
-    end = descend(optax.chain(sgd(0.3, 0.9), max_norm(c)), params)["hidden_0"]["w"]
+    end = descend(optax.chain(sgd(0.3, 0.9), max_norm(c)), params, grads=tree)["hidden_0"]["w"]
     assert np.linalg.norm(end, axis=0).max() <= c * (1 + 1e-5)
 
 

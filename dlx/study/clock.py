@@ -84,12 +84,12 @@ def an_epoch(file: Path, found: Found) -> dict[str, np.ndarray]:
 def seconds(file: Path, epochs: Metric, groups: tuple[str, ...] = ()) -> Figures:
     """A figure a group: a metric that counts epochs, times the median of the seconds that an epoch takes."""
 
-    def figure(found: Found) -> list[draw.Bar]:
+    def figure(found: Found) -> list[Any]:
         known, drawn = an_epoch(file, found), []
         for group, rows in panels(found, groups).items():
             bars = []
             for row in rows:
-                values = np.median(known.get(row, np.empty(0))) * found[row].values(epochs.name)
+                values = np.median(known.get(row, np.nan)) * found[row].values(epochs.name)
                 if len(values) and np.isfinite(values).all():
                     bars.append(draw.Bar(found[row].row.title, values, *interval(values)[1:3], None))
             if bars:

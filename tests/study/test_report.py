@@ -199,3 +199,23 @@ def test_a_page_without_figures_claims_and_groups_has_a_report():
     text = report.text(study(figures={}, captions={}), content([one], {one.build(1): of_error(0.1)}), {}, [])
     assert "## Results\n\n| row | train error %" in text
     assert "![" not in text
+
+
+def test_the_table_of_a_group_shows_only_the_metrics_that_a_row_of_the_group_has():
+    metrics = (*ERRORS, Metric("formula/gap", "gap"), Metric("model/none", "what no row has"))
+    rows = [row("a", group="G1"), row("b", group="G2"), row("c", group="G2")]
+    measures = [
+        {"test": {"error": 0.5}},
+        {"formula": {"gap": 0.25}},
+        {"formula": {"gap": 0.5}, "valid": {"error": 0.125}},
+    ]
+    records = {one.build(1): record(measures=these) for one, these in zip(rows, measures, strict=True)}
+    made = content(rows, records, 1, metrics)
+    assert report.measured(metrics, made, "G1") == [ERRORS[2]]
+    assert report.measured(metrics, made, "G2") == [ERRORS[1], metrics[3]]
+    text = report.text(study(metrics=metrics), made, {}, [])
+    assert cells(text, "## G1") == [["row", "test error %", "n"], ["A", "50.00", "1"]]
+    head, *lines = cells(text, "## G2")
+    assert head == ["row", "valid error %", "gap", "n"]
+    assert lines == [["B", "–", "0.25", "1"], ["C", "12.50", "0.50", "1"]]
+    assert "what no row has" not in text
