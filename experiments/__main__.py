@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> None:
     if name == "report":
         from dlx.study import index
 
-        index.main(FOLDER / "results", rest)
+        index.main(FOLDER / "results", rest, FOLDER / "claims.toml")
         return
     if name not in pages():
         known = ", ".join([*pages(), "report"])

@@ -1,4 +1,7 @@
-"""One self-contained HTML page from the Markdown text of a report: images, style and script are inside it."""
+"""HTML pages that need no network: style and script are inside them.
+
+The page of a report is made from its Markdown text, and has its images inside as well.
+"""
 
 import base64
 import re
@@ -20,14 +23,14 @@ _FEW_COLUMNS = 8
 _FEW_LETTERS = 14
 """Numbers of more letters may be broken into lines there."""
 
-# The policy makes browsers refuse whatever would be fetched, were it ever to come in.
+# The policy makes browsers refuse whatever would be fetched from elsewhere, were it ever to come in.
 _PAGE = Template("""\
 <!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+ content="default-src 'none'; img-src data: 'self' file:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,">
 <title>$title</title>
@@ -89,6 +92,39 @@ th[aria-sort=descending] button::after { content: "\\00a0↓" / ""; }
 }
 @media print { .scroll { overflow: visible; } th button::after { content: none !important; } }
 """
+
+CARDS = """\
+:root { --muted: #59636e; --holds: #1a7f37; --fails: #c4211c; --open: #8a5a00; }
+@media (prefers-color-scheme: dark) {
+  :root { --muted: #9aa4af; --holds: #56d364; --fails: #ff8d85; --open: #e3b341; }
+}
+.holds { --mark: var(--holds); } .fails { --mark: var(--fails); } .open { --mark: var(--open); }
+.untested { --mark: var(--muted); }
+.verdict { color: var(--mark); font-weight: 600; white-space: nowrap; }
+.card, .claim { border: 1px solid var(--line); border-radius: 8px; margin: 1rem 0; padding: 1rem 1.2rem; }
+.card, .evidence { display: grid; grid-template-columns: minmax(0, 20rem) minmax(0, 1fr); gap: 0.5rem 1.5rem; }
+.evidence { grid-template-columns: minmax(0, 13rem) minmax(0, 1fr); margin-top: 0.8rem; }
+:is(.card, .evidence) > :only-child { grid-column: 1 / -1; }
+.card img, .evidence img { display: block; width: 100%; border: 1px solid var(--line); object-fit: contain; }
+.evidence img { max-height: 14rem; }
+.card h2 { margin: 0 0 0.4em; padding: 0; border: 0; font-size: 1.2rem; }
+.evidence ul, .card ul { margin: 0 0 0.6em; }
+.evidence li, .card li { margin-bottom: 0.35em; }
+:is(.card, .evidence) p:last-child { margin-bottom: 0; }
+.claim { border-left: 4px solid var(--mark); }
+.claim p { margin: 0.3em 0 0; }
+.claim .words { font-size: 1.05rem; }
+.claim.untested { padding-block: 0.6rem; }
+.top { display: flex; flex-wrap: wrap; gap: 0 0.8rem; align-items: baseline; }
+.top .verdict { margin-left: auto; }
+.number { font-weight: 700; text-decoration: none; }
+.heading, .decided, .facts, .planned, .legend { color: var(--muted); font-size: 0.9rem; }
+.decided { display: block; }
+tfoot td { font-weight: 600; }
+body:has(#tested:checked) .claim.untested { display: none; }
+@media (max-width: 40rem) { .card, .evidence { grid-template-columns: minmax(0, 1fr); } }
+"""
+"""What a page of cards, of claims with their verdicts and of evidence adds to the style of every page."""
 
 # Numbers come before words and words before dashes and empty cells, upwards and downwards; the third press gives back
 # the order of the report.
@@ -180,5 +216,17 @@ def page(markdown_text: str, images: Mapping[str, bytes], title: str) -> str:
             anchor = re.sub(r"[^\w\- ]", "", words.lower()).replace(" ", "-")
             opening.attrSet("id", f"{anchor}-{seen[anchor]}" if seen[anchor] else anchor)
             seen[anchor] += 1
-    body = parser.renderer.render(tokens, parser.options, {})
-    return _PAGE.substitute(title=escape(title), style=_STYLE, body=body, script=_SCRIPT)
+    return document(parser.renderer.render(tokens, parser.options, {}), title)
+
+
+def inline(markdown_text: str) -> str:
+    """A line of Markdown as HTML without a paragraph around it. HTML in the text is shown as text."""
+    return _parser().renderInline(markdown_text)
+
+
+def document(body: str, title: str, style: str = "") -> str:
+    """A whole HTML page from the HTML of its body, which may show images that lie beside the page.
+
+    `style` is CSS that is added to that of every page.
+    """
+    return _PAGE.substitute(title=escape(title), style=_STYLE + style, body=body, script=_SCRIPT)

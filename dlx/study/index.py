@@ -1,11 +1,13 @@
-"""The index: one page of all finished experiments in a folder of results."""
+"""The index: a page of all finished experiments in a folder of results, and beside it one of the lectures' claims."""
 
 import json
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -13,10 +15,12 @@ from urllib.parse import quote, unquote
 from dlx.show import html
 from dlx.show.console import steady
 from dlx.show.progress import duration
-from dlx.show.tables import estimate, markdown
+from dlx.study import ledger
+from dlx.study.ledger import Experiment
+from dlx.study.report import MARKS
 
 _CONTENT = {"experiment": str, "command": str, "seconds": (int, float), "data": dict, "rows": list, "claims": list}
-_CLAIM = {"claim": str, "verdict": str}
+_CLAIM = {"claim": str, "numbers": list, "verdict": str, "words": str}
 _DATA = {"name": str, "variant": str}
 _ROW = {
     **dict.fromkeys(("row", "metric", "verdict"), str),
@@ -44,6 +48,8 @@ def read_results(path: Path) -> dict[str, Any]:
             _check(row, _ROW)
         for claim in content["claims"]:
             _check(claim, _CLAIM)
+            if claim["verdict"] not in MARKS:
+                raise ValueError(f"{claim['verdict']!r} is not one of the verdicts {', '.join(MARKS)}")
     except ValueError as error:
         raise ValueError(f"{path} is not a valid results.json: {error}") from error
     return content
@@ -54,45 +60,45 @@ def _title(text: str, otherwise: str) -> str:
     return heading[1].strip() if heading else otherwise
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows by the last metric of each, which is the one that an experiment is about."""
-    last = {row["row"]: row for row in rows}
-    body = [
-        [
-            row["row"],
-            row.get("title") or "",
-            "–" if row["paper"] is None else f"{row['paper']:g}",
-            estimate(row["values"], row["low"], row["high"]),
-            f"{row['n']}",
-            row["verdict"] or "–",
-        ]
-        for row in last.values()
-    ]
-    metrics = {row["metric"] for row in last.values()}
-    name = metrics.pop() if len(metrics) == 1 else "value"
-    return markdown(["row", "", "paper", name, "n", "verdict"], body) if body else ""
+def card(experiment: Experiment, lectures: str | None = None) -> str:
+    """An experiment's card on the index, as HTML: title, command, time, data, verdicts, first figure and links.
 
-
-def section(content: Mapping[str, Any], title: str, folder: str, picture: str | None) -> str:
-    """An experiment's part of the index, as Markdown. `folder` is a link's way to its folder; `picture`: a file there.
-
-    `content` is what `read_results` gives.
+    `lectures` is the link to the page of the lectures, where there is one.
     """
+    content, report = experiment.content, escape(experiment.report)
     diverged = {row["row"]: row["diverged"] for row in content["rows"]}
     data = content["data"]
     facts = (
-        f"`{content['command']}`: {duration(content['seconds'])} on {content.get('device') or 'an unknown device'}, "
+        f"<code>{escape(content['command'])}</code><br>"
+        f"{duration(content['seconds'])} on {escape(content.get('device') or 'an unknown device')}; "
+        f"data {escape(data['name'])} ({escape(data['variant'])}); "
+        f"{len(diverged)} rows, {sum(diverged.values())} diverged runs"
     )
-    facts += f"data {data['name']} ({data['variant']}), {len(diverged)} rows, {sum(diverged.values())} diverged runs."
-    parts = [
-        f"## {title}",
-        "\n".join(f"- **{claim['verdict']}**: {claim['claim']}" for claim in content["claims"]),
-        facts,
-        _table(content["rows"]),
-        f"![{title}]({folder}/{quote(picture)})" if picture else "",
-        f"[The whole report]({folder}/report.html)",
-    ]
-    return "\n\n".join(part.strip() for part in parts if part)
+    claims = "".join(ledger.finding(claim, _numbers(claim["numbers"], lectures)) for claim in content["claims"])
+    return (
+        f'<article class="card" id="{escape(content["experiment"])}">\n{ledger.picture(experiment)}<div>\n'
+        f'<h2><a href="{report}">{html.inline(experiment.title)}</a></h2>\n'
+        f'<p class="facts">{facts}</p>\n{f"<ul>{claims}</ul>" if claims else ""}\n'
+        f'<p><a href="{report}">The whole report</a></p>\n</div>\n</article>\n'
+    )
+
+
+def _numbers(numbers: Sequence[str], lectures: str | None) -> str:
+    """The numbers of the lectures' claims as links to their page; empty where there is no such page."""
+    links = [f'<a href="{escape(lectures or "")}#{number}">{number}</a>' for number in numbers]
+    return f"({', '.join(links)})" if links and lectures else ""
+
+
+def page(experiments: Sequence[Experiment], lectures: str | None = None) -> str:
+    """The HTML page of all experiments; `lectures` is the link to the page of the lectures, where there is one."""
+    of = Counter(claim["verdict"] for one in experiments for claim in one.content["claims"])
+    way = f'<p><a href="{escape(lectures)}">The lectures, claim by claim</a></p>\n' if lectures else ""
+    summary = (
+        f"<p>{len(experiments)} {'experiment puts' if len(experiments) == 1 else 'experiments put'} "
+        f"{of.total()} claims to the test: {ledger.tally(of)}.</p>\n"
+    )
+    cards = "".join(card(one, lectures) for one in experiments)
+    return html.document(f"<h1>Experiments</h1>\n{way}{summary}{ledger.LEGEND}{cards}", "Experiments", html.CARDS)
 
 
 def _first_image(text: str) -> str | None:
@@ -100,15 +106,13 @@ def _first_image(text: str) -> str | None:
     return unquote(shown[1]) if shown else None
 
 
-def write_index(results: Path, out: Path | None = None) -> Path:
-    """Write the index page of the experiments in `results`, and report.html where one has only a report.md.
+def read_experiments(results: Path, out: Path) -> list[Experiment]:
+    """The experiments in a folder, with links from pages in the folder `out`. Writes report.html where it is missing.
 
-    `out` is the page's file, index.html in `results` by default; gives it back. Raises ValueError if there is no
-    experiment in the folder, a results.json is not valid, or a report shows an image that is not there; OSError if a
-    file cannot be read or written.
+    Raises ValueError if there is no experiment, a results.json is not valid, or a report shows an image that is not
+    there; OSError if a file cannot be read or written.
     """
-    out = out or results / "index.html"
-    parts, images = ["# Experiments"], {}
+    experiments = []
     for path in sorted(results.glob("*/results.json")):
         content, folder = read_results(path), path.parent
         text = (folder / "report.md").read_text(encoding="utf-8")
@@ -116,40 +120,60 @@ def write_index(results: Path, out: Path | None = None) -> Path:
         figures = {file.name: file.read_bytes() for file in sorted(folder.glob("*.png"))}
         if not (folder / "report.html").exists():
             try:
-                page = html.page(text, figures, title)
+                report = html.page(text, figures, title)
             except ValueError as error:
                 raise ValueError(f"{folder / 'report.md'}: {error}") from error
-            (folder / "report.html").write_text(page, encoding="utf-8")
-        link = Path(os.path.relpath(folder, out.parent)).as_posix()
+            (folder / "report.html").write_text(report, encoding="utf-8")
+        link = quote(Path(os.path.relpath(folder, out)).as_posix())
         first = _first_image(text)
-        if first in figures:
-            images[f"{link}/{first}"] = figures[first]
-        parts.append(section(content, title, quote(link), first if first in figures else None))
-    if len(parts) == 1:
+        picture = f"{link}/{quote(first)}" if first in figures else None
+        experiments.append(Experiment(title, content, f"{link}/report.html", picture))
+    if not experiments:
         raise ValueError(f"{results} has no folder with a results.json")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(html.page("\n\n".join(parts), images, "Experiments"), encoding="utf-8")
-    return out
+    return experiments
+
+
+def write_pages(results: Path, claims: Path | None = None, out: Path | None = None) -> list[Path]:
+    """Write the page of the experiments in `results`, and that of the lectures whose claims the file `claims` holds.
+
+    Their names are index.html and lectures.html; `out` is their folder, `results` by default. Gives back the files.
+    Without `claims` there is no page of lectures. Raises OSError if a file cannot be read or written, and ValueError
+    for what `read_experiments` and `dlx.study.ledger.read_lectures` refuse, or if an experiment names a number that
+    no lecture has.
+    """
+    out = out or results
+    lectures = ledger.read_lectures(claims) if claims else []
+    experiments = read_experiments(results, out)
+    pages = {"index.html": page(experiments, "lectures.html" if claims else None)}
+    if claims:
+        pages["lectures.html"] = ledger.page(lectures, experiments, "index.html")
+    out.mkdir(parents=True, exist_ok=True)
+    for name, text in pages.items():
+        (out / name).write_text(text, encoding="utf-8")
+    return [out / name for name in pages]
 
 
 @dataclass(frozen=True)
 class Options:
-    """Gather the results of all experiments into one self-contained HTML page."""
+    """Gather the results of all experiments into two HTML pages: experiment by experiment, and claim by claim."""
 
     results: Path
-    """Folder that holds a folder an experiment, with its results.json, report.md and figures."""
+    """Folder that holds a folder for each experiment, with its results.json, report.md and figures."""
+    claims: Path | None = None
+    """File of the lectures' claims. Without it there is no page of the lectures."""
     out: Path | None = None
-    """File of the page. Default: index.html in that folder."""
+    """Folder for the pages. Default: the folder of results."""
 
 
-def main(results: Path, arguments: Sequence[str]) -> None:
-    """Write the index from the command line; exits with status 2 for what a user can mend."""
+def main(results: Path, arguments: Sequence[str], claims: Path | None = None) -> None:
+    """Write the pages from the command line; exits with status 2 for what a user can mend."""
     import tyro
 
     steady()
-    options = tyro.cli(Options, default=Options(results), prog="python -m experiments report", args=arguments)
+    options = tyro.cli(Options, default=Options(results, claims), prog="python -m experiments report", args=arguments)
     try:
-        print(f"index: {write_index(options.results, options.out)}")
+        for path in write_pages(options.results, options.claims, options.out):
+            print(f"page: {path}")
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -150,3 +150,17 @@ def test_a_table_of_many_columns_has_smaller_cells_in_a_box_that_scrolls(columns
     assert classes(text, "td") == [None] * columns + ["long"] * columns
     assert classes(text, "div") == ["scroll"]
     assert classes(f"{text}\n{tables.markdown(['n'], [['1']])}", "table") == [kind, None]
+
+
+def test_a_line_of_markdown_has_no_paragraph_and_no_html():
+    assert html.inline("A *b* <i>`c`") == "A <em>b</em> &lt;i&gt;<code>c</code>"
+
+
+def test_a_page_can_be_made_from_html():
+    page = Reader(html.document('<p>a <img src="beside.png" alt=""></p>', "<t>", html.CARDS))
+    assert page.text("title") == ["<t>"]
+    assert page.text("p") == ["a "]
+    assert [image["src"] for image in page.every("img")] == ["beside.png"]
+    (style,) = page.text("style")
+    assert style.endswith(html.CARDS)
+    assert not re.search(r"url\(|@import|https?:", style)

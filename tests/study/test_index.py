@@ -1,7 +1,7 @@
 """The index page of finished experiments, and which files are no results."""
 
-import base64
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,7 +10,8 @@ from synthetic import dataset, find, of_error, row
 from dlx.show import figures as draw
 from dlx.store import to_json
 from dlx.study import index, table
-from dlx.study.index import read_results, section, write_index
+from dlx.study.index import card, read_results, write_pages
+from dlx.study.ledger import Experiment
 from dlx.study.page import ERRORS, Claim, Finding, Published
 
 
@@ -18,7 +19,7 @@ def content(**changes):
     rows = [row("a", paper={"test/error": Published(10.0)}), row("b")]
     records = {rows[0].build(1): of_error(0.1), rows[0].build(2): of_error(0.9, diverged=True)}
     records |= {rows[1].build(seed): of_error(0.1 * seed) for seed in (1, 2)}
-    claim = Claim("It is so.", lambda found: Finding("not resolved", "too few"))
+    claim = Claim("It is so.", lambda found: Finding("not resolved", "too few"), ("A8b",))
     found = find(rows, records, 2, {"main": dataset()})
     made = table.results("page", "quick", "python -m page --seeds 2", found, ERRORS, [claim])
     return json.loads(to_json({**made, "seconds": 300.0, **changes}))
@@ -51,6 +52,8 @@ def test_what_was_published_is_read(tmp_path):
         (lambda made: made["rows"][1].update(mean="nan"), "'mean' is 'nan'"),
         (lambda made: made["rows"].append([1]), r"not an object but \[1\]"),
         (lambda made: made["claims"][0].update(verdict=None), "'verdict' is None"),
+        (lambda made: made["claims"][0].update(verdict="perhaps"), "'perhaps' is not one of the verdicts holds,"),
+        (lambda made: made["claims"][0].pop("numbers"), "'numbers' is missing"),
     ],
 )
 def test_a_damaged_file_is_refused_by_name(tmp_path, damage, said):
@@ -69,66 +72,98 @@ def test_what_is_no_object_is_refused_by_name(tmp_path, text):
         read_results(path)
 
 
-def test_a_section_has_claims_facts_table_image_and_link():
-    text = section(content(), "A title", "some/folder", "b c.png")
+def test_a_card_has_title_command_time_verdicts_image_and_links():
+    experiment = Experiment("A *title*", content(), "some/folder/report.html", "some/folder/b%20c.png")
+    text = card(experiment, "lectures.html")
     parts = [
-        "## A title\n\n- **not resolved**: It is so.\n\n",
-        "`python -m page --seeds 2`: 5 minutes on cpu x 2, data mnist (canonical), 2 rows, 1 diverged runs.\n\n",
-        "| row |     | paper | test error % ",
-        "\n\n![A title](some/folder/b%20c.png)\n\n[The whole report](some/folder/report.html)",
+        '<a href="some/folder/report.html"><img src="some/folder/b%20c.png" alt="The first figure of page"',
+        '<h2><a href="some/folder/report.html">A <em>title</em></a></h2>',
+        "<code>python -m page --seeds 2</code><br>5 minutes on cpu x 2; data mnist (canonical); 2 rows, 1 diverged",
+        '? not resolved</span>: It is so. (<a href="lectures.html#A8b">A8b</a>)',
+        '<a href="some/folder/report.html">The whole report</a>',
     ]
     for part in parts:
         assert part in text
         text = text[text.index(part) :]
-    lines = [
-        [cell.strip() for cell in line.strip("|").split("|")] for line in section(content(), "", "", None).splitlines()
-    ]
-    assert ["a", "A", "10", "10.00", "1", "not told apart from the paper's"] in lines
-    assert ["b", "B", "–", "10.00, 20.00", "2", "no figure in the paper"] in lines
-    assert "![" not in section(content(), "t", "f", None)
+    alone = card(experiment._replace(picture=None))
+    assert "<img" not in alone
+    assert "A8b" not in alone, "there is no page of lectures"
+
+
+def test_a_card_shows_html_of_results_as_text():
+    made = content(command="python & <b>", experiment='"x"')
+    text = card(Experiment("<i>", made, "r.html", "p.png"))
+    assert "<code>python &amp; &lt;b&gt;</code>" in text
+    assert "&lt;i&gt;" in text
+    assert 'id="&quot;x&quot;"' in text
 
 
 def test_the_page_shows_each_experiments_claims_and_first_image_and_links_to_it(tmp_path):
-    first = folder(tmp_path, "one") / "b c.png"
+    folder(tmp_path, "one")
     folder(tmp_path, "two", "No heading.\n", experiment="second")
-    page = write_index(tmp_path)
+    (page,) = write_pages(tmp_path)
     assert page == tmp_path / "index.html"
     html = page.read_text()
     assert html.index(">A title<") < html.index(">second<")
     assert html.count("It is so.") == 2
+    assert "2 experiments put 2 claims to the test: holds: 0, does not hold: 0, not resolved: 2." in html
     assert 'href="one/report.html"' in html
     assert 'href="two/report.html"' in html
-    assert html.count("data:image/png;base64,") == 1, "the second report shows none"
-    assert base64.b64encode(first.read_bytes()).decode() in html
+    assert re.findall('<img src="([^"]*)"', html) == ["one/b%20c.png"], "the second report shows none"
     assert "<title>A title</title>" in (tmp_path / "one" / "report.html").read_text()
 
 
-def test_the_page_may_stand_elsewhere_and_a_report_that_is_there_is_kept(tmp_path):
+def test_the_pages_may_stand_elsewhere_and_a_report_that_is_there_is_kept(tmp_path):
     place = folder(tmp_path, "a b")
     (place / "report.html").write_text("mine")
-    page = write_index(tmp_path, tmp_path / "site" / "pages" / "all.html")
+    (page,) = write_pages(tmp_path, out=tmp_path / "site" / "pages")
+    assert page == tmp_path / "site" / "pages" / "index.html"
     assert 'href="../../a%20b/report.html"' in page.read_text()
-    assert "data:image/png;base64," in page.read_text()
+    assert 'src="../../a%20b/b%20c.png"' in page.read_text()
     assert (place / "report.html").read_text() == "mine"
     assert not (tmp_path / "index.html").exists()
+
+
+CLAIMS = """
+[lectures]
+A = "The lecture"
+[claims.A8b]
+heading = "Outline"
+words = "The claim."
+experiments = ["page"]
+"""
+
+
+def test_with_a_list_of_claims_there_is_a_page_of_lectures(tmp_path):
+    folder(tmp_path)
+    claims = tmp_path / "claims.toml"
+    claims.write_text(CLAIMS)
+    index_page, lectures = write_pages(tmp_path, claims)
+    assert lectures == tmp_path / "lectures.html"
+    assert 'href="lectures.html#A8b"' in index_page.read_text()
+    assert 'href="index.html"' in lectures.read_text()
+    assert 'id="A8b"' in lectures.read_text()
+    claims.write_text(CLAIMS.replace("A8b", "A8"))
+    with pytest.raises(ValueError, match="the results of page name the claim 'A8b'"):
+        write_pages(tmp_path, claims)
 
 
 def test_folders_without_results_are_refused(tmp_path):
     (tmp_path / "notes").mkdir()
     with pytest.raises(ValueError, match=r"has no folder with a results\.json"):
-        write_index(tmp_path)
+        write_pages(tmp_path)
     place = folder(tmp_path, text="![gone](gone.png)\n")
     with pytest.raises(ValueError, match=r"report.md: .*gone\.png"):
-        write_index(tmp_path)
+        write_pages(tmp_path)
     (place / "results.json").write_text("{")
     with pytest.raises(ValueError, match=r"page one/results\.json is not a valid"):
-        write_index(tmp_path)
+        write_pages(tmp_path)
 
 
 def test_the_command_says_where_the_page_is_or_what_is_wrong(tmp_path, capsys):
     folder(tmp_path)
     index.main(tmp_path, [])
-    assert capsys.readouterr().out == f"index: {tmp_path / 'index.html'}\n"
+    assert capsys.readouterr().out == f"page: {tmp_path / 'index.html'}\n"
     with pytest.raises(SystemExit) as stop:
         index.main(tmp_path, ["--results", str(tmp_path / "nothing")])
     assert stop.value.code == 2

@@ -1,0 +1,245 @@
+"""The ledger: which claims the lectures make, what decides each, and the page that shows it."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from dlx.study import ledger
+from dlx.study.index import read_results
+from dlx.study.ledger import Experiment, decisions, joined, read_lectures
+from experiments.__main__ import FOLDER
+
+CLAIMS = """\
+[lectures]
+A = "The first lecture"
+B = "The second lecture"
+
+[claims.A10]
+heading = "Later"
+words = "The tenth claim has x < y."
+experiments = ["planned", "too"]
+
+[claims.B1]
+heading = "Other"
+words = "The claim of the second lecture."
+experiments = ["second"]
+
+[claims.A2]
+heading = "Earlier"
+words = "The second claim."
+experiments = ["first"]
+
+[claims.A2a]
+heading = "Earlier"
+words = "A part of the second claim."
+experiments = ["first"]
+"""
+
+
+class Shown(HTMLParser):
+    """What a page shows of each claim: its text, its links and its images, in the order of the page."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.texts: dict[str, str] = {}
+        self.links: dict[str, list[str]] = {}
+        self.images: dict[str, list[str]] = {}
+        self.number = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        if tag == "article":
+            self.number = found["id"]
+            self.texts[self.number], self.links[self.number], self.images[self.number] = "", [], []
+        elif self.number and tag == "a":
+            self.links[self.number].append(found["href"])
+        elif self.number and tag == "img":
+            self.images[self.number].append(found["src"])
+
+    def handle_endtag(self, tag):
+        self.number = "" if tag == "article" else self.number
+
+    def handle_data(self, data):
+        if self.number:
+            self.texts[self.number] += data
+
+    def verdicts(self) -> dict[str, str]:
+        """The verdict at the top of each claim."""
+        found = {number: re.search("|".join(ledger.VERDICTS), text) for number, text in self.texts.items()}
+        return {number: match[0] for number, match in found.items() if match}
+
+
+def claim(verdict, *numbers, words="0.3 [0.2, 0.4] points below"):
+    return {"claim": f"It is {verdict}.", "numbers": list(numbers), "verdict": verdict, "words": words}
+
+
+def experiment(name, *claims):
+    content = {"experiment": name, "claims": claims}
+    return Experiment(f"The title of {name}", content, f"{name}/report.html", f"{name}/first.png")
+
+
+FIRST = experiment("first", claim("holds", "A2", "B1"), claim("not resolved", "A2a"), claim("does not hold"))
+SECOND = experiment("second", claim("does not hold", "B1", words="1 over 2 seeds"), claim("holds", "A2a"))
+
+
+def lectures(tmp_path, text=CLAIMS):
+    path = tmp_path / "claims.toml"
+    path.write_text(text)
+    return read_lectures(path)
+
+
+def shown(tmp_path, *experiments):
+    return Shown(ledger.page(lectures(tmp_path), experiments, "index.html"))
+
+
+def test_claims_stand_in_the_order_of_their_lectures(tmp_path):
+    first, second = lectures(tmp_path)
+    assert (first.letter, first.name) == ("A", "The first lecture")
+    assert [one.number for one in first.claims] == ["A2", "A2a", "A10"]
+    assert [one.number for one in second.claims] == ["B1"]
+    assert first.claims[2] == ("A10", "Later", "The tenth claim has x < y.", ("planned", "too"))
+    assert list(shown(tmp_path, FIRST).texts) == ["A2", "A2a", "A10", "B1"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("[claims.A10]", "[claims.10]", "'10' is not a number"),
+        ("[claims.A10]", "[claims.A2]", "claims.toml is not a valid"),
+        ("[claims.A10]", "[claims.C1]", "no lecture has the letter of C1"),
+        ('heading = "Later"\n', "", "A10 must have a heading"),
+        ('heading = "Later"', "heading = 3", "A10 must have a heading"),
+        ("[lectures]", "[others]", "must have the tables"),
+        ("[lectures]", "[", "claims.toml is not a valid"),
+    ],
+)
+def test_a_file_that_is_no_list_of_claims_is_refused_by_name(tmp_path, old, new, said):
+    with pytest.raises(ValueError, match=r"claims\.toml is not a valid list of claims: ") as error:
+        lectures(tmp_path, CLAIMS.replace(old, new))
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "verdict"),
+    [
+        ([], "not tested yet"),
+        (["holds", "holds"], "holds"),
+        (["holds", "not resolved"], "not resolved"),
+        (["not resolved", "does not hold", "holds"], "does not hold"),
+    ],
+)
+def test_a_claim_holds_if_all_of_its_findings_hold(verdicts, verdict):
+    assert joined([ledger.Decided(FIRST, claim(one)) for one in verdicts]) == verdict
+
+
+def test_each_claim_shows_its_verdict_its_numbers_a_figure_and_a_link(tmp_path):
+    page = shown(tmp_path, FIRST)
+    expected = {"A2": "holds", "A2a": "not resolved", "A10": "not tested yet", "B1": "holds"}
+    assert page.verdicts() == expected
+    for part in ("Earlier", "The second claim.", "It is holds.", "0.3 [0.2, 0.4] points below", "The title of first"):
+        assert part in page.texts["A2"]
+    assert set(page.links["A2"]) == {"#A2", "first/report.html"}
+    assert page.images["A2"] == ["first/first.png"]
+    assert "x < y" in page.texts["A10"]
+    assert "planned, too" in page.texts["A10"]
+    assert page.images["A10"] == []
+
+
+def test_a_claim_that_two_experiments_decide_shows_both(tmp_path):
+    page = shown(tmp_path, FIRST, SECOND)
+    assert page.verdicts()["B1"] == "does not hold"
+    assert "It is holds." in page.texts["B1"]
+    assert "1 over 2 seeds" in page.texts["B1"]
+    assert page.images["B1"] == ["first/first.png", "second/first.png"]
+    assert page.links["B1"].count("second/report.html") == 2, "of the figure and of the title"
+
+
+def test_other_results_give_another_verdict(tmp_path):
+    changed = experiment("first", claim("does not hold", "A2", "B1"))
+    assert shown(tmp_path, FIRST).verdicts()["A2"] == "holds"
+    assert shown(tmp_path, changed).verdicts()["A2"] == "does not hold"
+    assert shown(tmp_path, changed).verdicts()["A2a"] == "not tested yet"
+
+
+def test_claims_are_counted_by_verdict(tmp_path):
+    both = lectures(tmp_path)
+    counted = [dict(ledger.counts(lecture, decisions(both, [FIRST]))) for lecture in both]
+    assert counted == [{"holds": 1, "not resolved": 1, "not tested yet": 1}, {"holds": 1}]
+    text = ledger.page(both, [FIRST], "index.html")
+    assert "2 lectures make 4 claims" in text
+    assert "3 of them are tested (holds: 2, does not hold: 0, not resolved: 1), and 1 are not tested yet" in text
+    totals = re.findall(r"<td[^>]*>([^<]*)</td>", text.partition("<tfoot>")[2].partition("</tfoot>")[0])
+    assert totals == ["all lectures", "4", "2", "0", "1", "1"]
+    assert 'href="index.html"' in text
+
+
+def test_an_experiment_without_a_figure_is_shown_without(tmp_path):
+    page = shown(tmp_path, FIRST._replace(picture=None))
+    assert page.images["A2"] == []
+    assert "first/report.html" in page.links["A2"]
+
+
+def test_a_number_that_no_lecture_has_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="the results of third name the claim 'A3', which no lecture has"):
+        shown(tmp_path, FIRST, experiment("third", claim("holds", "A2", "A3")))
+
+
+# The files of this repository.
+
+RESULTS = FOLDER / "results"
+
+
+def committed() -> Shown:
+    return Shown((RESULTS / "lectures.html").read_text(encoding="utf-8"))
+
+
+def test_every_claim_is_on_the_committed_page_with_its_words():
+    page, known = committed(), read_lectures(FOLDER / "claims.toml")
+    assert [lecture.letter for lecture in known] == ["A", "B", "C", "D", "E"]
+    claims = [claim for lecture in known for claim in lecture.claims]
+    assert list(page.texts) == [claim.number for claim in claims]
+    for one in claims:
+        assert one.words in page.texts[one.number]
+        assert one.heading in page.texts[one.number]
+
+
+def test_the_committed_verdicts_are_those_of_the_committed_results():
+    known, paths = read_lectures(FOLDER / "claims.toml"), sorted(RESULTS.glob("*/results.json"))
+    found = decisions(known, [Experiment(path.parent.name, read_results(path), "", None) for path in paths])
+    expected = {number: joined(decided) for number, decided in found.items()}
+    assert committed().verdicts() == expected, "python -m experiments report writes the page again"
+
+
+def test_claims_are_short_sentences():
+    for lecture in read_lectures(FOLDER / "claims.toml"):
+        for one in lecture.claims:
+            sentences = re.split(r"(?<=\.) ", one.words)
+            assert all(sentence[0].isupper() and sentence[-1] == "." for sentence in sentences), one.number
+            assert max(map(len, sentences)) <= 110, one.number
+            assert one.experiments
+
+
+def test_the_command_writes_the_committed_claims(tmp_path, monkeypatch, capsys):
+    from experiments.__main__ import main
+
+    place = tmp_path / "small"
+    place.mkdir()
+    content = json.loads((RESULTS / "bengio2006" / "results.json").read_bytes())
+    (place / "results.json").write_text(json.dumps(content))
+    (place / "report.md").write_text("# A title\n")
+    monkeypatch.setattr("sys.argv", ["experiments"])
+    main(["report", "--results", str(tmp_path)])
+    assert [Path(line.removeprefix("page: ")).name for line in capsys.readouterr().out.splitlines()] == [
+        "index.html",
+        "lectures.html",
+    ]
+    assert Shown((tmp_path / "lectures.html").read_text()).verdicts()["A1"] == content["claims"][0]["verdict"]
+    content["claims"][0]["numbers"] = ["Z9"]
+    (place / "results.json").write_text(json.dumps(content))
+    with pytest.raises(SystemExit):
+        main(["report", "--results", str(tmp_path)])
+    assert "'Z9'" in capsys.readouterr().err
