@@ -27,6 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlx import greedy
+from dlx.data import DataError
 from dlx.losses.supervised import misclassified
 from dlx.nets.mlp import codes, hidden, mlp
 from dlx.optim import sgd
@@ -293,7 +294,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(to_json({**found, **provenance()}, indent=1))
         else:
             show(found)
-    except ValueError as error:
+    except (DataError, ValueError) as error:
         say(f"error: {error}")
         sys.exit(2)
     except KeyboardInterrupt:

@@ -101,8 +101,8 @@ def rows(options, about):
             return Unit(Descent(rule, widths, epochs, size, target, part), Rate(rate), seed=seed)
 
         rates = [largest / 2**i for i in reversed(range(5))]
-        return Row(**{"build": build, "space": [{"rate": rates}], "search_seeds": 2} | more, name=name, title=title,
-                   group=group)  # fmt: skip
+        how: dict[str, Any] = {"build": build, "space": [{"rate": rates}], "search_seeds": 2, **more}
+        return Row(name=name, title=title, group=group, **how)
 
     def alone(name, title, program, hypers=()):
         return Row(name, title, lambda seed: Unit(program, hypers, seed=seed), group="Gradients and formulas", **few)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dlx.data import DataError
 from experiments import bench
 
 ROOT = Path(bench.__file__).parents[1]
@@ -188,6 +189,17 @@ def test_the_seconds_of_a_page_are_a_json_object_alone_on_stdout(calls, capsys, 
     assert err == "measuring, 1 of 3\n"
     assert asked == [(importlib.import_module("experiments.optimizers").STUDY, "kmnist", 3)]
     assert calls == [], "nothing else is timed"
+
+
+def test_data_that_cannot_be_had_are_refused_in_words(calls, capsys, monkeypatch):
+    def measure(*asked):
+        raise DataError("there is no data set nonsense")
+
+    monkeypatch.setattr(bench.clock, "measure", measure)
+    with pytest.raises(SystemExit) as end:
+        bench.main(["--page", "optimizers", "--data", "nonsense"])
+    assert end.value.code == 2
+    assert capsys.readouterr() == ("", "error: there is no data set nonsense\n")
 
 
 def test_an_interrupt_ends_with_one_line(calls, capsys, monkeypatch):

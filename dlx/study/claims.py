@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dlx.stats import Interval, holm, interval, over_seeds, paired_interval
-from dlx.study.found import Found, measure
+from dlx.study.found import Found, Record, measure
 from dlx.study.page import Finding, Metric
 
 LEVEL = 0.01
@@ -87,25 +87,33 @@ def decide(comparisons: Sequence[Comparison], least: float | int, side: str, run
 def ranks_agree(metric: Metric, row: str, than: str, least: float) -> Decide:
     """Two searches rank the trials that both have alike: Spearman's correlation of the metric is above `least`.
 
-    It is computed search seed by search seed; a run without a finite value ranks last.
+    It is computed search seed by search seed. The claim holds if the 95 % interval of the mean is above `least`, and
+    fails if it is not above it anywhere. A run that diverged, or has no finite value, ranks last.
     """
 
     def values(found: Found, name: str) -> dict[str, list[float]]:
         tried = found.outcomes[name].tried if name in found.outcomes else []
-        values = {repr(one.trial): [measure(record, metric.name) for record in one.records] for one in tried}
-        return {trial: [float(x) if x is not None else np.inf for x in row] for trial, row in values.items()}
+        return {repr(one.trial): [last_if_lost(record) for record in one.records] for one in tried}
+
+    def last_if_lost(record: Record) -> float:
+        value = np.nan if record["diverged"] else measure(record, metric.name)
+        return float(value) if value is not None and np.isfinite(float(value)) else np.inf
 
     def decider(found: Found) -> Finding:
         from scipy.stats import spearmanr
 
         ours, theirs = values(found, row), values(found, than)
         shared = [trial for trial in ours if trial in theirs]
-        mine, other = (np.nan_to_num([one[trial] for trial in shared], nan=np.inf) for one in (ours, theirs))
-        pairs = zip(mine.T, other.T, strict=True)
-        rho = np.array([spearmanr(*pair).statistic for pair in pairs])
-        known = len(shared) > 1 and np.isfinite(rho).all()
-        gain, p = (paired_interval(rho, 0 * rho), over_seeds(rho, 0 * rho + least)) if known else (None, None)
-        return decide([Comparison(row, than, gain, p)], least, " of rank correlation with")
+        seeds = min((len(one[trial]) for trial in shared for one in (ours, theirs)), default=0)
+        ranks = [np.array([one[trial][:seeds] for trial in shared]).T for one in (ours, theirs)]
+        differ = len(shared) > 1 and all(np.ptp(np.nan_to_num(rank), 1).all() for rank in ranks)
+        if not differ or not seeds:
+            return Finding(OPEN, f"{row} and {than} have no trials in common that they could rank")
+        rho = interval([spearmanr(*pair).statistic for pair in zip(*ranks, strict=True)])
+        sure = rho.low is not None and rho.high is not None
+        verdict = OPEN if not sure else HOLDS if rho.low > least else FAILS if rho.high <= least else OPEN
+        words = f"{row} {_mean(rho)} of rank correlation with {than} over {rho.n} search seeds"
+        return Finding(verdict, words, interval=rho)
 
     return decider
 

@@ -34,25 +34,26 @@ def measure(study: Study, data: str | None, repeats: int, say: Say) -> dict[str,
     A measurement is the half of what three epochs take more than one; those of the rows follow each other in turn, so
     that they share the machine's moods. Rows whose program has no epochs, or starts from other units, are left out.
     """
-    options = study.options(preset="paper", data=data)  # ty: ignore[invalid-argument-type]
+    options = study.options(preset="paper", data=data)
     about = study.datasets(options)
     rows = study.rows(options, about)
     trials = first_trials(rows)
     units = {row.name: row.build(1, **trials[row.name]) for row in rows}
     units = {name: unit for name, unit in units.items() if hasattr(unit.program, "epochs") and not unit.given}
-    runs: dict[Program, tuple[Callable[[], Any], ...]] = {}
+    units = {name: unit for name, unit in units.items() if not on_host(unit.program)}
+    runs: dict[tuple[Program, str], tuple[Callable[[], Any], ...]] = {}
     for name, unit in units.items():
-        if unit.program not in runs and not on_host(unit.program):
+        if (unit.program, unit.data) not in runs:
             say(f"compiling {name}")
-            runs[unit.program] = tuple(_call(unit, epochs, about[unit.data].data) for epochs in (1, 3))
-    times: dict[Program, list[float]] = {program: [] for program in runs}
+            runs[unit.program, unit.data] = tuple(_call(unit, epochs, about[unit.data].data) for epochs in (1, 3))
+    times: dict[tuple[Program, str], list[float]] = {of: [] for of in runs}
     for turn in range(repeats):
         say(f"measuring, {turn + 1} of {repeats}")
-        for program, (short, long) in runs.items():
+        for of, (short, long) in runs.items():
             one, three = _seconds(short), _seconds(long)
-            times[program].append((three - one) / 2)
-    measured = {name: times[unit.program] for name, unit in units.items() if unit.program in times}
-    return {"data": about["main"].origin.name, "rows": measured}
+            times[of].append((three - one) / 2)
+    main = about["main" if "main" in about else next(iter(about))]
+    return {"data": main.origin.name, "rows": {name: times[unit.program, unit.data] for name, unit in units.items()}}
 
 
 def _call(unit: Unit, epochs: int, data: Any) -> Callable[[], Any]:
@@ -88,10 +89,11 @@ def seconds(file: Path, epochs: Metric, groups: tuple[str, ...] = ()) -> Figures
         known, drawn = an_epoch(file, found), []
         for group, rows in panels(found, groups).items():
             bars = []
-            for row in rows:
-                values = np.median(known.get(row, np.nan)) * found[row].values(epochs.name)
-                if len(values) and np.isfinite(values).all():
-                    bars.append(draw.Bar(found[row].row.title, values, *interval(values)[1:3], None))
+            for row in (row for row in rows if row in known and found[row].by_seed(epochs.name)):
+                values = np.median(known[row]) * found[row].values(epochs.name)
+                low, high = interval(values)[1:3] if len(values) else (None, None)
+                lost = [np.nan] * found[row].lost(epochs.name)
+                bars.append(draw.Bar(found[row].row.title, [*values, *lost], low, high, None))
             if bars:
                 drawn.append(draw.bars(bars, xlabel=epochs.label.replace("epochs", "seconds"), title=group))
         return drawn
