@@ -1,10 +1,11 @@
-"""`python -m experiments`: every experiment with what it takes; NAME runs one; `report` makes one page of them all."""
+"""`python -m experiments`: every experiment with what it takes; NAME runs one; `report` and `verify` are of all."""
 
 import ast
 import importlib
 import re
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from dlx.show.console import steady
 
@@ -23,7 +24,8 @@ def pages() -> dict[str, str]:
 
 def listing() -> str:
     """Each experiment's first line, its commands with the time they take, and its lectures."""
-    lines = ["python -m experiments NAME [--help]", "python -m experiments report [--help]", ""]
+    usage = ("NAME", "report", "verify [NAME]")
+    lines = [*(f"python -m experiments {words} [--help]" for words in usage), ""]
     for name, text in pages().items():
         title, *rest = text.splitlines()
         lines.append(f"{name:12} {title}")
@@ -31,8 +33,13 @@ def listing() -> str:
     return "\n".join(lines)
 
 
+def load(name: str) -> ModuleType:
+    """The module of an experiment."""
+    return importlib.import_module(f"experiments.{name}")
+
+
 def main(arguments: list[str]) -> None:
-    """Print the listing; with arguments, run the experiment that they name, or make the page of all results."""
+    """Print the listing; with arguments, run the experiment that they name, or report or verify committed results."""
     steady()
     if not arguments or arguments[0] in ("-h", "--help"):
         print(listing())
@@ -43,11 +50,16 @@ def main(arguments: list[str]) -> None:
 
         index.main(FOLDER / "results", rest, FOLDER / "claims.toml")
         return
+    if name == "verify":
+        from dlx.study import verify
+
+        verify.main({page: lambda page=page: load(page).STUDY for page in pages()}, FOLDER / "results", rest)
+        return
     if name not in pages():
-        known = ", ".join([*pages(), "report"])
+        known = ", ".join([*pages(), "report", "verify"])
         print(f"error: there is no experiment {name!r}; there are {known}", file=sys.stderr)
         sys.exit(2)
-    module = importlib.import_module(f"experiments.{name}")
+    module = load(name)
     if hasattr(module, "STUDY"):
         from dlx import study
 

@@ -1,0 +1,202 @@
+"""Checks committed outcomes: units drawn at random are trained again, and must say what their records say."""
+
+import itertools
+import json
+import lzma
+import math
+import random
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from dlx.data import DataError
+from dlx.show.console import steady
+from dlx.show.progress import Progress, duration
+from dlx.store import StoreError, open_store, to_json
+from dlx.study.command import STORE, prepare, rows_and_search
+from dlx.study.found import Record
+from dlx.study.index import read_results
+from dlx.study.page import Study
+from dlx.study.plan import plan
+from dlx.study.runner import Runner
+from dlx.unit import Unit
+
+COMPARED = ("score", "diverged", "measures", "curves")
+IDENTITY = ("program", "fields", "hypers", "given", "seed", "data", "blind", "numerics", "lineage")
+RELATIVE, ABSOLUTE = 1e-2, 5e-3
+HOW = (
+    f"compared: {', '.join(COMPARED)}; bit for bit on CPUs with the versions of the record, elsewhere within a "
+    f"tolerance: fractional numbers to {RELATIVE:.0%} or {ABSOLUTE:g} (half a point of an error), curves over the "
+    "epochs that both have, whole numbers such as the epoch of a stop not at all"
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train units of committed outcomes again, and compare what they say with their records."""
+
+    name: tyro.conf.Positional[str | None] = None
+    """The page. Default: every page that has a committed outcome."""
+    units: int = 3
+    """How many units of each page to draw."""
+    minutes: float = 10.0
+    """Draw among the units that took at most so many minutes, each with the layers that it stands on."""
+    seed: int | None = None
+    """Of the draw. Default: from the clock."""
+
+
+def main(pages: Mapping[str, Callable[[], Study]], results: Path, arguments: Sequence[str]) -> None:
+    """Verify from the command line; exits with status 1 if anything differs, or else 2 for what a user can mend."""
+    steady()
+    options = tyro.cli(Options, prog="python -m experiments verify", args=arguments)
+    committed = [name for name in pages if (results / name / "records.tar.xz").exists()]
+    seed = int(time.time()) if options.seed is None else options.seed
+    status = 0
+    for name in [options.name] if options.name else committed or ["any page"]:
+        try:
+            if name not in committed:
+                there = ", ".join(committed) or "none"
+                raise ValueError(f"there is no committed outcome of {name} in {results}; those to choose from: {there}")
+            if options.units < 1:
+                raise ValueError(f"--units must be at least 1, not {options.units}")
+            status = status if verify(name, pages[name](), results / name, options, seed) else 1
+        except (DataError, StoreError, ValueError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            status = status or 2
+    if status:
+        sys.exit(status)
+
+
+def verify(name: str, study: Study, outcome: Path, options: Options, seed: int) -> bool:
+    """Whether all agrees; prints a line for each unit trained again, and for each record that is not its unit's.
+
+    Raises `DataError`, `StoreError` or ValueError if the outcome or the data cannot be read or do not belong together,
+    or no unit fits into the minutes.
+    """
+    common = study.options(preset="paper")
+    prepare(common)
+    about, origin = study.datasets(common), read_results(outcome / "results.json")["data"]
+    if origin["fingerprint"] not in [dataset.origin.fingerprint for dataset in about.values()]:
+        raise ValueError(
+            f"the data here are not those of {outcome}, {origin['name']} ({origin['variant']}): set DLX_DATA_DIR to a "
+            "folder that holds them"
+        )
+    with tempfile.TemporaryDirectory(prefix="dlx-verify-") as temporary, Progress({}) as progress:
+        folder = unpack(outcome / "records.tar.xz", Path(temporary) / "committed")
+        runner = Runner(common, open_store(folder, STORE), about, progress)
+        again = Runner(common, open_store(Path(temporary) / "again", STORE), about, progress)
+        rows, search = rows_and_search(study, common, about)
+
+        def whole(unit: Unit) -> Record | None:
+            record = runner.finished(unit)
+            return record if record and {*COMPARED, "seconds", "device", "versions"} <= record.keys() else None
+
+        units, _ = plan(rows, whole, common.fresh_seeds(), search)
+        records = {unit: record for unit in units if (record := whole(unit))}
+        faults = [*strange(folder, {runner.naming.name(unit) for unit in records}), *altered(runner, records)]
+        for fault in faults:
+            print(fault, flush=True)
+        costs = seconds(runner, records)
+        fitting = [unit for unit, cost in costs.items() if cost <= 60 * options.minutes]
+        if not fitting and not faults:
+            raise ValueError(
+                f"no unit of {name} fits into --minutes {options.minutes:g}; the shortest takes "
+                f"{duration(min(costs.values(), default=0.0))}"
+            )
+        drawn = random.Random(seed).sample(fitting, min(options.units, len(fitting)))
+        print(
+            f"{name}: {len(fitting)} of {len(records)} units could be drawn, as by the records they take at most "
+            f"{duration(60 * options.minutes)}; drawn by --seed {seed}: {len(drawn)}, of about "
+            f"{duration(sum((costs[unit] for unit in drawn), 0.0))} together; {HOW}",
+            flush=True,
+        )
+        agreed = not faults
+        while left := [unit for unit in drawn if not again.finished(unit)]:
+            again.advance(left)
+            for unit in left:
+                if record := again.finished(unit):
+                    agrees, words = compare(records[unit], record)
+                    print(f"{runner.naming.label(unit)}: {words}", flush=True)
+                    agreed &= agrees
+    return agreed
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """The folder, with the records in it. Raises ValueError if the archive is damaged."""
+    try:
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, filter="data")
+    except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
+        raise ValueError(f"{archive} is damaged: take it from the repository again") from error
+    return folder
+
+
+def strange(folder: Path, names: set[str]) -> Iterator[str]:
+    """A line on the files that are not the record of a unit of these names."""
+    files = (path.relative_to(folder / "units") for path in sorted((folder / "units").rglob("*.json")))
+    if found := [name for path in files if (name := path.with_suffix("").as_posix()) not in names]:
+        yield f"{', '.join(found)}: DIFFERS: damaged, or of no unit that the page has by its other records"
+
+
+def altered(runner: Runner, records: Mapping[Unit, Record]) -> Iterator[str]:
+    """A line for each record that is not of the unit that its name says."""
+    for unit, record in records.items():
+        identity = json.loads(to_json(runner.naming.description(unit)))
+        if found := list(differences({key: record[key] for key in IDENTITY if key in record}, identity)):
+            yield f"{runner.naming.label(unit)}: DIFFERS from the unit of this name: {'; '.join(found)}"
+
+
+def seconds(runner: Runner, records: Mapping[Unit, Record]) -> dict[Unit, float]:
+    """What each unit took, with those that it stands on; of those without a record by the mean, see `Runner.costs`."""
+    mean = runner.costs(link for unit in records for link in unit.lineage)
+
+    def one(unit: Unit) -> float:
+        return float(records[unit]["seconds"]) if unit in records else mean[runner.naming.label(unit)]
+
+    return {unit: sum(map(one, unit.lineage)) for unit in records}
+
+
+def compare(old: Record, new: Record) -> tuple[bool, str]:
+    """Whether two records of a unit agree, and that in words.
+
+    Only on CPUs do the bits not depend on which runs are trained side by side; how many CPUs there are is no matter.
+    """
+    cpus = all(record["device"].startswith("cpu x ") for record in (old, new))
+    exact = cpus and old["versions"] == new["versions"]
+    said, found = ({key: record[key] for key in COMPARED} for record in (old, new))
+    if different := list(differences(said, found, exact)):
+        near = exact and not any(differences(said, found, exact=False))
+        by = " and ".join(f"{record.get('revision')!s:.7}" for record in (old, new))
+        return False, f"DIFFERS{', though within the tolerance,' * near} in {'; '.join(different)} (revisions {by})"
+    return True, f"agreed {'bit for bit' if exact else 'within tolerance'}: score {old['score']}, {new['score']} now"
+
+
+def differences(old: Any, new: Any, exact: bool = True, name: str = "") -> Iterator[str]:
+    """The names of the values that differ, with both of them; of the values in a list the first that does."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in {**old, **new}:
+            entries = (tree.get(key, "nothing") for tree in (old, new))
+            yield from differences(*entries, exact, f"{name}/{key}".strip("/"))
+    elif isinstance(old, list) and isinstance(new, list):
+        pairs = itertools.zip_longest(old, new, fillvalue="nothing") if exact else zip(old, new, strict=False)
+        each = (differences(*pair, exact, f"{name}[{i}]") for i, pair in enumerate(pairs))
+        yield from itertools.islice(itertools.chain.from_iterable(each), 1)
+    elif not agree(old, new, exact):
+        yield f"{name}: {old!s:.60} committed, {new!s:.60} now"
+
+
+def agree(old: Any, new: Any, exact: bool) -> bool:
+    """Whether two values are the same JSON, or two numbers within the tolerance if it need not be exact."""
+    if exact or to_json(old) == to_json(new):
+        return to_json(old) == to_json(new)
+    try:
+        return type(old) is type(new) is int or math.isclose(old, new, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+    except TypeError:  # words, such as "nan"
+        return False
