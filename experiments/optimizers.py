@@ -94,32 +94,33 @@ def rows(options, about):
     quick = options.preset == "quick"
     widths, epochs, target, part = ((32, 32), 25, 0.08, 400) if quick else ((256, 256), 25, 0.03, 5_000)
     small, usual, large = (5, 10, 50) if quick else (10, 100, 500)
-    few: dict[str, Any] = {"seeds": min(5, options.fresh_seeds())}
+    seeds = min(7, options.fresh_seeds())
 
     def row(name, group, title, rule="plain", size=usual, largest=PLAIN[1], part=None, **more):
         def build(seed, *, rate):
             return Unit(Descent(rule, widths, epochs, size, target, part), Rate(rate), seed=seed)
 
         rates = [largest / 2**i for i in reversed(range(5))]
-        how: dict[str, Any] = {"build": build, "space": [{"rate": rates}], "search_seeds": 2, **more}
+        how: dict[str, Any] = {"build": build, "space": [{"rate": rates}], "search_seeds": 2, "seeds": seeds} | more
         return Row(name=name, title=title, group=group, **how)
 
     def alone(name, title, program, hypers=()):
-        return Row(name, title, lambda seed: Unit(program, hypers, seed=seed), group="Gradients and formulas", **few)
+        return Row(name, title, lambda seed: Unit(program, hypers, seed=seed), group="Gradients, formulas", seeds=seeds)
 
-    taken = {"space": lambda chosen: [chosen["rates/part"]], "after": ("rates/part",), **few}
-    every = {"search_seeds": 5, **few}
+    taken = {"space": lambda chosen: [chosen["rates/part"]], "after": ("rates/part",)}
     return [
         *(
             row(f"{group.partition(' ')[0].lower()}/{rule}", group, title, rule, largest=largest)
             for group, rules in RACE.items()
             for rule, (title, largest) in rules.items()
         ),
-        row("size/small", "Minibatches", f"minibatches of {small}", size=small, largest=3.2, **few),
-        row("size/usual", "Minibatches", f"minibatches of {usual}", **few),
-        row("size/large", "Minibatches", f"minibatches of {large}", size=large, **few),
-        row("rates/all", "Rates", "all examples, the best rate", **every),
-        row("rates/part", "Rates", f"{part} examples, the largest rate that does not diverge", part=part, **every),
+        row("size/small", "Minibatches", f"minibatches of {small}", size=small, largest=3.2),
+        row("size/usual", "Minibatches", f"minibatches of {usual}"),
+        row("size/large", "Minibatches", f"minibatches of {large}", size=large),
+        row("rates/all", "Rates", "all examples, the best rate", search_seeds=5),
+        row(
+            "rates/part", "Rates", f"{part} examples, the largest rate that does not diverge", part=part, search_seeds=5
+        ),
         row("rates/taken", "Rates", "all examples, at that rate", **taken),
         alone("gradients", "gradients of minibatches", Spread(widths, SIZES), Rate(1.0)),
         alone("formulas", "steps against formulas", Formulas()),
@@ -127,10 +128,8 @@ def rows(options, about):
 
 
 EPOCHS, TEST = Metric("race/epochs", "epochs to the target", unit=" epochs"), ERRORS[-1]
-SLOPE, GAP = (
-    Metric("spread/slope", "slope of log spread"),
-    Metric("formula/gap", "gap to the formulas, millionths", 1e6),
-)
+SLOPE = Metric("spread/slope", "slope of log spread")
+GAP = Metric("formula/gap", "gap to the formulas, millionths", 1e6)
 SIZES = (1, 10, 100, 1_000)
 SECONDS = Path(__file__).parent / "results" / "optimizers" / "seconds.json"
 
