@@ -135,6 +135,22 @@ def at_most(metric: Metric, rows: Names, bound: float | int) -> Decide:
     return decider
 
 
+def costs_at_most(metric: Metric, row: str, than: str, bound: float | int) -> Decide:
+    """A row's mean is above the other's by at most `bound`, seed against seed.
+
+    It holds if the 95 % interval of the difference is, and fails if that is wholly above.
+    """
+
+    def decider(found: Found) -> Finding:
+        gain = compare(found, metric, row, than, 0, "above").gain
+        if gain is None:
+            return Finding(OPEN, f"{row} or {than} is not finished, or diverged")
+        words = f"{row} {_mean(gain)}{metric.unit} above {than} over {gain.n} seeds"
+        return Finding(_bounded(gain, bound), words, interval=gain)
+
+    return decider
+
+
 def _bounded(mean: Interval, bound: float | int) -> str:
     if mean.low is None or mean.high is None:
         return OPEN

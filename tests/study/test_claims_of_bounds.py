@@ -46,6 +46,27 @@ def test_at_most_takes_every_row_and_needs_two_seeds():
     assert decided(claims.at_most(FRACTION, "a", 0.05), {"a": [0.1]}).verdict == "not resolved"
 
 
+@pytest.mark.parametrize(
+    ("bound", "verdict"),
+    [(1.001, "holds"), (0.999, "not resolved"), (-0.999, "not resolved"), (-1.001, "does not hold")],
+)
+def test_a_cost_is_decided_by_the_interval_of_the_paired_difference(bound, verdict):
+    cost = np.array([0.01, 0.03, 0.02, 0.05, 0.04])
+    half = stats.t.ppf(0.975, 4) * stats.sem(cost)
+    decide = claims.costs_at_most(POINTS, "dear", "cheap", 100 * (cost.mean() + bound * half))
+    finding = decided(decide, {"dear": BASE + cost, "cheap": BASE})
+    assert finding.verdict == verdict
+    np.testing.assert_allclose(finding.interval[:3], 100 * (cost.mean() + half * np.array([0, -1, 1])))
+    low, high = 100 * (cost.mean() - half), 100 * (cost.mean() + half)
+    assert finding.words == f"dear 3 [{low:.3g}, {high:.3g}] points above cheap over 5 seeds"
+
+
+def test_equal_rows_cost_nothing():
+    assert decided(claims.costs_at_most(POINTS, "a", "b", 0.2), {"a": BASE, "b": BASE}).verdict == "holds"
+    assert decided(claims.costs_at_most(POINTS, "a", "b", 0.2), {"a": BASE}).verdict == "not resolved"
+    assert decided(claims.costs_at_most(POINTS, "a", "b", 0.2), {"a": [0.1], "b": [0.1]}).verdict == "not resolved"
+
+
 def test_of_many_rows_the_words_tell_the_largest_mean():
     decide = claims.at_most(FRACTION, ["a", "b", "c", "d"], 0.6)
     words = decided(decide, {"a": BASE, "b": BASE + 0.4, "c": BASE + 0.1}).words
