@@ -27,7 +27,7 @@ table: $(READY)  ## the table of Bengio et al. 2006 on MNIST: resumable, see REA
 bench: $(READY)  ## GFLOP/s, memory, scaling: on an idle machine
 	$(BIN)/python -m experiments bench
 
-report: $(READY)  ## all committed results in one page, experiments/results/index.html
+report: $(READY)  ## the pages of all committed results, in experiments/results
 	$(BIN)/python -m experiments report
 
 lock:

@@ -70,8 +70,9 @@ class Compiled(NamedTuple):
 
 
 def alike(unit: Unit) -> Any:
-    """Programs that differ in nothing but sizes are alike: one of them is compiled here."""
-    plain = {name: value for name, value in vars(unit.program).items() if not isinstance(value, tuple)}
+    """Programs that differ in nothing but sizes, none of them 0, are alike: one of them is compiled here."""
+    sizes = {name: value > 0 for name, value in vars(unit.program).items() if type(value) is int}
+    plain = {name: value for name, value in vars(unit.program).items() if not isinstance(value, tuple)} | sizes
     return type(unit.program), tuple(plain.items()), len(unit.given)
 
 
