@@ -129,7 +129,8 @@ def test_a_difference_within_the_tolerance_is_one_where_the_bits_should_be_the_s
 def test_another_device_or_version_has_a_tolerance(check, where):
     def move(record):
         record["score"] *= 1.001
-        record["curves"]["valid"]["mean"].append(1.0)
+        curve = record["curves"]["valid"]["mean"]
+        curve += [0.0, 1.001 * curve[-1]]
         record.update(where)
 
     status, lines, _ = check("page", "--units", "1", change=move)
@@ -233,7 +234,7 @@ def test_the_command_is_listed_and_knows_the_pages(capsys):
 
 
 def test_not_a_number_agrees_with_itself_alone():
-    old, new = {"a": "nan", "b": 3, "c": [1.0], "d": True}, {"a": "nan", "b": 4, "c": [1.004, 2.0], "d": True}
+    old, new = {"a": "nan", "b": 3, "c": [1.0], "d": True}, {"a": "nan", "b": 4, "c": [1.004, 2.0, 1.003], "d": True}
     assert list(verify.differences(old, new, exact=False)) == []
     assert list(verify.differences(old, new)) == ["b: 3 committed, 4 now", "c[0]: 1.0 committed, 1.004 now"]
     assert list(verify.differences({"a": "nan", "d": True}, {"a": 1.0}, exact=False)) == [
