@@ -183,7 +183,9 @@ def open_store(folder: str | Path, identity: Mapping[str, Any], option: str = "-
 
 
 def provenance() -> dict[str, Any]:
-    """What a result owes to its surroundings: `versions`, `device` ("cpu x 2") and `revision`.
+    """What a result owes to its surroundings: `versions`, `device` ("NVIDIA H100 x 2") and `revision`.
+
+    The device of a CPU is its model, or "cpu" if that cannot be told: another model may round otherwise.
 
     The revision is the commit of this code's own repository, with "+changes" if the files in its dlx/ or
     experiments/ differ from it; None if there is none.
@@ -191,12 +193,20 @@ def provenance() -> dict[str, Any]:
     import jax
 
     packages = ("jax", "jaxlib", "flax", "optax", "numpy")
-    devices = Counter(device.device_kind for device in jax.devices())
+    devices = Counter(processor() if one.device_kind == "cpu" else one.device_kind for one in jax.devices())
     return {
         "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
         "device": ", ".join(f"{kind} x {count}" for kind, count in devices.items()),
         "revision": _revision(Path(__file__).resolve().parents[1]),
     }
+
+
+def processor() -> str:
+    """The model of the CPU, such as "AMD EPYC 7B13"; "cpu" if it cannot be told."""
+    found = None
+    with contextlib.suppress(OSError):  # Linux only
+        found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return (found[1] if found else platform.processor()).strip() or "cpu"
 
 
 def _revision(root: Path) -> str | None:

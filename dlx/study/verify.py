@@ -19,7 +19,7 @@ import tyro
 from dlx.data import DataError
 from dlx.show.console import steady
 from dlx.show.progress import Progress, duration
-from dlx.store import StoreError, open_store, to_json
+from dlx.store import StoreError, open_store, processor, to_json
 from dlx.study.command import STORE, prepare, rows_and_search
 from dlx.study.found import Record
 from dlx.study.index import read_results
@@ -30,11 +30,11 @@ from dlx.unit import Unit
 
 COMPARED = ("score", "diverged", "measures", "curves")
 IDENTITY = ("program", "fields", "hypers", "given", "seed", "data", "blind", "numerics", "lineage")
-RELATIVE, ABSOLUTE = 1e-2, 5e-3
+RELATIVE, ABSOLUTE = 1e-2, 2e-3
 HOW = (
-    f"compared: {', '.join(COMPARED)}; bit for bit on CPUs with the versions of the record, elsewhere within a "
-    f"tolerance: fractional numbers to {RELATIVE:.0%} or {ABSOLUTE:g} (half a point of an error), of curves the "
-    "first and the last, whole numbers such as the epoch of a stop not at all"
+    f"compared: {', '.join(COMPARED)}; bit for bit if the record names this model of CPU and these versions, else "
+    f"within a tolerance: fractional numbers to {RELATIVE:.0%} or {ABSOLUTE:g} (a fifth of a point of an error), of "
+    "curves the first and the last, whole numbers such as the epoch of a stop not at all"
 )
 
 
@@ -166,16 +166,21 @@ def seconds(runner: Runner, records: Mapping[Unit, Record]) -> dict[Unit, float]
 def compare(old: Record, new: Record) -> tuple[bool, str]:
     """Whether two records of a unit agree, and that in words.
 
-    Only on CPUs do the bits not depend on which runs are trained side by side; how many CPUs there are is no matter.
+    The bits are to be the same on one model of CPU with the same versions; how many CPUs there are is no matter. On
+    accelerators they depend on which runs are trained side by side.
     """
-    cpus = all(record["device"].startswith("cpu x ") for record in (old, new))
-    exact = cpus and old["versions"] == new["versions"]
+    kinds = {record["device"].rpartition(" x ")[0] for record in (old, new)}
+    exact = kinds == {processor()} - {"cpu"} and old["versions"] == new["versions"]
     said, found = ({key: record[key] for key in COMPARED} for record in (old, new))
-    if different := list(differences(said, found, exact)):
-        near = exact and not any(differences(said, found, exact=False))
+    score = f"score {old['score']}, {new['score']} now"
+    if not (bits := list(differences(said, found))):
+        return True, f"agreed bit for bit: {score}"
+    far = list(differences(said, found, exact=False))
+    if far or exact:
         by = " and ".join(f"{record.get('revision')!s:.7}" for record in (old, new))
-        return False, f"DIFFERS{', though within the tolerance,' * near} in {'; '.join(different)} (revisions {by})"
-    return True, f"agreed {'bit for bit' if exact else 'within tolerance'}: score {old['score']}, {new['score']} now"
+        near = ", though within the tolerance," * (not far)
+        return False, f"DIFFERS{near} in {'; '.join(bits if exact else far)} (revisions {by})"
+    return True, f"agreed within tolerance: {score}"
 
 
 def differences(old: Any, new: Any, exact: bool = True, name: str = "") -> Iterator[str]:

@@ -349,7 +349,7 @@ def test_an_unknown_experiment_is_refused_and_the_known_are_named(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["bengio2007"])
     assert stop.value.code == 2
-    assert "there are bench, bengio2006, report" in capsys.readouterr().err
+    assert "there are bench, bengio2006, dbn, optimizers, report, verify" in capsys.readouterr().err
 
 
 def test_the_settings_of_jax_are_those_of_the_options(call, monkeypatch):

@@ -125,7 +125,13 @@ def test_a_difference_within_the_tolerance_is_one_where_the_bits_should_be_the_s
     assert "DIFFERS, though within the tolerance, in score: " in lines[1]
 
 
-@pytest.mark.parametrize("where", [{"device": "H100 x 1"}, {"versions": {"jax": "0.1"}}])
+def test_a_record_of_an_unnamed_cpu_whose_bits_are_the_same_agrees_bit_for_bit(check):
+    status, lines, _ = check("page", "--units", "1", change=lambda record: record.update(device="cpu x 2"))
+    assert status == 0
+    assert "agreed bit for bit: score" in lines[1]
+
+
+@pytest.mark.parametrize("where", [{"device": "H100 x 1"}, {"device": "cpu x 2"}, {"versions": {"jax": "0.1"}}])
 def test_another_device_or_version_has_a_tolerance(check, where):
     def move(record):
         record["score"] *= 1.001
@@ -135,7 +141,7 @@ def test_another_device_or_version_has_a_tolerance(check, where):
 
     status, lines, _ = check("page", "--units", "1", change=move)
     assert status == 0
-    assert "within a tolerance: fractional numbers to 1% or 0.005" in lines[0]
+    assert "within a tolerance: fractional numbers to 1% or 0.002" in lines[0]
     assert "agreed within tolerance: score" in lines[1]
 
 
