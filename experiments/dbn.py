@@ -93,7 +93,7 @@ class Judged:
         if summed:
             nats["test"]["gap"] = jnp.abs(forward.mean - log_z)
         chains = sampling.frames(keys[6], layer, digits[:8], 8, self.steps)
-        return {"chains": chains}, Result(free(bits["valid"].x) + cautious, nats)
+        return {"chains": jnp.round(255 * chains).astype(jnp.uint8)}, Result(free(bits["valid"].x) + cautious, nats)
 
 
 METHODS = {"cd1": ("CD-1", 1, 0), "cd10": ("CD-10", 10, 0), "pcd": ("persistent chains (PCD)", 1, 100)}

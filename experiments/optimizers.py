@@ -184,7 +184,7 @@ STUDY = Study(
     captions={
         "race.png": "Epochs until the validation error is down to the target (3 % on MNIST, 8 % on the 8 x 8 digits).",
         "curves.png": "Validation error by epoch: the mean over seeds, in a band from best to worst.",
-        "seconds.png": "The same race in seconds: epochs times the benchmark's seconds of an epoch on one core.",
+        "seconds.png": "The same race in seconds: epochs times what an epoch of one run takes, alone on two cores.",
         "spread.png": "How far the gradient of a minibatch is from that of all examples.",
         **{
             f"search-{i}.png": f"{group}: validation error of each rate, over two seeds."

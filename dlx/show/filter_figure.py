@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from dlx.show import canvas
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Weights = Float[np.ndarray | jax.Array, "_visible _hidden"]
-Intensities = Float[np.ndarray | jax.Array, "_down _across _pixels"]
+Intensities = Shaped[np.ndarray | jax.Array, "_down _across _pixels"]
 
 
 def filters(groups: Mapping[str, Weights], shape: tuple[int, ...], *, count: int = 6) -> Figure:
@@ -38,7 +38,7 @@ def filters(groups: Mapping[str, Weights], shape: tuple[int, ...], *, count: int
 
 
 def samples(groups: Mapping[str, Intensities], shape: tuple[int, ...]) -> Figure:
-    """A block a group: its images [down, across, pixels] as rows and columns, from 0, black, to 1, white.
+    """A block a group: its images [down, across, pixels] as rows and columns, from 0, black, to 1 or uint8 255, white.
 
     Raises ValueError if `shape` is not that of an image, or there is nothing to draw.
     """
@@ -47,7 +47,8 @@ def samples(groups: Mapping[str, Intensities], shape: tuple[int, ...]) -> Figure
         raise ValueError("there are no images to draw: give at least one group")
     pictures = {}
     for name, images in groups.items():
-        pictures[name] = _grid(np.asarray(images, np.float64).reshape(-1, *shape), images.shape[1], shape)
+        white = 255 if images.dtype == np.uint8 else 1
+        pictures[name] = _grid(np.asarray(images, np.float64).reshape(-1, *shape) / white, images.shape[1], shape)
     return _blocks(pictures)
 
 

@@ -50,9 +50,9 @@ def publish(
         events.write(folder.folder / "tensorboard", event_curves(found))
     for group in report.groups(content):
         metrics = report.measured(study.metrics, content, group)
-        compared, lines = report.row_lines(metrics, content, group)
+        papered, lines = report.row_lines(metrics, content, group)
         title = f"{group or name} on {content['data']['name']}"
-        tables.terminal(title, report.header(metrics, compared), lines)
+        tables.terminal(title, report.header(metrics, papered), lines)
     for line in (*remarks, *faults):
         print(line)
     print(f"report: {folder.folder / 'report.html'}")

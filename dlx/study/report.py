@@ -65,30 +65,39 @@ def measured(metrics: Sequence[Metric], content: Mapping[str, Any], group: str) 
     return [metric for metric in metrics if metric.label in labels]
 
 
-def header(metrics: Sequence[Metric], compared: bool) -> list[str]:
-    """The heads of `row_lines`."""
-    names = [metric.label for metric in metrics]
-    first = [name.partition(" ") for name in names]
+def header(metrics: Sequence[Metric], papered: Sequence[Metric]) -> list[str]:
+    """The heads of `row_lines`, of a group in which some metrics have a figure of the paper."""
+    names, known = [metric.label for metric in metrics], [metric.label for metric in papered]
+    first = [name.partition(" ") for name in known]
     alike = len({rest for _, _, rest in first}) == 1  # "paper: train / valid / test error %"
-    told = f"{' / '.join(word for word, _, _ in first)} {first[0][2]}" if alike else " / ".join(names)
-    paper = [f"paper: {told}"] if compared else []
-    return ["row", *paper, *names, "n", *([f"{names[-1]}: verdict"] if compared else [])]
+    told = f"{' / '.join(word for word, _, _ in first)} {first[0][2]}".strip() if alike else " / ".join(known)
+    paper = [f"paper: {told}"] if papered else []
+    return ["row", *paper, *names, "n", *([f"{names[-1]}: verdict"] if has_verdict(metrics, papered) else [])]
 
 
-def row_lines(metrics: Sequence[Metric], content: Mapping[str, Any], group: str) -> tuple[bool, list[list[str]]]:
-    """Whether a row of the group has a figure of the paper, and a line a row: paper, ours by metric, runs, verdict."""
+def has_verdict(metrics: Sequence[Metric], papered: Sequence[Metric]) -> bool:
+    """Whether a table says how its last metric compares with the paper's figure: that is known of shares in percent."""
+    return bool(papered) and metrics[-1].bounds == (0, 100)
+
+
+def row_lines(
+    metrics: Sequence[Metric], content: Mapping[str, Any], group: str
+) -> tuple[list[Metric], list[list[str]]]:
+    """The metrics that have a figure of the paper, and a line a row: paper, ours by metric, runs, verdict."""
     here = table.by_row([row for row in content["rows"] if row["group"] == group])
-    compared = any(entry["paper"] is not None for entries in here.values() for entry in entries.values())
+    figures = {label for entries in here.values() for label, entry in entries.items() if entry["paper"] is not None}
+    papered = [metric for metric in metrics if metric.label in figures]
     lines = []
     for entries in here.values():
         ours = [shown(entries.get(metric.label), metric) for metric in metrics]
         some = next(iter(entries.values()))
         n = f"{some['n']}" + (f" ({some['diverged']} diverged)" if some["diverged"] else "")
-        known = [entries[metric.label]["paper"] if metric.label in entries else None for metric in metrics]
+        known = [entries[metric.label]["paper"] if metric.label in entries else None for metric in papered]
         paper = "–" if set(known) <= {None} else " / ".join("–" if value is None else f"{value:g}" for value in known)
         verdict = entries[metrics[-1].label]["verdict"] if metrics[-1].label in entries else "–"
-        lines.append([some["title"], *([paper] if compared else []), *ours, n, *([verdict] if compared else [])])
-    return compared, lines
+        judged = [verdict] if has_verdict(metrics, papered) else []
+        lines.append([some["title"], *([paper] if papered else []), *ours, n, *judged])
+    return papered, lines
 
 
 def shown(entry: Mapping[str, Any] | None, metric: Metric) -> str:
@@ -101,8 +110,8 @@ def shown(entry: Mapping[str, Any] | None, metric: Metric) -> str:
 def row_table(metrics: Sequence[Metric], content: Mapping[str, Any], group: str) -> str:
     """The table of a group, in Markdown."""
     metrics = measured(metrics, content, group)
-    compared, lines = row_lines(metrics, content, group)
-    return markdown(header(metrics, compared), lines)
+    papered, lines = row_lines(metrics, content, group)
+    return markdown(header(metrics, papered), lines)
 
 
 def provenance(content: Mapping[str, Any]) -> str:

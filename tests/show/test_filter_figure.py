@@ -123,6 +123,8 @@ def test_samples_stand_in_rows_and_columns_as_they_are():
             block = shown[3 * down : 3 * down + 2, 3 * across : 3 * across + 2]
             np.testing.assert_allclose(block.ravel(), images[down, across])
     np.testing.assert_allclose([*shown[2], *shown[:, 2]], 1)
+    same = figures.samples({"PCD": np.round(255 * images).astype(np.uint8)}, (2, 2))
+    np.testing.assert_allclose(picture(same.axes[0]), shown, atol=1 / 255)
     assert [axes.get_title() for axes in figure.axes] == ["PCD", "CD-1"]
     assert picture(figure.axes[1]).shape == (5, 2)
 

@@ -122,24 +122,33 @@ def test_a_figure_of_the_paper_stands_under_its_metric_even_where_the_row_lacks_
     metrics = (Metric("test/loss", "test loss"), *ERRORS[1:])
     rows = [row("a", paper=PAPER), row("b", paper={"test/loss": Published(0.3)})]
     records = {rows[0].build(1): of_error(0.1), rows[1].build(1): record(measures={"test": {"loss": 0.25}})}
-    compared, lines = report.row_lines(metrics, content(rows, records, 1, metrics), "")
-    assert compared
+    papered, lines = report.row_lines(metrics, content(rows, records, 1, metrics), "")
+    assert papered == list(metrics)
     assert lines == [
         ["A", "– / 1.4 / 1.5", "–", "5.00", "10.00", "1", lines[0][6]],
         ["B", "0.3 / – / –", "0.25", "–", "–", "1", "–"],
     ]
     assert lines[0][6].startswith("higher than the paper's by 8.50")
-    assert report.header(metrics, True)[1] == "paper: test loss / valid error % / test error %"
+    assert report.header(metrics, papered)[1] == "paper: test loss / valid error % / test error %"
 
 
 def test_the_head_of_a_single_metric():
-    assert report.header(ERRORS[2:], True) == [
+    assert report.header(ERRORS[2:], ERRORS[2:]) == [
         "row",
         "paper: test error %",
         "test error %",
         "n",
         "test error %: verdict",
     ]
+
+
+def test_only_metrics_with_a_figure_of_the_paper_are_compared_and_only_shares_have_a_verdict():
+    metrics = [Metric("test/error", "error"), Metric("test/loss", "loss")]
+    rows = [row("a", paper={"test/loss": Published(0.3)}), row("b")]
+    records = {one.build(1): record(measures={"test": {"loss": 0.25, "error": 0.5}}) for one in rows}
+    papered, lines = report.row_lines(metrics, content(rows, records, 1, metrics), "")
+    assert report.header(metrics, papered) == ["row", "paper: loss", "error", "loss", "n"]
+    assert lines == [["A", "0.3", "0.50", "0.25", "1"], ["B", "–", "0.50", "0.25", "1"]]
 
 
 def test_p_values_over_examples_stand_below_the_diagonal_and_over_seeds_above():
