@@ -29,7 +29,7 @@ from dlx.optim import RULES, sgd
 from dlx.programs import Descent, Rate
 from dlx.show.figures import Point, scatter
 from dlx.study import ERRORS, Claim, Metric, Result, Row, Study, Unit, claims, clock, figures, main
-from dlx.train import fit, minibatches
+from dlx.train import examples, fit, minibatches
 
 # By group and the name of the rule: a title, and the largest of the rates to search.
 PLAIN = ("plain", 8.0)
@@ -81,7 +81,8 @@ class Spread:
         """The spread by size, and the slope of its logarithm against that of the size."""
         net = mlp(self.widths)
         key_init, key_train, key_draw = jax.random.split(key, 3)
-        train = fit(gradient(cross_entropy(net), sgd(hypers.rate)), minibatches(100), epochs=1)
+        feed = minibatches(min(100, examples(data.train)))
+        train = fit(gradient(cross_entropy(net), sgd(hypers.rate)), feed, epochs=1)
         params, curve = train(key_train, net.init(key_init, data.train.x[0]), data)
         spreads = spread(key_draw, cross_entropy(net), params, data.train, self.sizes, self.draws)
         slope = jnp.polyfit(jnp.log(jnp.array(self.sizes)), jnp.log(spreads), 1)[0]
