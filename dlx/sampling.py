@@ -52,10 +52,10 @@ def log_partition(layer: Params) -> Scalar:
 
 
 def independent_pixels(x: Shaped[Array, "n visible"], smoothing: float = 0.05) -> Float[Array, " visible"]:
-    """The log-odds `a` of pixels with the means of x: where AIS starts from. Means are held between 0 and 1 by
-    `smoothing`, which stands for so many examples that have every pixel in half of the cases.
+    """The log-odds `a` of independent pixels that have the means of x: where AIS starts from.
 
-    Salakhutdinov & Murray 2008, section 4.1, on the choice of the base rates.
+    Each mean is drawn towards 1/2 by the share `smoothing`, so that no log-odds are infinite (Salakhutdinov & Murray
+    2008, section 4.1, on the choice of the base rates).
     """
     mean = as_float(x).mean(0)
     mean = (1 - smoothing) * mean + smoothing / 2

@@ -15,7 +15,6 @@ import importlib
 import itertools
 import resource
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +35,7 @@ from dlx.show.console import steady
 from dlx.stage import chain, evaluate, focus
 from dlx.store import provenance, to_json
 from dlx.study import clock
+from dlx.study.clock import wall_time
 from dlx.study.hosts import find_devices, use_every_core
 from dlx.sweep import Run, Sweep
 from dlx.types import Data, Labelled, Model, Stage
@@ -99,14 +99,7 @@ class Timing(NamedTuple):
 def sgemm_gflops(n: int = 4096, repeats: int = 5) -> float:
     """The best of some products of two n x n float32 matrices, in GFLOP/s."""
     a = np.ones((n, n), np.float32)
-    return 2 * n**3 / min(seconds(lambda: a @ a) for _ in range(repeats)) / 1e9
-
-
-def seconds(call: Callable[[], Any]) -> float:
-    """Wall time of one call, to the end of its computation."""
-    start = time.perf_counter()
-    jax.block_until_ready(call())
-    return time.perf_counter() - start
+    return 2 * n**3 / min(wall_time(lambda: a @ a) for _ in range(repeats)) / 1e9
 
 
 def fresh(net: Model, stage: Stage) -> Run:
@@ -158,8 +151,8 @@ def timing(
     """Time `runs` runs of a case on the devices."""
     arguments = jax.vmap(jax.random.key)(jnp.arange(runs)), (), data
     short, long = (Sweep(case.run(epochs), devices, per_run, at_once) for epochs in (1, 3))
-    compiling = seconds(lambda: long.memory(*arguments))
-    rounds = [[seconds(lambda s=sweep: s(*arguments)) for sweep in (short, long)] for _ in range(REPEATS)]
+    compiling = wall_time(lambda: long.memory(*arguments))
+    rounds = [[wall_time(lambda s=sweep: s(*arguments)) for sweep in (short, long)] for _ in range(REPEATS)]
     one, three = map(min, zip(*rounds, strict=True))
     return Timing(EXAMPLES / len(data.train.x) * (three - one) / 2, compiling, long.memory(*arguments))
 

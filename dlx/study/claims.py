@@ -5,7 +5,7 @@ not hold* if the 95 % interval of a comparison leaves out every gain above the l
 *not resolved*. A decider is a function of `Found`; all numbers are in the metric's unit, after its scale.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -130,7 +130,7 @@ def at_most(metric: Metric, rows: Names, bound: float | int) -> Decide:
             words = [f"the largest of {len(means)} means: {words[0]}"]
         words += [f"{name} is not finished" for name in values if name not in means]
         verdicts = [_bounded(means[name], bound) if name in means else OPEN for name in values]
-        return Finding(_joined(verdicts), "; ".join(words))
+        return Finding(joined(verdicts), "; ".join(words))
 
     return decider
 
@@ -179,7 +179,7 @@ def all_of(*deciders: Decide) -> Decide:
     def decider(found: Found) -> Finding:
         parts = [one(found) for one in deciders]
         p = min(1.0, len(parts) * max((part.p for part in parts if part.p is not None), default=0.0))
-        verdict = _joined([part.verdict for part in parts])
+        verdict = joined([part.verdict for part in parts])
         words = "; ".join(part.words for part in parts)
         return Finding(OPEN if verdict == HOLDS and p >= LEVEL else verdict, words, p or None)
 
@@ -198,5 +198,6 @@ def _mean(one: Interval) -> str:
     return f"{one.mean:.3g}" + ("" if one.low is None else f" [{one.low:.3g}, {one.high:.3g}]")
 
 
-def _joined(verdicts: Sequence[str]) -> str:
+def joined(verdicts: Collection[str]) -> str:
+    """One verdict of all: it holds if all hold, and does not hold if one does not."""
     return next((one for one in (FAILS, OPEN) if one in verdicts), HOLDS)

@@ -50,7 +50,7 @@ def measure(study: Study, data: str | None, repeats: int, say: Say) -> dict[str,
     for turn in range(repeats):
         say(f"measuring, {turn + 1} of {repeats}")
         for of, (short, long) in runs.items():
-            one, three = _seconds(short), _seconds(long)
+            one, three = wall_time(short), wall_time(long)
             times[of].append((three - one) / 2)
     main = about["main" if "main" in about else next(iter(about))]
     return {"data": main.origin.name, "rows": {name: times[unit.program, unit.data] for name, unit in units.items()}}
@@ -66,7 +66,8 @@ def _call(unit: Unit, epochs: int, data: Any) -> Callable[[], Any]:
     return lambda: sweep(*inputs)
 
 
-def _seconds(call: Callable[[], Any]) -> float:
+def wall_time(call: Callable[[], Any]) -> float:
+    """Seconds of one call, to the end of its computation."""
     start = time.perf_counter()
     jax.block_until_ready(call())
     return time.perf_counter() - start

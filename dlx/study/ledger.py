@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dlx.show import html
-from dlx.study.claims import FAILS, HOLDS, OPEN
+from dlx.study.claims import FAILS, HOLDS, OPEN, joined
 from dlx.study.report import MARKS
 
 UNTESTED = "not tested yet"
@@ -124,15 +124,14 @@ def decisions(lectures: Sequence[Lecture], experiments: Sequence[Experiment]) ->
     return found
 
 
-def joined(decided: Sequence[Decided]) -> str:
-    """One verdict of all: it holds if all hold, and does not hold if one does not. Without any it is not tested."""
-    verdicts = {one.claim["verdict"] for one in decided}
-    return next((one for one in (FAILS, OPEN, HOLDS) if one in verdicts), UNTESTED)
+def verdict_of(decided: Sequence[Decided]) -> str:
+    """One verdict of all that decides a claim; without any it is not tested."""
+    return joined([one.claim["verdict"] for one in decided]) if decided else UNTESTED
 
 
 def counts(lecture: Lecture, found: Decisions) -> Counter[str]:
     """How many of a lecture's claims have each verdict."""
-    return Counter(joined(found[claim.number]) for claim in lecture.claims)
+    return Counter(verdict_of(found[claim.number]) for claim in lecture.claims)
 
 
 def tally(of: Counter[str]) -> str:
@@ -191,7 +190,7 @@ def _lecture(lecture: Lecture, found: Decisions) -> str:
 
 
 def _claim(claim: LectureClaim, decided: Sequence[Decided]) -> str:
-    verdict = joined(decided)
+    verdict = verdict_of(decided)
     planned = ", ".join(f"<code>{escape(name)}</code>" for name in claim.experiments)
     reports = list(dict.fromkeys(one.experiment.report for one in decided))
     evidence = "".join(_evidence([one for one in decided if one.experiment.report == link]) for link in reports)

@@ -32,7 +32,7 @@ COMPARED = ("score", "diverged", "measures", "curves")
 IDENTITY = ("program", "fields", "hypers", "given", "seed", "data", "blind", "numerics", "lineage")
 RELATIVE, ABSOLUTE = 1e-2, 2e-3
 HOW = (
-    f"compared: {', '.join(COMPARED)}; bit for bit if the record names this model of CPU and these versions, else "
+    f"compared: {', '.join(COMPARED)}; bit for bit if the record names these CPUs and these versions, else "
     f"within a tolerance: fractional numbers to {RELATIVE:.0%} or {ABSOLUTE:g} (a fifth of a point of an error), of "
     "curves the first and the last, whole numbers such as the epoch of a stop not at all"
 )
@@ -166,11 +166,11 @@ def seconds(runner: Runner, records: Mapping[Unit, Record]) -> dict[Unit, float]
 def compare(old: Record, new: Record) -> tuple[bool, str]:
     """Whether two records of a unit agree, and that in words.
 
-    The bits are to be the same on one model of CPU with the same versions; how many CPUs there are is no matter. On
-    accelerators they depend on which runs are trained side by side.
+    The bits are to be the same on as many CPUs of the same model with the same versions. On accelerators they depend
+    on which runs are trained side by side.
     """
-    kinds = {record["device"].rpartition(" x ")[0] for record in (old, new)}
-    exact = kinds == {processor()} - {"cpu"} and old["versions"] == new["versions"]
+    named = new["device"].rpartition(" x ")[0] == processor() != "cpu"
+    exact = named and all(old[key] == new[key] for key in ("device", "versions"))
     said, found = ({key: record[key] for key in COMPARED} for record in (old, new))
     score = f"score {old['score']}, {new['score']} now"
     if not (bits := list(differences(said, found))):

@@ -9,7 +9,7 @@ import pytest
 
 from dlx.study import ledger
 from dlx.study.index import read_results
-from dlx.study.ledger import Experiment, decisions, joined, read_lectures
+from dlx.study.ledger import Experiment, decisions, read_lectures, verdict_of
 from experiments.__main__ import FOLDER
 
 CLAIMS = """\
@@ -133,7 +133,7 @@ def test_a_file_that_is_no_list_of_claims_is_refused_by_name(tmp_path, old, new,
     ],
 )
 def test_a_claim_holds_if_all_of_its_findings_hold(verdicts, verdict):
-    assert joined([ledger.Decided(FIRST, claim(one)) for one in verdicts]) == verdict
+    assert verdict_of([ledger.Decided(FIRST, claim(one)) for one in verdicts]) == verdict
 
 
 def test_each_claim_shows_its_verdict_its_numbers_a_figure_and_a_link(tmp_path):
@@ -210,7 +210,7 @@ def test_every_claim_is_on_the_committed_page_with_its_words():
 def test_the_committed_verdicts_are_those_of_the_committed_results():
     known, paths = read_lectures(FOLDER / "claims.toml"), sorted(RESULTS.glob("*/results.json"))
     found = decisions(known, [Experiment(path.parent.name, read_results(path), "", None) for path in paths])
-    expected = {number: joined(decided) for number, decided in found.items()}
+    expected = {number: verdict_of(decided) for number, decided in found.items()}
     assert committed().verdicts() == expected, "python -m experiments report writes the page again"
 
 
