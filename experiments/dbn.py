@@ -96,6 +96,21 @@ class Judged:
         return {"chains": jnp.round(255 * chains).astype(jnp.uint8)}, Result(free(bits["valid"].x) + cautious, nats)
 
 
+@dataclass(frozen=True)
+class Annealed:
+    """How far log Z by annealing is from the sum, for a given machine of few hidden units."""
+
+    temperatures: int
+    chains: int
+
+    def __call__(self, key, hypers, given, data, progress):
+        """The distance, and how far single chains are apart, in nats."""
+        layer, a = given[0], sampling.independent_pixels(jnp.asarray(data.train.x))
+        found = sampling.ais(key, layer, a, sampling.temperatures(self.temperatures), self.chains)
+        gap = jnp.abs(found.mean - sampling.log_partition(layer))
+        return {}, Result(0.0, {"annealing": {"gap": gap, "deviation": found.deviation}})
+
+
 METHODS = {"cd1": ("CD-1", 1, 0), "cd10": ("CD-10", 10, 0), "pcd": ("persistent chains (PCD)", 1, 100)}
 
 
@@ -106,18 +121,19 @@ def rows(options, about):
     """
     quick = options.preset == "quick"
     epochs, batch, ways = (10, 20, (200, 50, 100)) if quick else (20, 100, (3_000, 100, 500))
+    long, longest = ((1_000, 100), (2_000, 100)) if quick else ((20_000, 300), (50_000, 1_500))
     sizes = {"smaller": 10, "larger": 64} if quick else {"smaller": 20, "larger": 500}
     paper = {"larger/cd10": {"test/nats": Published(86.34, "B")}}
 
-    def judged(hidden, k, chains, seed, rate):
+    def ended(program, hidden, k, chains, seed, rate):
         trained = Unit(Machine(hidden, k, chains, epochs, batch), Rate(rate), seed=seed)
-        return Unit(Judged(*ways), given=(trained,), seed=seed)
+        return Unit(program, given=(trained,), seed=seed)
 
-    return [
+    judged = [
         Row(
             name=f"{size}/{name}",
             title=f"{hidden} units, {title}",
-            build=partial(judged, hidden, k, chains),
+            build=partial(ended, Judged(*ways), hidden, k, chains),
             space=[{"rate": [0.05, 0.1, 0.2]}],
             group=f"The {size} machine",
             paper=paper.get(f"{size}/{name}", {}),
@@ -126,6 +142,19 @@ def rows(options, about):
         )
         for (size, hidden), (name, (title, k, chains)) in product(sizes.items(), METHODS.items())
     ]
+    annealed = [
+        Row(
+            name=f"annealed/{name}",
+            title=f"{sizes['smaller']} units, {title}",
+            build=partial(ended, Annealed(*(longest if chains else long)), sizes["smaller"], k, chains),
+            space=lambda chosen, before=f"smaller/{name}": [chosen[before]],
+            after=(f"smaller/{name}",),
+            group="The smaller machine, annealed for longer",
+            seeds=min(5, options.fresh_seeds()),
+        )
+        for name, (title, k, chains) in METHODS.items()
+    ]
+    return [*judged, *annealed]
 
 
 NATS, BACK = (
@@ -133,8 +162,9 @@ NATS, BACK = (
     Metric("test/back", "by the way back", unit=" nats"),
 )
 GAP = Metric("test/gap", "AIS apart from the sum", unit=" nats")
+ANNEALED = Metric("annealing/gap", "longer AIS apart from the sum", unit=" nats")
 APART = Metric("test/apart", "there and back apart", unit=" nats")
-SMALLER, LARGER = ([f"{size}/{name}" for name in METHODS] for size in ("smaller", "larger"))
+SMALLER, LARGER, LONGER = ([f"{rows}/{name}" for name in METHODS] for rows in ("smaller", "larger", "annealed"))
 
 
 def below(measure, words):
@@ -153,7 +183,7 @@ CLAIMS = [
           below("less_active_random", "mean activation"), ("C18",)),
     Claim("Persistent chains and CD-10 give a more probable machine than CD-1 at the larger size.",
           claims.lower(NATS, LARGER[1:], LARGER[0])),
-    Claim("At the smaller size annealing is within .1 nat of the sum.", claims.at_most(GAP, SMALLER, 0.1)),
+    Claim("At the smaller size annealing is within .1 nat of the sum.", claims.at_most(ANNEALED, LONGER, 0.1)),
     Claim("At the larger size annealing there and back agree within 1 nat.", claims.at_most(APART, LARGER, 1)),
     Claim("The larger machine of persistent chains gives a digit 95 nats at most, by both ways.",
           claims.all_of(claims.at_most(NATS, LARGER[2], 95), claims.at_most(BACK, LARGER[2], 95))),
@@ -163,7 +193,7 @@ STUDY = Study(
     doc=__doc__,
     data=study.images(quick="digits", paper="mnist", rows=True),
     rows=rows,
-    metrics=[GAP, APART, BACK, NATS],
+    metrics=[GAP, APART, ANNEALED, BACK, NATS],
     claims=CLAIMS,
     figures={
         "samples.png": figures.samples("chains", ("The larger machine",)),
