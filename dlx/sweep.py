@@ -6,7 +6,7 @@ devices of many hosts joined by `jax.distributed` all take the same way.
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,8 @@ Keys = Key[Array, " runs"]
 class Sweep:
     """`run(key, given, data)`, compiled to take many keys [runs], `given` [runs, ...] of each, and one data set.
 
-    Uses so many `devices` (None: all), `per_run` of them for each run. A last round of devices that the runs do not
+    Uses so many `devices` (None: all) or the ones that it is given, `per_run` of them for each run. Devices that are
+    only described (see `jax.experimental.topologies`) can be lowered for. A last round of devices that the runs do not
     fill is made up by copies, which are thrown away; on one host a run alone is not copied. Each device trains its own
     runs, `at_once` of them side by side by vmap (None: on a CPU one, which is faster there; elsewhere all), and then
     the next. On many hosts every process makes the same call, and gets every result.
@@ -37,10 +38,18 @@ class Sweep:
     of other hosts that are not to be used; when called, if there are fewer runs than devices asked for.
     """
 
-    def __init__(self, run: Run, devices: int | None = None, per_run: int = 1, at_once: int | None = None):
+    def __init__(
+        self,
+        run: Run,
+        devices: int | Sequence[jax.Device] | None = None,
+        per_run: int = 1,
+        at_once: int | None = None,
+    ):
+        self._there = jax.devices() if devices is None or isinstance(devices, int) else list(devices)
+        present = len(self._there)
+        devices = devices if devices is None or isinstance(devices, int) else present
         self.run, self.devices, self.per_run, self.at_once = run, devices, per_run, at_once
         self._compiled: dict[Any, Any] = {}
-        present = jax.device_count()
         if devices is not None and not 1 <= devices <= present:
             raise ValueError(f"{devices} devices asked for; there are {present}")
         if devices not in (None, present) and jax.process_count() > 1:
@@ -57,12 +66,31 @@ class Sweep:
     def memory(self, keys: Keys, given: Any, data: Data) -> int:
         """Bytes that these runs take on each device, the data among them, as the compiler counts them."""
         mesh, args = self._place(keys, given, data)
-        need = self._program(mesh, args).memory_analysis()
-        return need.argument_size_in_bytes + need.output_size_in_bytes + need.temp_size_in_bytes
+        return memory(self._program(mesh, args))
+
+    def lower(self, runs: int, given: Any, data: Any) -> jax.stages.Lowered:
+        """The program of so many runs by the shapes of what each is given and of the data; nothing is run.
+
+        Raises ValueError if the runs are not shared out evenly.
+        """
+        groups = self.groups(runs)
+        if runs % groups:
+            raise ValueError(f"{runs} runs are not shared out evenly by {groups} groups of devices; ask for a multiple")
+        mesh = self._mesh(groups)
+
+        def shapes(tree: Any, spec: PartitionSpec, *lead: int) -> Any:
+            place = NamedSharding(mesh, spec)
+            return jax.tree.map(
+                lambda leaf: jax.ShapeDtypeStruct((*lead, *leaf.shape), leaf.dtype, sharding=place), tree
+            )
+
+        words = jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0)))
+        varied = shapes((words, given), PartitionSpec("run"), runs)
+        return jax.jit(self._batch(mesh)).lower(*varied, shapes(data, PartitionSpec()))
 
     def groups(self, runs: int) -> int:
         """How many of these runs are trained side by side on devices of their own; on one host, one run takes one."""
-        groups = (self.devices or jax.device_count()) // self.per_run
+        groups = (self.devices or len(self._there)) // self.per_run
         if self.devices is not None and groups > runs:
             raise ValueError(
                 f"{self.devices} devices are more than {runs} runs can use at {self.per_run} a run; ask for fewer "
@@ -72,17 +100,20 @@ class Sweep:
 
     def runs_side_by_side(self, runs: int) -> int:
         """How many of so many runs a device trains side by side."""
-        return self.at_once or (1 if jax.default_backend() == "cpu" else runs)
+        return self.at_once or (1 if self._there[0].platform == "cpu" else runs)
 
     def _place(self, keys: Keys, given: Any, data: Data) -> tuple[Mesh, tuple]:
         groups = self.groups(len(keys))
-        devices = np.array(jax.devices()[: groups * self.per_run]).reshape(groups, self.per_run)
-        mesh = Mesh(devices, ("run", "data"), axis_types=(AxisType.Auto,) * 2)
+        mesh = self._mesh(groups)
         rounds = -(-len(keys) // groups)
         rows = np.minimum(np.arange(rounds * groups), len(keys) - 1)
         words = np.asarray(jax.random.key_data(keys))
         varied = jax.tree.map(lambda leaf: np.asarray(leaf)[rows], (words, given))
         return mesh, (*_put(varied, mesh, PartitionSpec("run")), _put(data, mesh, PartitionSpec()))
+
+    def _mesh(self, groups: int) -> Mesh:
+        devices = np.array(self._there[: groups * self.per_run]).reshape(groups, self.per_run)
+        return Mesh(devices, ("run", "data"), axis_types=(AxisType.Auto,) * 2)
 
     def _program(self, mesh: Mesh, args: tuple) -> Any:
         shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), args)
@@ -105,6 +136,12 @@ class Sweep:
         return jax.shard_map(
             batch, mesh=mesh, in_specs=(runs, runs, every), out_specs=runs, axis_names={"run"}, check_vma=False
         )
+
+
+def memory(program: Any) -> int:
+    """Bytes that a compiled program takes on each device: its arguments, what it gives, and what it needs between."""
+    need = program.memory_analysis()
+    return need.argument_size_in_bytes + need.output_size_in_bytes + need.temp_size_in_bytes
 
 
 def _put(tree: Any, mesh: Mesh, spec: PartitionSpec) -> Any:

@@ -11,6 +11,7 @@ import pages
 import pytest
 
 from dlx.study.record import on_host, one_run
+from dlx.study.shapes import Shapes, unwatched
 from dlx.types import Data
 from dlx.unit import Unit
 from experiments.__main__ import FOLDER, listing
@@ -23,14 +24,15 @@ RUNS = 2
 
 
 @pytest.mark.parametrize(("name", "preset"), BOTH)
-def test_every_unit_is_traced_by_its_shapes(name, preset):
-    about, units = pages.planned(name, preset)
-    known: dict[Any, Any] = {}
+def test_every_program_lowers_for_any_platform_and_gives_one_score(name, preset):
+    about, units, _ = pages.planned(name, preset)
+    shapes = Shapes(about)
     for unit in units:
         if not on_host(unit.program):
-            _, result = pages.shapes(unit, about, known)
+            _, result = shapes.outcome(unit)
             assert result.score.shape == ()
             assert result.diverged.shape == ()
+            shapes.traced(unit).lower(lowering_platforms=("cuda", "tpu"))
 
 
 def test_no_two_programs_of_all_pages_have_one_name():
@@ -100,22 +102,21 @@ def few(name: str, unit: Unit) -> Data:
 
 @cache
 def compiled(name: str, i: int) -> Compiled:
-    about, units = pages.planned(name, "quick")
+    about, units, _ = pages.planned(name, "quick")
     unit, traces = units[i], []
-    run = one_run(unit.program, pages.unwatched)
+    run = one_run(unit.program, unwatched)
 
     def traced(how, key, varied, data):
         traces.append(how)
         return run(key, varied, data)
 
-    known: dict[Any, Any] = {}
-    pages.shapes(unit, about, known)
+    shapes = Shapes(about)
     rng = np.random.default_rng(0)
 
     def random(leaf):
         return (0.1 * rng.standard_normal((RUNS, *leaf.shape))).astype(leaf.dtype)
 
-    given = tuple(jax.tree.map(random, known[pages.program(other)][0]) for other in unit.given)
+    given = tuple(jax.tree.map(random, shapes.outcome(other)[0]) for other in unit.given)
     alone, batched = partial(traced, "alone"), partial(traced, "batched")
     return Compiled(unit, jax.jit(alone), jax.jit(jax.vmap(batched, in_axes=(0, 0, None))), given, traces)
 

@@ -18,8 +18,8 @@ MNIST_LIKE = ("mnist", "fashion_mnist", "kmnist")
 TEN_CLASSES = 10
 """Classes of `digits` and of every data set in `MNIST_LIKE`."""
 
-Source = Literal["idx", "tfds", "embedded"]
-Variant = Literal["canonical", "ones-zeroed", "unrecognised", "embedded"]
+Source = Literal["idx", "tfds", "embedded", "generated"]
+Variant = Literal["canonical", "ones-zeroed", "unrecognised", "embedded", "generated"]
 
 _MNIST_TRAIN_IMAGES: dict[str, Variant] = {
     "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db": "canonical",
@@ -54,7 +54,7 @@ class Dataset(NamedTuple):
 
 
 def load(name: str) -> Data:
-    """The examples of the data set `name` alone; see `read`."""
+    """Only the examples of the data set `name`; see `read`."""
     return read(name).data
 
 
@@ -64,18 +64,21 @@ def read(name: str) -> Dataset:
     The arrays are NumPy's: x uint8 [n, height, width] or [n, height, width, channels], y int32 [n]. An axis for a
     single channel is left out. Names:
 
-    - `mnist`, `fashion_mnist`, `kmnist`: IDX files in `$DLX_DATA_DIR/<name>/`, else prepared in TFDS's folder
-      (`$TFDS_DATA_DIR`), else downloaded. 50 000 / 10 000 / 10 000 examples; `valid` is the last sixth of the
-      training set. A prepared copy stands in TFDS's order, hence has other examples there.
-    - `digits`: scikit-learn's 8 x 8 digits, 1197 / 300 / 300. Needs neither files nor network.
-    - `tfds:<name>`: a prepared TFDS data set of labelled images; `valid` is its `validation`, or else the
-      last sixth of `train`.
+    - `mnist`, `fashion_mnist`, `kmnist`: IDX files in `$DLX_DATA_DIR/<name>/`. Without them it is what TFDS has
+      prepared in `$TFDS_DATA_DIR`, or else a download. There are 50 000 / 10 000 / 10 000 examples. `valid` is the
+      last sixth of the training set. A prepared copy is in TFDS's order, so its `valid` has other examples.
+    - `digits`: scikit-learn's 8 x 8 digits, 1197 / 300 / 300. It needs neither files nor network.
+    - `blank`: zeros in the shapes of MNIST, for programs that are compiled and not run.
+    - `tfds:<name>`: a prepared TFDS data set of labelled images. `valid` is its `validation`, if there is one.
+      Otherwise it is the last sixth of `train`.
 
-    Raises DataError for an unknown name, a corrupt file, images of several sizes, a label outside the classes, or a
-    data set that is not at hand; without a network, within 5 s.
+    Raises DataError for an unknown name, a corrupt file, images of several sizes, or a wrong label. It also raises it
+    for a data set that is not available; without a network this takes at most 5 s.
     """
     if name == "digits":
         return _dataset(name, _digits(), TEN_CLASSES, "embedded", "embedded", place=name)
+    if name == "blank":
+        return _dataset(name, _blank(), TEN_CLASSES, "generated", "generated", place=name)
     if name in MNIST_LIKE:
         return _mnist_like(name)
     if name.startswith("tfds:"):
@@ -86,11 +89,11 @@ def read(name: str) -> Dataset:
             f"TFDS data set {tfds_name} is not prepared in {_tfds_folder()} in a random-access format.\n"
             "Use download_and_prepare(file_format='array_record'), or set TFDS_DATA_DIR to where it is."
         )
-    raise DataError(f"unknown data set {name!r}; known are {', '.join(MNIST_LIKE)}, digits, tfds:<name>")
+    raise DataError(f"unknown data set {name!r}; known are {', '.join(MNIST_LIKE)}, digits, blank, tfds:<name>")
 
 
 def flat(data: Data) -> Data:
-    """The data with each example as one row of values: x of shape [n, *shape] becomes [n, the product of shape]."""
+    """The data with each example as one row of values: x [n, *shape] becomes [n, product of shape]."""
     return Data(*(Labelled(x.reshape(len(x), math.prod(x.shape[1:])), y) for x, y in data))
 
 
@@ -105,14 +108,14 @@ def fingerprint(data: Data) -> str:
 
 
 def known_variant(name: str, hashes: Sequence[str]) -> Variant:
-    """The variant of MNIST that four IDX files are, by the sha256 (hex) of each one's unpacked bytes."""
+    """The variant of MNIST in four IDX files, given the sha256 (hex) of each one's unpacked bytes."""
     if name != "mnist" or tuple(hashes[1:]) != _MNIST_OTHERS:
         return "unrecognised"
     return _MNIST_TRAIN_IMAGES.get(hashes[0], "unrecognised")
 
 
 def _dataset(name: str, data: Data, classes: int, source: Source, variant: Variant, place: object) -> Dataset:
-    """The data in their final form, once they are checked. An error names `place`, where they were found."""
+    """Check the data, and return them in their final form. An error names `place`, where they were found."""
     data = Data(*(Labelled(x[..., 0] if x.ndim == 4 and x.shape[-1] == 1 else x, y) for x, y in data))
     shape = data.train.x.shape[1:]
     for split, (x, y) in zip(Data._fields, data, strict=True):
@@ -123,13 +126,13 @@ def _dataset(name: str, data: Data, classes: int, source: Source, variant: Varia
             )
         if x.shape[1:] != shape:
             raise DataError(f"{place}: images of {split} have the shape {x.shape[1:]}, but those of train have {shape}")
-    # Only now: a label beyond 32 bits would have wrapped around into the classes.
+    # Only after the check: a label of more than 32 bits could become one of the classes here.
     data = Data(*(Labelled(x, y.astype(np.int32)) for x, y in data))
     return Dataset(data, Provenance(name, source, variant, fingerprint(data)), shape, classes)
 
 
 def _mnist_like(name: str) -> Dataset:
-    """The first source that has the data set: an IDX folder, TFDS's prepared data sets, a download."""
+    """The data set from the first source that has it: IDX folder, TFDS's prepared data sets, download."""
     root = os.environ.get("DLX_DATA_DIR")
     if root and os.path.lexists(folder := Path(root, name)):
         data, hashes = _from_idx([idx.find_file(folder, file) for file in idx.FILES])
@@ -156,7 +159,7 @@ def _from_idx(paths: Sequence[Path]) -> tuple[Data, tuple[str, ...]]:
 
 
 def _hold_out(train: Labelled, origin: object) -> tuple[Labelled, Labelled]:
-    """The first five sixths to train on, the last sixth to validate on."""
+    """The first five sixths for training, and the last sixth for validation."""
     held_out = len(train.y) // 6
     if held_out == 0:
         raise DataError(f"{origin}: {len(train.y)} training examples are too few to hold out a sixth of them")
@@ -186,8 +189,13 @@ def _digits() -> Data:
     from sklearn.datasets import load_digits
 
     x, y = load_digits(return_X_y=True)
-    # Of NumPy's random numbers only the raw bits are promised to be the same in every release.
+    # NumPy promises only for the raw random bits that they are the same in every release.
     order = np.random.PCG64(0).random_raw(len(y)).argsort(kind="stable")
     x = np.round(x.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)[order]
     y = y[order]
     return Data(*(idx.as_split(x[part], y[part]) for part in (slice(1197), slice(1197, 1497), slice(1497, None))))
+
+
+def _blank() -> Data:
+    sizes = (50_000, 10_000, 10_000)
+    return Data(*(idx.as_split(np.zeros((n, 28, 28), np.uint8), np.zeros(n, np.int32)) for n in sizes))

@@ -29,6 +29,15 @@ def pcg64(seed: int, n: int) -> list[int]:
     return numbers[1:]
 
 
+def test_blank_data_have_the_shapes_of_mnist():
+    data, origin, shape, classes = read("blank")
+    assert [(x.shape, x.dtype, y.shape, y.dtype) for x, y in data] == [
+        ((n, 28, 28), np.uint8, (n,), np.int32) for n in (50_000, 10_000, 10_000)
+    ]
+    assert not any(array.any() for split in data for array in split)
+    assert (origin.source, shape, classes) == ("generated", (28, 28), 10)
+
+
 def test_digits_are_scikit_learns_in_a_fixed_order():
     from sklearn.datasets import load_digits
 
@@ -69,7 +78,7 @@ def test_an_unknown_name_lists_the_known(name):
     with pytest.raises(DataError) as caught:
         load(name)
     assert str(caught.value) == (
-        f"unknown data set {name!r}; known are mnist, fashion_mnist, kmnist, digits, tfds:<name>"
+        f"unknown data set {name!r}; known are mnist, fashion_mnist, kmnist, digits, blank, tfds:<name>"
     )
 
 

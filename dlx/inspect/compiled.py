@@ -1,0 +1,261 @@
+"""What a compiled program does on a device, read from its optimised HLO text: kernels, bytes, FLOPs, copies.
+
+Nothing is run, so that the device need not be there. One instruction of a computation that is not fused into another is
+one kernel. Those that only name or reshape memory are none.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+BITS = {"pred": 8, "s4": 4, "u4": 4, "bf16": 16}
+"""Of the types whose names do not end with their bits."""
+NO_KERNEL = {
+    "parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "partition-id", "replica-id",
+    "opt-barrier", "copy-start", "copy-done", "async-done", "async-update", "add-dependency", "domain",
+}  # fmt: skip
+COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "reduce-scatter", "collective-permute", "collective-broadcast")
+SLICES = ("dynamic-slice", "gather", "slice")
+"""Of their first operand they read no more than they give."""
+
+
+class Cost(NamedTuple):
+    """What a device does, in all or in one round of a loop."""
+
+    kernels: float = 0.0
+    bytes: float = 0.0
+    """Read from main memory and written to it, as if no cache held anything from one kernel to the next."""
+    flops: float = 0.0
+    """Of matrix products alone: two for each product of two numbers."""
+
+    def __add__(self, other: "Cost") -> "Cost":  # ty: ignore[invalid-method-override]
+        return Cost(*(mine + its for mine, its in zip(self, other, strict=True)))
+
+    def times(self, n: float) -> "Cost":
+        """That of n rounds."""
+        return Cost(*(n * mine for mine in self))
+
+
+class Shape(NamedTuple):
+    """An array's type; `place` is the memory space that a TPU's program puts it in, and 0 the main memory."""
+
+    dtype: str
+    dims: tuple[int, ...]
+    place: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes of main memory the array takes."""
+        if self.place:
+            return 0
+        bits = BITS.get(self.dtype) or int((re.search(r"\d+", self.dtype) or ["0"])[0])
+        return math.prod(self.dims) * bits // 8
+
+    @property
+    def in_main_memory(self) -> int:
+        """How many bytes of main memory the array takes."""
+        return 0 if self.place else self.bytes
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One line of a computation."""
+
+    name: str
+    shapes: tuple[Shape, ...]
+    """Of what it gives; several for a tuple."""
+    opcode: str
+    operands: tuple[str, ...]
+    """The names of the instructions that it takes; of a parameter its number, of a constant its value."""
+    attributes: str
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes of main memory it gives."""
+        return sum(shape.in_main_memory for shape in self.shapes)
+
+    def called(self, attribute: str) -> str | None:
+        """The computation that an attribute names, such as `body` or `calls`."""
+        found = re.search(rf"\b{attribute}=%?([\w.\-]+)", self.attributes)
+        return found[1] if found else None
+
+    def dims(self, attribute: str) -> tuple[int, ...]:
+        """Dimensions that an attribute lists."""
+        found = re.search(rf"\b{attribute}={{([\d,]*)}}", self.attributes)
+        return tuple(int(n) for n in found[1].split(",") if n) if found else ()
+
+
+Computation = Mapping[str, Instruction]
+
+
+class Loop(NamedTuple):
+    """A loop of a program."""
+
+    body: str
+    trips: int | None
+
+
+class Compiled:
+    """A program by its optimised HLO text."""
+
+    def __init__(self, text: str):
+        self.computations, self.entry = parse(text)
+
+    def cost(self, name: str | None = None, rounds: float = 1) -> Cost:
+        """What a computation does (None: the whole program). A loop of unknown length makes so many `rounds`."""
+        total = Cost()
+        computation = self.computations[name or self.entry]
+        for one in computation.values():
+            total += self._cost(one, computation, rounds)
+        return total
+
+    def trips(self, loop: Instruction) -> int | None:
+        """How many rounds a loop makes that counts from 0 up to a constant; None for any other."""
+        condition = self.computations[loop.called("condition") or ""]
+        *_, root = condition.values()
+        ends = [condition[name] for name in root.operands if name in condition]
+        if len(ends) == 2 and root.opcode == "compare" and "direction=LT" in root.attributes:
+            return int(ends[1].operands[0]) if ends[1].opcode == "constant" else None
+        known = re.search(r'"known_trip_count":{"n":"(\d+)"}', loop.attributes)
+        return int(known[1]) if known else None
+
+    def _cost(self, one: Instruction, computation: Computation, rounds: float) -> Cost:
+        if one.opcode == "while":
+            trips = self.trips(one)
+            trips = rounds if trips is None else trips
+            return self.cost(one.called("body"), rounds).times(trips)
+        if one.opcode == "conditional":
+            branches = re.search(r"branch_computations={([^}]*)}", one.attributes)
+            names = [part.strip().lstrip("%") for part in branches[1].split(",")] if branches else []
+            names += [name for way in ("true", "false") if (name := one.called(f"{way}_computation"))]
+            return max((self.cost(name, rounds) for name in names), key=lambda cost: cost.bytes)
+        if one.opcode == "call" or (one.opcode == "async-start" and one.called("calls")):
+            return self.cost(one.called("calls") or one.called("to_apply"), rounds)
+        if one.opcode in NO_KERNEL:  # of an asynchronous copy, the sides in main memory
+            moved = one.shapes[0].in_main_memory + one.shapes[1].in_main_memory if one.opcode == "copy-start" else 0
+            return Cost(bytes=moved)
+        inside = self.computations.get(one.called("calls") or "", {}) if one.opcode == "fusion" else {}
+        flops = sum(_flops(part, inside) for part in inside.values()) or _flops(one, computation)
+        moved = _read(one, computation, inside) + _written(one, inside)
+        return Cost(1.0, moved, flops)
+
+    @cached_property
+    def loops(self) -> dict[str, list[Loop]]:
+        """The loops of each computation, those of the computations that it calls without a loop among them."""
+
+        def within(name: str) -> Iterator[Loop]:
+            for one in self.computations[name].values():
+                if one.opcode == "while":
+                    yield Loop(one.called("body") or "", self.trips(one))
+                elif one.opcode in ("call", "async-start") and (inner := one.called("calls") or one.called("to_apply")):
+                    yield from within(inner)
+
+        return {name: list(within(name)) for name in self.computations}
+
+    def busiest(self, rounds: float = 1) -> Loop | None:
+        """The loop with most kernels: of the epoch where there is one, which is a loop of unknown length."""
+
+        def kernels(loop: Loop) -> float:
+            return self.cost(loop.body, rounds).kernels * (rounds if loop.trips is None else loop.trips)
+
+        found, here = None, self.loops[self.entry]
+        while here:
+            found = max(here, key=kernels)
+            here = self.loops[found.body] if found.trips is None else []
+        return found
+
+    def copies(self, name: str) -> list[Shape]:
+        """Arrays of floating-point numbers that a computation, or a loop within it, copies within one memory."""
+        computation, found = self.computations[name], []
+        for one in computation.values():
+            if inner := one.called("body") or (one.opcode == "call" and one.called("to_apply")):
+                found += self.copies(inner)
+            elif one.opcode in ("copy", "copy-start") and re.match(r"b?f\d", one.shapes[0].dtype):
+                source = computation[one.operands[0]].shapes[0] if one.opcode == "copy" else one.shapes[1]
+                found += [one.shapes[0]] if source.place == one.shapes[0].place else []
+        return found
+
+    @property
+    def collectives(self) -> list[str]:
+        """The opcodes of all exchanges between devices, wherever they are."""
+        every = (one.opcode.removesuffix("-start") for part in self.computations.values() for one in part.values())
+        return sorted(opcode for opcode in every if opcode in COLLECTIVES)
+
+
+def parse(text: str) -> tuple[Mapping[str, Computation], str]:
+    """The computations of an HLO module by name, and the name of the one that it begins with."""
+    found: dict[str, dict[str, Instruction]] = {}
+    entry, name = "", None
+    for line in text.splitlines():
+        head = re.match(r"(ENTRY )?%?([\w.\-]+) \(.*\) -> .*{$", line)
+        if head:
+            name = head[2]
+            found[name], entry = {}, name if head[1] else entry
+        elif name and line.startswith("  ") and (one := _instruction(line)):
+            found[name][one.name] = one
+        elif line.startswith("}"):
+            name = None
+    return found, entry
+
+
+def _instruction(line: str) -> Instruction | None:
+    head = re.match(r"\s+(?:ROOT )?%?([\w.\-]+) = ", line)
+    if not head:
+        return None
+    rest = line[head.end() :]
+    end = _closing(rest) if rest.startswith("(") else rest.index(" ")
+    kind, rest = rest[:end], rest[end:].lstrip()
+    opcode, _, rest = rest.partition("(")
+    end = _closing("(" + rest) - 2
+    operands = [rest[:end]] if opcode in ("parameter", "constant") else re.findall(r"%([\w.\-]+)", rest[:end])
+    return Instruction(head[1], _shapes(kind), opcode, tuple(operands), rest[end:])
+
+
+def _closing(text: str) -> int:
+    """How long the text is up to the bracket that closes its first one."""
+    depth = 0
+    for i, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0:
+            return i + 1
+    raise ValueError(f"brackets do not close in {text:.60}")
+
+
+def _shapes(kind: str) -> tuple[Shape, ...]:
+    def shape(dtype: str, dims: str, layout: str) -> Shape:
+        place = re.search(r"S\((\d+)\)", layout)
+        return Shape(dtype, tuple(int(n) for n in dims.split(",") if n), int(place[1]) if place else 0)
+
+    return tuple(shape(*found) for found in re.findall(r"(\w+)\[([\d,]*)\](?:{([^}]*)})?", kind))
+
+
+def _flops(one: Instruction, computation: Computation) -> float:
+    if one.opcode != "dot":
+        return 0.0
+    left = computation[one.operands[0]].shapes[0].dims
+    return 2.0 * math.prod(one.shapes[0].dims) * math.prod(left[i] for i in one.dims("lhs_contracting_dims"))
+
+
+def _read(one: Instruction, computation: Computation, inside: Computation) -> float:
+    """Bytes that a kernel reads. Of what it only takes slices of, it reads those."""
+    if one.opcode in SLICES:
+        return one.bytes
+    number = {part.name: int(part.operands[0]) for part in inside.values() if part.opcode == "parameter"}
+    read = {i: float(computation[name].bytes) for i, name in enumerate(one.operands) if name in computation}
+    for name, i in number.items():
+        users = [part for part in inside.values() if name in part.operands]
+        if users and all(part.opcode in SLICES and part.operands[0] == name for part in users):
+            read[i] = min(read.get(i, 0.0), float(sum(part.bytes for part in users)))
+        elif users and all(part.opcode == "dynamic-update-slice" and part.operands[0] == name for part in users):
+            read[i] = 0.0
+    return sum(read.values())
+
+
+def _written(one: Instruction, inside: Computation) -> float:
+    """Bytes that a kernel writes. What updates a slice in place writes that slice."""
+    updates = [part for part in inside.values() if part.opcode == "dynamic-update-slice"]
+    in_place = {part.shapes[0]: inside[part.operands[1]].bytes for part in updates}
+    return float(sum(in_place.get(shape, shape.in_main_memory) for shape in one.shapes))

@@ -1,0 +1,73 @@
+"""The programs of a page by the shapes of what they take: without data, and without training anything."""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from dlx.data import Dataset
+from dlx.study.command import rows_and_search
+from dlx.study.page import Study
+from dlx.study.plan import foresee
+from dlx.study.record import kind, one_run
+from dlx.unit import Kept, Result, Unit
+
+
+def unwatched(stage, *, epochs, percent=True):
+    """In the place of a progress display."""
+
+
+class Planned(NamedTuple):
+    """What a page comes to with a preset."""
+
+    about: dict[str, Dataset]
+    units: list[Unit]
+    """One of each program, each after those that it stands on."""
+    runs: list[int]
+    """How many units of that program the page asks for, if no run of a search fails."""
+
+
+def planned(study: Study, preset: str, seeds: int | None = 1) -> Planned:
+    """A unit of every distinct program of a page. With `seeds` None the page says how many seeds.
+
+    In place of images of the size of MNIST it takes blank ones.
+    """
+    options = study.options(preset=preset, data="blank" if preset == "paper" else None)  # ty: ignore[invalid-argument-type]
+    about = dict(study.datasets(options))
+    rows, search = rows_and_search(study, options, about)
+    ends = foresee(rows, lambda unit: None, seeds or options.fresh_seeds(), search)
+    units = list(dict.fromkeys(link for unit in ends for link in unit.lineage))
+    first = {program(unit): unit for unit in reversed(units)}
+    count = [sum(program(unit) == key for unit in units) for key in reversed(first)]
+    return Planned(about, list(reversed(first.values())), count)
+
+
+def program(unit: Unit) -> Any:
+    """What units share that are runs of one compiled program; a blind unit differs in its data alone."""
+    return kind(unit)[:-1] if not unit.given else (kind(unit)[0], tuple(map(program, unit.given)), unit.data)
+
+
+class Shapes:
+    """What the units of a page take and give, as shapes. Each program is traced once."""
+
+    def __init__(self, about: dict[str, Dataset]):
+        self.about = about
+        self._traced: dict[Any, jax.stages.Traced] = {}
+
+    def arguments(self, unit: Unit) -> tuple[Any, tuple[Any, Any], Any]:
+        """The key, (hypers, given) and data of one run."""
+        data = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), self.about[unit.data].data)
+        hypers = jax.tree.map(lambda value: jax.ShapeDtypeStruct((), np.float32), unit.hypers)
+        given = tuple(self.outcome(other)[0] for other in unit.given)
+        return jax.eval_shape(lambda: jax.random.key(0)), (hypers, given), data
+
+    def traced(self, unit: Unit) -> jax.stages.Traced:
+        """One run of a compiled program."""
+        key = program(unit)
+        if key not in self._traced:
+            self._traced[key] = jax.jit(one_run(unit.program, unwatched)).trace(*self.arguments(unit))
+        return self._traced[key]
+
+    def outcome(self, unit: Unit) -> tuple[Kept, Result]:
+        """What one run keeps, and its result."""
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), self.traced(unit).out_info)

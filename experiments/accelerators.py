@@ -1,0 +1,367 @@
+"""What every page would do on accelerators that are not here: compiled for eight H100s and for a TPU slice of eight.
+
+    python -m experiments accelerators                # every page's programs: about an hour on two cores
+    python -m experiments accelerators --pages dbn    # those of one page; the others stay in the table
+
+Each program of a page's preset `paper` is compiled by `Sweep` itself, as it would be where the devices are. The run
+axis goes over eight devices, with four runs on each. One program has the data axis as well. Nothing is run. Kernels,
+bytes and copies are counted in the compiled text. The command makes an environment of several GB for each kind.
+"""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tarfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dlx.show import tables
+from dlx.show.console import steady
+from dlx.show.progress import duration
+from dlx.store import provenance, to_json
+from dlx.unit import Unit, changed
+from experiments.__main__ import load, pages
+
+ROOT = Path(__file__).parents[1]
+ENVIRONMENTS, RESULTS = ROOT / ".accelerators", Path(__file__).parent / "results"
+RUNS_A_DEVICE = 4
+DEVICES = 8
+LAUNCH = 3e-6
+"""Seconds that a GPU takes at least for a kernel."""
+H100 = """gpu_device_info { threads_per_block_limit: 1024 threads_per_warp: 32 shared_memory_per_block: 49152
+shared_memory_per_core: 233472 threads_per_core_limit: 2048 core_count: 132 fpus_per_core: 128
+block_dim_limit_x: 2147483647 block_dim_limit_y: 65535 block_dim_limit_z: 65535 memory_bandwidth: 3352320000000
+l2_cache_size: 52428800 clock_rate_ghz: 1.98 device_memory_size: 84978434048 shared_memory_per_block_optin: 232448
+cuda_compute_capability { major: 9 } registers_per_core_limit: 65536 registers_per_block_limit: 65536 }
+platform_name: "CUDA" dnn_version_info { major: 9 minor: 8 } device_description_str: "NVIDIA H100 80GB HBM3" """
+
+
+class Kind(NamedTuple):
+    """A kind of device: the extra that compiles for it, what its environment needs, and what it can do in a second."""
+
+    title: str
+    extra: str
+    variables: dict[str, str]
+    flops: float
+    """Of the matrix products that JAX makes of float32 by default: TF32 on the one, bfloat16 on the other."""
+    bandwidth: float
+    launch: float
+    """Seconds of a kernel at least."""
+
+
+KINDS = {
+    "cuda": Kind("H100", "cuda13", {"JAX_PLATFORMS": "cpu,cuda", "JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1"},
+                 495e12, 3.35e12, LAUNCH),
+    "tpu": Kind("TPU v5e", "tpu", {"JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1"}, 197e12, 0.82e12, 0.0),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is to be compiled."""
+
+    pages: tuple[str, ...] = ()
+    """The pages whose programs are compiled; the table keeps what it has of the others. Default: all pages."""
+    kinds: tuple[str, ...] = tuple(KINDS)
+    """Kinds of devices: cuda, tpu."""
+    here: bool = False
+    """Compile in this environment for one kind, and print a line of JSON a program. The command does so itself."""
+
+    def check(self) -> None:
+        """Raise ValueError for pages and kinds that there are not."""
+        for name, given, known in (("pages", self.pages, list(studies())), ("kinds", self.kinds, list(KINDS))):
+            if wrong := sorted({*given} - {*known}):
+                raise ValueError(f"--{name} {' '.join(wrong)}: there are {', '.join(known)}")
+
+
+@cache
+def studies() -> dict[str, Any]:
+    """The pages by name."""
+    return {name: study for name in pages() if (study := getattr(load(name), "STUDY", None))}
+
+
+def devices(kind: str) -> list[Any]:
+    """Descriptions of eight devices. Raises an error of JAX's if the plug-in is missing."""
+    from jax.experimental import topologies
+
+    if kind == "cuda":
+        found = topologies.get_topology_desc(platform="cuda", topology=f"1x1x{DEVICES}", target_config=H100)
+    else:
+        found = topologies.get_topology_desc("v5e:2x4", platform="tpu")
+    return list(found.devices)
+
+
+def programs(names: Sequence[str]) -> Iterator[tuple[str, Unit, int, Any]]:
+    """Page, a unit, how many there are of its program, and the shapes of what it takes."""
+    from dlx.study.record import on_host
+    from dlx.study.shapes import Shapes, planned
+
+    for name in names:
+        about, units, runs = planned(studies()[name], "paper", None)
+        shapes = Shapes(about)
+        for unit, count in zip(units, runs, strict=True):
+            if not on_host(unit.program):
+                yield name, unit, count, shapes.arguments(unit)
+
+
+def label(unit: Unit) -> str:
+    """A program in a line: its name, and the fields that differ from their defaults."""
+    below = f", {len(unit.given)} below" if unit.given else ""
+    fields = ", ".join(f"{name} {value}" for name, value in changed(unit.program).items())
+    return f"{type(unit.program).__name__}({fields}{below})".replace("'", "")
+
+
+def compiled(kind: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """A row for every program, and one more of the first program for its data axis."""
+    there = devices(kind)
+    for number, (name, unit, count, shapes) in enumerate(programs(names)):
+        yield one_row(name, unit, count, shapes, there, 1)
+        if number == 0:
+            yield one_row(name, unit, count, shapes, there, 2)
+
+
+def one_row(name: str, unit: Unit, count: int, shapes: Any, there: list[Any], per_run: int) -> dict[str, Any]:
+    """What is known of one program, compiled for these devices with so many of them a run.
+
+    `step` is of the loop with most kernels, which makes `steps` rounds in an epoch; `epoch` is all of an epoch, and
+    `once` what is done once a run, or of a program without epochs everything. `copied` are the shapes of the arrays of
+    floats that a step copies.
+    """
+    from dlx.inspect.compiled import Compiled
+    from dlx.study.record import one_run
+    from dlx.study.shapes import unwatched
+    from dlx.sweep import Sweep, memory
+
+    _, varied, data = shapes
+    begin = time.monotonic()
+    sweep = Sweep(one_run(unit.program, unwatched), there, per_run)
+    program = sweep.lower(RUNS_A_DEVICE * len(there) // per_run, varied, data).compile()
+    seconds, text = time.monotonic() - begin, Compiled(program.as_text() or "")
+    loop, once = text.busiest(getattr(unit.program, "epochs", 1)), text.cost(rounds=0)
+    need: Any = program.memory_analysis()
+    return {
+        "page": name,
+        "program": label(unit),
+        "identity": json.loads(to_json([type(unit.program).__name__, changed(unit.program)])),
+        "units": count,
+        "devices_a_run": per_run,
+        "runs_a_device": RUNS_A_DEVICE,
+        "memory": memory(program),
+        "memory_of_a_run": (need.output_size_in_bytes + need.temp_size_in_bytes) / RUNS_A_DEVICE,
+        "compile_seconds": seconds,
+        "collectives": text.collectives,
+        "epochs": getattr(unit.program, "epochs", 1),
+        "step": text.cost(loop.body if loop else None)._asdict(),
+        "copied": sorted({copy.dims for copy in text.copies(loop.body)}) if loop else [],
+        "steps": (loop.trips or 1) if loop else 1,
+        "epoch": (text.cost(rounds=1) + once.times(-1))._asdict(),
+        "once": once._asdict(),
+    }
+
+
+def environment(kind: str) -> Path:
+    """The Python of an environment that compiles for this kind of device. Made when it is first asked for."""
+    folder = ENVIRONMENTS / kind
+    ready, python = folder / "ready", folder / "bin" / "python"
+    wanted = [f"jax[{KINDS[kind].extra}]=={version('jax')}", "-r", str(ROOT / "requirements.lock")]
+    if not ready.exists():
+        say(f"making an environment for {KINDS[kind].title} in {folder}: several GB are fetched")
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, *wanted], check=True)
+        ready.touch()
+    return python
+
+
+def elsewhere(kind: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The rows of a kind, compiled in its environment."""
+    command = [environment(kind), "-m", "experiments.accelerators", "--here", "--kinds", kind, "--pages", *names]
+    variables = {**os.environ, **KINDS[kind].variables}
+    with subprocess.Popen(command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        yield from (json.loads(line) for line in process.stdout)
+    if process.returncode:
+        raise ValueError(f"compiling for {KINDS[kind].title} ended with status {process.returncode}; see above")
+
+
+def bound(kind: str, cost: dict[str, float], flops: float) -> float:
+    """Seconds that a device takes at least: by its arithmetic, by its memory, or by the launches of its kernels."""
+    there = KINDS[kind]
+    return max(flops / there.flops, cost["bytes"] / there.bandwidth, cost["kernels"] * there.launch)
+
+
+def epochs_run(page: str) -> dict[str, float]:
+    """Mean epochs that the committed runs of each program took, as patience ended them; by the program's identity."""
+    archive, found = RESULTS / page / "records.tar.xz", {}
+    if archive.exists():
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                if member.name.startswith("units/") and (file := tar.extractfile(member)):
+                    record = json.load(file)
+                    lengths = [len(curve) for part in record["curves"].values() for curve in part.values()]
+                    found.setdefault(json.dumps([record["program"], record["fields"]]), []).append(
+                        max(lengths, default=1)
+                    )
+    return {identity: sum(lengths) / len(lengths) for identity, lengths in found.items()}
+
+
+def flops_of(rows: Sequence[dict[str, Any]]) -> Callable[[dict[str, Any], str], float]:
+    """FLOPs of a row's part. They are counted in the text for GPUs, where matrix products stand as such."""
+    known = {(row["page"], row["program"], row["devices_a_run"]): row for row in rows if row["kind"] == "cuda"}
+
+    def flops(row: dict[str, Any], part: str) -> float:
+        return known.get((row["page"], row["program"], row["devices_a_run"]), row)[part]["flops"]
+
+    return flops
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """A row a page and kind: what is the most of all its programs, and the least time of all its runs."""
+    flops, body = flops_of(rows), []
+    for page, kind in dict.fromkeys((row["page"], row["kind"]) for row in rows):
+        mine = [row for row in rows if (row["page"], row["kind"], row["devices_a_run"]) == (page, kind, 1)]
+        took = epochs_run(page)
+
+        def seconds(row: dict[str, Any], devices: int, kind=kind, took=took) -> float:
+            epochs = took.get(json.dumps(row["identity"]), row["epochs"])
+            parts = {"once": 1, "epoch": epochs}
+            least = sum(times * bound(kind, row[part], flops(row, part)) for part, times in parts.items())
+            return math.ceil(row["units"] / (row["runs_a_device"] * devices)) * least
+
+        body.append(
+            [
+                page,
+                KINDS[kind].title,
+                str(len(mine)),
+                gigabytes(max(row["memory"] for row in mine)),
+                gigabytes(max(row["memory_of_a_run"] for row in mine)),
+                str(sum(len(weights(row)) for row in mine)),
+                str(sum(len(row["collectives"]) for row in mine)),
+                f"{sum(row['compile_seconds'] for row in mine) / len(mine):.0f}",
+                *(duration(sum(seconds(row, n) for row in mine)) for n in (1, DEVICES)),
+            ]
+        )
+    return SUMMARY, body
+
+
+def details(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """A row a program and kind."""
+    flops = flops_of(rows)
+    return DETAILS, [
+        [
+            row["program"],
+            KINDS[row["kind"]].title + (f", {row['devices_a_run']} a run" if row["devices_a_run"] > 1 else ""),
+            str(row["runs_a_device"]),
+            gigabytes(row["memory"]),
+            f"{row['step']['kernels']:.0f}",
+            ", ".join("x".join(map(str, dims)) for dims in row["copied"]) or "none",
+            ", ".join(f"{name} {n}" for name, n in Counter(row["collectives"]).items()) or "none",
+            f"{row['compile_seconds']:.0f}",
+            f"{flops(row, 'step') / 1e6:.1f}",
+            f"{row['step']['bytes'] / 1e6:.1f}",
+            f"{1e6 * bound(row['kind'], row['step'], flops(row, 'step')):.0f}",
+        ]
+        for row in rows
+    ]
+
+
+def weights(row: dict[str, Any]) -> list[list[int]]:
+    """The copied arrays that may be weights: those whose axis after that of the runs does not count examples."""
+    examples = {row["identity"][1].get(name) for name in ("batch_size", "chains")}
+    return [dims for dims in row["copied"] if len(dims) > 2 and not {*dims[1:-1]} & examples]
+
+
+def gigabytes(n: float) -> str:
+    """Bytes in GB."""
+    return f"{n / 1e9:.2f}"
+
+
+SUMMARY = ["page", "device", "programs", "GB a device at most", "GB a run at most",
+           "weights copied in a step", "collectives", "s to compile",
+           "one device at least", "eight at least"]  # fmt: skip
+DETAILS = ["program", "device", "runs side by side", "GB a device", "kernels a step",
+           "floats copied in a step", "collectives", "s to compile", "MFLOP a step",
+           "MB a step", "least us a step"]  # fmt: skip
+INTRODUCTION = """# What the pages would do on accelerators
+
+`python -m experiments accelerators`, on {machine}, {date}, JAX {jax}, revision {revision}: every program of every
+page's preset `paper`, compiled and **not run**, for eight H100s and for a TPU v5e slice of 2 x 4
+([figures](accelerators.json)). Four runs are side by side on a device, and the run axis is shared out over eight
+devices. A step is a round of the program's busiest loop: a minibatch of training, or a temperature of annealing. Copied
+arrays have the axis of the runs first.
+
+The last two columns are an **estimate from below** of the time of all the page's runs, with the epochs that the
+committed runs took. A device takes at least what its arithmetic costs, or its memory, or on a GPU 3 microseconds a
+kernel, whichever is most. Arithmetic: 495 TFLOP/s in TF32, and 197 in bfloat16, which JAX takes by default. Memory:
+3.35 and 0.82 TB/s, as if no cache held anything. Compiling, reading data and what a host does come on top. Nobody has
+measured it yet.
+
+"""
+
+
+def save(rows: list[dict[str, Any]]) -> None:
+    """Write the rows, and the table that is made of them."""
+    provenance_ = provenance()
+    found = {
+        "command": "python -m experiments accelerators",
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": provenance_["device"],
+        "jax": provenance_["versions"]["jax"],
+        "revision": str(provenance_["revision"])[:7],
+        "rows": rows,
+    }
+    parts = [INTRODUCTION.format(**found), tables.markdown(*summary(rows))]
+    for page in dict.fromkeys(row["page"] for row in rows):
+        parts += [f"\n## {page}\n\n", tables.markdown(*details([row for row in rows if row["page"] == page]))]
+    (RESULTS / "accelerators.json").write_text(to_json(found, indent=0) + "\n")
+    (RESULTS / "accelerators.md").write_text("".join(parts))
+
+
+def say(text: str) -> None:
+    """Print a line to stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Compile and write the table; exits with status 2 for what a user can mend, 130 when interrupted."""
+    steady()
+    try:
+        import tyro
+
+        options = tyro.cli(Options, prog="python -m experiments accelerators", description=__doc__, args=arguments)
+        options.check()
+        names = options.pages or tuple(studies())
+        if options.here:
+            for row in compiled(*options.kinds, names):
+                print(json.dumps(row), flush=True)
+            return
+        before = RESULTS / "accelerators.json"
+        rows = json.loads(before.read_text())["rows"] if before.exists() else []
+        for kind in options.kinds:
+            new = []
+            for row in elsewhere(kind, names):
+                say(f"{KINDS[kind].title}: {row['page']} {row['program']}, {row['compile_seconds']:.0f} seconds")
+                new.append({"kind": kind, **row})
+            rows = [row for row in rows if row["kind"] != kind or row["page"] not in names] + new
+        save(sorted(rows, key=lambda row: (row["page"], row["program"], row["kind"])))
+    except ValueError as error:
+        say(f"error: {error}")
+        sys.exit(2)
+    except subprocess.CalledProcessError as error:
+        say(f"error: {error}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        say("stopped")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
