@@ -13,7 +13,7 @@ import math
 import os
 import subprocess
 import sys
-import tarfile
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -192,7 +192,7 @@ def elsewhere(kind: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         raise ValueError(f"compiling for {KINDS[kind].title} ended with status {process.returncode}; see above")
 
 
-def bound(kind: str, cost: dict[str, float], flops: float) -> float:
+def bound(kind: str, cost: dict[str, Any], flops: float | int) -> float:
     """Seconds that a device takes at least: by its arithmetic, by its memory, or by the launches of its kernels."""
     there = KINDS[kind]
     return max(flops / there.flops, cost["bytes"] / there.bandwidth, cost["kernels"] * there.launch)
@@ -200,16 +200,20 @@ def bound(kind: str, cost: dict[str, float], flops: float) -> float:
 
 def epochs_run(page: str) -> dict[str, float]:
     """Mean epochs that the committed runs of each program took, as patience ended them; by the program's identity."""
-    archive, found = RESULTS / page / "records.tar.xz", {}
-    if archive.exists():
-        with tarfile.open(archive) as tar:
-            for member in tar:
-                if member.name.startswith("units/") and (file := tar.extractfile(member)):
-                    record = json.load(file)
-                    lengths = [len(curve) for part in record["curves"].values() for curve in part.values()]
-                    found.setdefault(json.dumps([record["program"], record["fields"]]), []).append(
-                        max(lengths, default=1)
-                    )
+    from dlx.store import open_store
+    from dlx.study.command import STORE
+    from dlx.study.verify import unpack
+
+    found: dict[str, list[int]] = {}
+    if (archive := RESULTS / page / "records.tar.xz").exists():
+        with tempfile.TemporaryDirectory(prefix="dlx-accelerators-") as folder:
+            store = open_store(unpack(archive, Path(folder) / "committed"), STORE)
+            for path in sorted((store.folder / "units").rglob("*.json")):
+                record = store.load(path.relative_to(store.folder / "units").with_suffix("").as_posix())
+                curves = [curve for part in record["curves"].values() for curve in part.values()] if record else []
+                if curves:
+                    identity = json.dumps([record["program"], record["fields"]])
+                    found.setdefault(identity, []).append(max(map(len, curves)))
     return {identity: sum(lengths) / len(lengths) for identity, lengths in found.items()}
 
 
@@ -318,10 +322,10 @@ def save(rows: list[dict[str, Any]]) -> None:
         "revision": str(provenance_["revision"])[:7],
         "rows": rows,
     }
+    (RESULTS / "accelerators.json").write_text(to_json(found, indent=0) + "\n")
     parts = [INTRODUCTION.format(**found), tables.markdown(*summary(rows))]
     for page in dict.fromkeys(row["page"] for row in rows):
         parts += [f"\n## {page}\n\n", tables.markdown(*details([row for row in rows if row["page"] == page]))]
-    (RESULTS / "accelerators.json").write_text(to_json(found, indent=0) + "\n")
     (RESULTS / "accelerators.md").write_text("".join(parts))
 
 

@@ -3,6 +3,7 @@
     python -m experiments bench            # tables
     python -m experiments bench --json     # the same as one JSON object
     python -m experiments bench --page optimizers    # seconds of an epoch of a page's rows, as a JSON object
+    python -m experiments bench --device   # for a GPU or a TPU: up to 128 runs, both precisions, the table of 2006
 
 A step on n examples counts as 6 n FLOPs a connection (2 forward, 4 backward), the field's convention; `executed` leaves
 out the gradient for the net's input, which is never computed. A step of an auto-associator or of CD-1 counts 10 n. The
@@ -13,40 +14,46 @@ that does nothing else.
 
 import importlib
 import itertools
+import re
 import resource
+import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dlx import greedy
 from dlx.data import DataError
 from dlx.losses.supervised import misclassified
-from dlx.nets.mlp import codes, hidden, mlp
+from dlx.nets.mlp import mlp
 from dlx.optim import sgd
 from dlx.show import tables
 from dlx.show.console import steady
-from dlx.stage import chain, evaluate, focus
+from dlx.stage import chain, evaluate
 from dlx.store import provenance, to_json
 from dlx.study import clock
 from dlx.study.clock import wall_time
 from dlx.study.hosts import find_devices, use_every_core
-from dlx.sweep import Run, Sweep
-from dlx.types import Data, Labelled, Model, Stage
-
-VISIBLE, CLASSES = 784, 10
-WIDTHS = (500, 500, 500)
-EXAMPLES = 50_000
-LARGEST_BATCH = 500
-"""The largest minibatch of a case. An epoch needs one at least."""
-REPEATS = 4
-"""Times that each of the two is run in turn; the fastest counts."""
+from dlx.sweep import Sweep
+from dlx.types import Data
+from experiments._timing import (
+    EXAMPLES,
+    LARGEST_BATCH,
+    WIDTHS,
+    Case,
+    Timing,
+    cases,
+    finetuning,
+    fresh,
+    random_data,
+    timing,
+)
 
 
 @dataclass(frozen=True)
@@ -57,8 +64,14 @@ class Options:
     """Print one JSON object instead of tables."""
     examples: int = 5_000
     """Training examples that an epoch is measured on: 500 or more. With few, the times are less sure."""
-    seeds: tuple[int, ...] = (1, 2, 4, 8)
-    """Numbers of runs to compare, such as 1 8 32 128 on an accelerator."""
+    seeds: tuple[int, ...] | None = None
+    """Numbers of runs to compare. Default: 1 2 4 8, and with --device 1 8 32 128."""
+    device: bool = False
+    """Measure an accelerator at full size, with the whole table of 2006, and write a file that can be committed."""
+    table: bool = True
+    """With --device: train the table, too. It needs MNIST."""
+    out: Path = Path(__file__).parent / "results" / "bench"
+    """With --device: the folder of the file, which is named after the device."""
     page: str | None = None
     """Measure the rows of this page instead, at its preset "paper", one run on one device."""
     data: str | None = None
@@ -74,87 +87,15 @@ class Options:
             raise ValueError(
                 f"--examples {self.examples} is less than the largest minibatch; choose {LARGEST_BATCH} or more"
             )
-        if not self.seeds or min(self.seeds) < 1:
+        if self.seeds is not None and min(self.seeds, default=0) < 1:
             given = " ".join(map(str, self.seeds)) or "none"
             raise ValueError(f"--seeds takes numbers of runs, each 1 or more, such as 1 2 4 8; given: {given}")
-
-
-class Case(NamedTuple):
-    """A run to be timed, of so many epochs, and the FLOPs an example: by convention and as executed."""
-
-    name: str
-    run: Callable[[int], Run]
-    flops: int
-    executed: int
-
-
-class Timing(NamedTuple):
-    """Runs of one program: seconds an epoch of 50 000 for all of them, seconds to compile, bytes a device."""
-
-    epoch: float
-    compile: float
-    memory: int
 
 
 def sgemm_gflops(n: int = 4096, repeats: int = 5) -> float:
     """The best of some products of two n x n float32 matrices, in GFLOP/s."""
     a = np.ones((n, n), np.float32)
     return 2 * n**3 / min(wall_time(lambda: a @ a) for _ in range(repeats)) / 1e9
-
-
-def fresh(net: Model, stage: Stage) -> Run:
-    """The run that trains fresh parameters by a stage; nothing varies but the key."""
-    return lambda key, given, data: stage(key, net.init(key, data.train.x[0]), data)
-
-
-def finetuning(widths: Sequence[int], batch: int) -> Case:
-    """Fine-tuning of a whole net."""
-    net = mlp(tuple(widths))
-    tune = partial(greedy.finetune, net, sgd(0.1), batch_size=batch)
-    first, *others = (a * b for a, b in itertools.pairwise((VISIBLE, *widths, CLASSES)))
-    flops = 6 * (first + sum(others))
-    return Case(f"finetune b{batch}", lambda n: fresh(net, tune(epochs=n, patience=n)), flops, flops - 2 * first)
-
-
-def pretraining(name: str, build: Callable[..., Stage], batch: int) -> Case:
-    """Greedy training of the first layer."""
-    net, flops = mlp(WIDTHS[:1]), 10 * VISIBLE * WIDTHS[0]
-
-    def run(n: int) -> Run:
-        return fresh(net, focus(hidden(0), codes(0), build(rate=0.1, epochs=n, batch_size=batch)))
-
-    return Case(f"{name} b{batch}", run, flops, flops)
-
-
-def cases() -> Iterator[Case]:
-    """Fine-tuning, and the two ways to pre-train without labels."""
-    for batch in (20, 100):
-        yield finetuning(WIDTHS, batch)
-        yield pretraining("autoassociate", greedy.autoassociate, batch)
-        yield pretraining("boltzmann", partial(greedy.boltzmann, mean_field=True), batch)
-
-
-def random_data(examples: int) -> Data:
-    """Noise in the shape of MNIST with `examples` training digits, and few others."""
-    rng = np.random.default_rng(0)
-
-    def split(n: int) -> Labelled:
-        x, y = rng.integers(0, 256, (n, VISIBLE), np.uint8), rng.integers(0, CLASSES, n, np.int32)
-        return Labelled(jnp.asarray(x), jnp.asarray(y))
-
-    return Data(split(examples), split(100), split(100))
-
-
-def timing(
-    case: Case, runs: int, data: Data, devices: int | None = None, per_run: int = 1, at_once: int | None = None
-) -> Timing:
-    """Time `runs` runs of a case on the devices."""
-    arguments = jax.vmap(jax.random.key)(jnp.arange(runs)), (), data
-    short, long = (Sweep(case.run(epochs), devices, per_run, at_once) for epochs in (1, 3))
-    compiling = wall_time(lambda: long.memory(*arguments))
-    rounds = [[wall_time(lambda s=sweep: s(*arguments)) for sweep in (short, long)] for _ in range(REPEATS)]
-    one, three = map(min, zip(*rounds, strict=True))
-    return Timing(EXAMPLES / len(data.train.x) * (three - one) / 2, compiling, long.memory(*arguments))
 
 
 def row_memory(data: Data) -> float:
@@ -223,7 +164,7 @@ def rows(seeds: Sequence[int]) -> Iterator[Row]:
 
 def measure(options: Options) -> dict[str, Any]:
     """All figures by table, each a list of rows. Says on stderr what is being measured."""
-    data, asked = random_data(options.examples), list(rows(options.seeds))
+    data, asked = random_data(options.examples), list(rows(options.seeds or (1, 2, 4, 8)))
     say("measuring the memory of one run, and then the speed of a matrix product")
     memory, peak = row_memory(random_data(EXAMPLES)), sgemm_gflops()
     found: dict[str, Any] = {"sgemm_gflops": peak, "row_memory_gb": memory, **{name: [] for name in TABLES}}
@@ -232,6 +173,36 @@ def measure(options: Options) -> dict[str, Any]:
         say(f"[{number}/{len(asked)}] {TABLES[table]}: {case.name}, {runs} run{'s' * (runs > 1)}{column}")
         found[table].append(first | figures(case, runs, timing(case, runs, data, **how), peak))
     return found
+
+
+def product_gflops(precision: str, n: int = 8192) -> float:
+    """The best of some products of two n x n float32 matrices on one device, in GFLOP/s."""
+    product = jax.jit(lambda a: jax.numpy.matmul(a, a, precision=precision))
+    a = jax.numpy.ones((n, n), np.float32)
+    return 2 * n**3 / min(wall_time(lambda: product(a).block_until_ready()) for _ in range(5)) / 1e9
+
+
+def measure_device(options: Options) -> dict[str, Any]:
+    """Every case on all devices by precision and number of runs, at full size, and the seconds of the table of 2006."""
+    data, found, peaks = random_data(EXAMPLES), [], {}
+    for precision, setting in PRECISIONS.items():
+        peaks[precision] = product_gflops(setting) * jax.device_count()
+        for case, runs in itertools.product(cases(), options.seeds or (1, 8, 32, 128)):
+            say(f"{precision}: {case.name}, {runs} run{'s' * (runs > 1)}")
+            with jax.default_matmul_precision(setting):
+                measured = timing(case, runs, data)
+            found.append({"precision": precision, **figures(case, runs, measured, peaks[precision])})
+    return {"peak_gflops": peaks, "device": found, "table_seconds": table_seconds() if options.table else None}
+
+
+def table_seconds() -> float | None:
+    """How long the table of 2006 takes, from nothing to its report; None if it fails, which it then says itself."""
+    say("training the table of 2006")
+    with tempfile.TemporaryDirectory(prefix="dlx-bench-") as folder:
+        command = [sys.executable, "-m", "experiments", "bengio2006", "--preset", "paper", "--out", folder]
+        begin = time.monotonic()
+        ended = subprocess.run(command, stdout=sys.stderr)
+        return None if ended.returncode else time.monotonic() - begin
 
 
 def measure_page(name: str, options: Options) -> dict[str, Any]:
@@ -258,6 +229,10 @@ def figures(case: Case, runs: int, time: Timing, peak: float) -> dict[str, Any]:
     }
 
 
+PRECISIONS = {"float32": "highest", "tf32": "tensorfloat32"}
+"""What JAX calls the precision of a matrix product. CPUs know the first alone, and TPUs come near to both."""
+
+
 def say(text: str) -> None:
     """Print a line to stderr: stdout is for the figures."""
     print(text, file=sys.stderr, flush=True)
@@ -272,6 +247,15 @@ def show(found: dict[str, Any]) -> None:
     print(f"sgemm peak {found['sgemm_gflops']:.0f} GFLOP/s; one run peaks at {found['row_memory_gb']:.2f} GB")
 
 
+def write(found: dict[str, Any], folder: Path) -> None:
+    """Write what was measured of a device, and say where."""
+    known = provenance()
+    path = folder / f"{re.sub('[^a-z0-9]+', '-', known['device'].lower()).strip('-')}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(to_json({"command": "python -m experiments bench --device", **found, **known}, indent=1) + "\n")
+    print(path)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print; exits with status 2 for what a user can mend, 130 when interrupted."""
     steady()
@@ -282,6 +266,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.check()
         use_every_core()
         find_devices()
+        if options.device:
+            write(measure_device(options), options.out)
+            return
         found = measure(options) if options.page is None else measure_page(options.page, options)
         if options.json or options.page is not None:
             print(to_json({**found, **provenance()}, indent=1))

@@ -133,6 +133,20 @@ def test_memory_is_that_of_arguments_results_and_what_lies_between(data, monkeyp
     assert Sweep(run).memory(*batch(jnp.arange(4)), data) == 321
 
 
+@pytest.mark.parametrize("per_run", [1, 2])
+def test_lowered_by_shapes_it_is_the_program_that_is_called(data, per_run):
+    (keys, hypers), there = batch(jnp.arange(2 * jax.device_count())), jax.devices()
+    given, shapes = jax.eval_shape(lambda: (Rate(hypers.rate[0]), data))
+    lowered = Sweep(run, there, per_run).lower(len(keys), given, shapes)
+    assert lowered.out_info[1].epochs.shape == (len(keys),)
+    assert sweep.memory(lowered.compile()) == Sweep(run, per_run=per_run).memory(keys, hypers, data)
+
+
+def test_runs_that_devices_do_not_share_evenly_are_not_lowered(data):
+    with pytest.raises(ValueError, match="3 runs are not shared out evenly by 2 groups"):
+        Sweep(run, jax.devices()[:2]).lower(3, Rate(jnp.ones(())), data)
+
+
 def test_cpu_devices_share_nine_tenths_of_the_free_memory(monkeypatch):
     monkeypatch.setattr(sweep, "free_memory", lambda: 10**12)
     assert budget() == 9 * 10**11 // jax.local_device_count()

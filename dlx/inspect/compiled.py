@@ -34,7 +34,7 @@ class Cost(NamedTuple):
     def __add__(self, other: "Cost") -> "Cost":  # ty: ignore[invalid-method-override]
         return Cost(*(mine + its for mine, its in zip(self, other, strict=True)))
 
-    def times(self, n: float) -> "Cost":
+    def times(self, n: float | int) -> "Cost":
         """That of n rounds."""
         return Cost(*(n * mine for mine in self))
 
@@ -104,7 +104,7 @@ class Compiled:
     def __init__(self, text: str):
         self.computations, self.entry = parse(text)
 
-    def cost(self, name: str | None = None, rounds: float = 1) -> Cost:
+    def cost(self, name: str | None = None, rounds: float | int = 1) -> Cost:
         """What a computation does (None: the whole program). A loop of unknown length makes so many `rounds`."""
         total = Cost()
         computation = self.computations[name or self.entry]
@@ -122,7 +122,7 @@ class Compiled:
         known = re.search(r'"known_trip_count":{"n":"(\d+)"}', loop.attributes)
         return int(known[1]) if known else None
 
-    def _cost(self, one: Instruction, computation: Computation, rounds: float) -> Cost:
+    def _cost(self, one: Instruction, computation: Computation, rounds: float | int) -> Cost:
         if one.opcode == "while":
             trips = self.trips(one)
             trips = rounds if trips is None else trips
@@ -155,10 +155,10 @@ class Compiled:
 
         return {name: list(within(name)) for name in self.computations}
 
-    def busiest(self, rounds: float = 1) -> Loop | None:
+    def busiest(self, rounds: float | int = 1) -> Loop | None:
         """The loop with most kernels: of the epoch where there is one, which is a loop of unknown length."""
 
-        def kernels(loop: Loop) -> float:
+        def kernels(loop: Loop) -> float | int:
             return self.cost(loop.body, rounds).kernels * (rounds if loop.trips is None else loop.trips)
 
         found, here = None, self.loops[self.entry]
@@ -232,14 +232,14 @@ def _shapes(kind: str) -> tuple[Shape, ...]:
     return tuple(shape(*found) for found in re.findall(r"(\w+)\[([\d,]*)\](?:{([^}]*)})?", kind))
 
 
-def _flops(one: Instruction, computation: Computation) -> float:
+def _flops(one: Instruction, computation: Computation) -> float | int:
     if one.opcode != "dot":
         return 0.0
     left = computation[one.operands[0]].shapes[0].dims
     return 2.0 * math.prod(one.shapes[0].dims) * math.prod(left[i] for i in one.dims("lhs_contracting_dims"))
 
 
-def _read(one: Instruction, computation: Computation, inside: Computation) -> float:
+def _read(one: Instruction, computation: Computation, inside: Computation) -> float | int:
     """Bytes that a kernel reads. Of what it only takes slices of, it reads those."""
     if one.opcode in SLICES:
         return one.bytes
@@ -254,7 +254,7 @@ def _read(one: Instruction, computation: Computation, inside: Computation) -> fl
     return sum(read.values())
 
 
-def _written(one: Instruction, inside: Computation) -> float:
+def _written(one: Instruction, inside: Computation) -> float | int:
     """Bytes that a kernel writes. What updates a slice in place writes that slice."""
     updates = [part for part in inside.values() if part.opcode == "dynamic-update-slice"]
     in_place = {part.shapes[0]: inside[part.operands[1]].bytes for part in updates}

@@ -1,0 +1,98 @@
+"""Runs to be timed, and how: the cases that the benchmark shares out over devices and runs."""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dlx import greedy
+from dlx.nets.mlp import codes, hidden, mlp
+from dlx.optim import sgd
+from dlx.stage import focus
+from dlx.study.clock import wall_time
+from dlx.sweep import Run, Sweep
+from dlx.types import Data, Labelled, Model, Stage
+
+VISIBLE, CLASSES = 784, 10
+WIDTHS = (500, 500, 500)
+EXAMPLES = 50_000
+LARGEST_BATCH = 500
+"""The largest minibatch of a case. An epoch needs one at least."""
+REPEATS = 4
+"""Times that each of the two is run in turn; the fastest counts."""
+
+
+class Case(NamedTuple):
+    """A run to be timed, of so many epochs, and the FLOPs an example: by convention and as executed."""
+
+    name: str
+    run: Callable[[int], Run]
+    flops: int
+    executed: int
+
+
+class Timing(NamedTuple):
+    """Runs of one program: seconds an epoch of 50 000 for all of them, seconds to compile, bytes a device."""
+
+    epoch: float
+    compile: float
+    memory: int
+
+
+def fresh(net: Model, stage: Stage) -> Run:
+    """The run that trains fresh parameters by a stage; nothing varies but the key."""
+    return lambda key, given, data: stage(key, net.init(key, data.train.x[0]), data)
+
+
+def finetuning(widths: Sequence[int], batch: int) -> Case:
+    """Fine-tuning of a whole net."""
+    net = mlp(tuple(widths))
+    tune = partial(greedy.finetune, net, sgd(0.1), batch_size=batch)
+    first, *others = (a * b for a, b in itertools.pairwise((VISIBLE, *widths, CLASSES)))
+    flops = 6 * (first + sum(others))
+    return Case(f"finetune b{batch}", lambda n: fresh(net, tune(epochs=n, patience=n)), flops, flops - 2 * first)
+
+
+def pretraining(name: str, build: Callable[..., Stage], batch: int) -> Case:
+    """Greedy training of the first layer."""
+    net, flops = mlp(WIDTHS[:1]), 10 * VISIBLE * WIDTHS[0]
+
+    def run(n: int) -> Run:
+        return fresh(net, focus(hidden(0), codes(0), build(rate=0.1, epochs=n, batch_size=batch)))
+
+    return Case(f"{name} b{batch}", run, flops, flops)
+
+
+def cases() -> Iterator[Case]:
+    """Fine-tuning, and the two ways to pre-train without labels."""
+    for batch in (20, 100):
+        yield finetuning(WIDTHS, batch)
+        yield pretraining("autoassociate", greedy.autoassociate, batch)
+        yield pretraining("boltzmann", partial(greedy.boltzmann, mean_field=True), batch)
+
+
+def random_data(examples: int) -> Data:
+    """Noise in the shape of MNIST with `examples` training digits, and few others."""
+    rng = np.random.default_rng(0)
+
+    def split(n: int) -> Labelled:
+        x, y = rng.integers(0, 256, (n, VISIBLE), np.uint8), rng.integers(0, CLASSES, n, np.int32)
+        return Labelled(jnp.asarray(x), jnp.asarray(y))
+
+    return Data(split(examples), split(100), split(100))
+
+
+def timing(
+    case: Case, runs: int, data: Data, devices: int | None = None, per_run: int = 1, at_once: int | None = None
+) -> Timing:
+    """Time `runs` runs of a case on the devices."""
+    arguments = jax.vmap(jax.random.key)(jnp.arange(runs)), (), data
+    short, long = (Sweep(case.run(epochs), devices, per_run, at_once) for epochs in (1, 3))
+    compiling = wall_time(lambda: long.memory(*arguments))
+    rounds = [[wall_time(lambda s=sweep: s(*arguments)) for sweep in (short, long)] for _ in range(REPEATS)]
+    one, three = map(min, zip(*rounds, strict=True))
+    return Timing(EXAMPLES / len(data.train.x) * (three - one) / 2, compiling, long.memory(*arguments))
