@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: quickstart test lint format table bench report lock
+.PHONY: quickstart test lint format table bench accelerators report lock
 
 quickstart: $(READY)  ## the whole table on scikit-learn's embedded digits, in about a minute
 	$(BIN)/python -m experiments bengio2006 --preset quick
@@ -26,6 +26,9 @@ table: $(READY)  ## the table of Bengio et al. 2006 on MNIST: resumable, see REA
 
 bench: $(READY)  ## GFLOP/s, memory, scaling: on an idle machine
 	$(BIN)/python -m experiments bench
+
+accelerators: $(READY)  ## every program compiled for GPUs and TPUs that are not here: an hour, and several GB
+	$(BIN)/python -m experiments accelerators
 
 report: $(READY)  ## the pages of all committed results, in experiments/results
 	$(BIN)/python -m experiments report

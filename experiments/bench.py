@@ -192,7 +192,7 @@ def measure_device(options: Options) -> dict[str, Any]:
             with jax.default_matmul_precision(setting):
                 measured = timing(case, runs, data)
             found.append({"precision": precision, **figures(case, runs, measured, peaks[precision])})
-    return {"peak_gflops": peaks, "device": found, "table_seconds": table_seconds() if options.table else None}
+    return {"peak_gflops": peaks, "rows": found, "table_seconds": table_seconds() if options.table else None}
 
 
 def table_seconds() -> float | None:

@@ -11,9 +11,9 @@ Lecture: feed-forward nets, "Pre-training"; CMU 10-601B 16, "Deep Learning (Part
 """
 
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -123,47 +123,36 @@ def rows(options, about):
     epochs, batch, ways = (10, 20, (200, 50, 100)) if quick else (20, 100, (3_000, 100, 500))
     long, longest = ((1_000, 100), (2_000, 100)) if quick else ((20_000, 300), (50_000, 1_500))
     sizes = {"smaller": 10, "larger": 64} if quick else {"smaller": 20, "larger": 500}
-    paper = {"larger/cd10": {"test/nats": Published(86.34, "B")}}
+    paper, seeds = {"larger/cd10": {"test/nats": Published(86.34, "B")}}, min(5, options.fresh_seeds())
 
-    def ended(program, hidden, k, chains, seed, rate):
-        trained = Unit(Machine(hidden, k, chains, epochs, batch), Rate(rate), seed=seed)
-        return Unit(program, given=(trained,), seed=seed)
+    def row(name, size, program, group, **more):
+        way, k, chains = METHODS[name.partition("/")[2]]
 
-    judged = [
-        Row(
-            name=f"{size}/{name}",
-            title=f"{hidden} units, {title}",
-            build=partial(ended, Judged(*ways), hidden, k, chains),
-            space=[{"rate": [0.05, 0.1, 0.2]}],
-            group=f"The {size} machine",
-            paper=paper.get(f"{size}/{name}", {}),
-            seeds=min(5, options.fresh_seeds()),
-            keep=1,
-        )
-        for (size, hidden), (name, (title, k, chains)) in product(sizes.items(), METHODS.items())
-    ]
-    annealed = [
-        Row(
-            name=f"annealed/{name}",
-            title=f"{sizes['smaller']} units, {title}",
-            build=partial(ended, Annealed(*(longest if chains else long)), sizes["smaller"], k, chains),
-            space=lambda chosen, before=f"smaller/{name}": [chosen[before]],
-            after=(f"smaller/{name}",),
-            group="The smaller machine, annealed for longer",
-            seeds=min(5, options.fresh_seeds()),
-        )
-        for name, (title, k, chains) in METHODS.items()
-    ]
-    return [*judged, *annealed]
+        def build(seed, *, rate):
+            trained = Unit(Machine(sizes[size], k, chains, epochs, batch), Rate(rate), seed=seed)
+            return Unit(program, given=(trained,), seed=seed)
+
+        return Row(name, f"{sizes[size]} units, {way}", build, group=group, seeds=seeds, **more)
+
+    def annealed(name, chains):
+        before = f"smaller/{name}"
+        taken: dict[str, Any] = {"space": lambda chosen: [chosen[before]], "after": (before,)}
+        program = Annealed(*(longest if chains else long))
+        return row(f"annealed/{name}", "smaller", program, "The smaller machine, annealed for longer", **taken)
+
+    how: dict[str, Any] = {"space": [{"rate": [0.05, 0.1, 0.2]}], "keep": 1}
+    judged = (
+        row(name := f"{size}/{way}", size, Judged(*ways), f"The {size} machine", paper=paper.get(name, {}), **how)
+        for size, way in product(sizes, METHODS)
+    )
+    return [*judged, *(annealed(name, chains) for name, (_, _, chains) in METHODS.items())]
 
 
-NATS, BACK = (
-    Metric("test/nats", "-log p of a test digit", unit=" nats"),
-    Metric("test/back", "by the way back", unit=" nats"),
-)
-GAP = Metric("test/gap", "AIS apart from the sum", unit=" nats")
-ANNEALED = Metric("annealing/gap", "longer AIS apart from the sum", unit=" nats")
-APART = Metric("test/apart", "there and back apart", unit=" nats")
+NATS, BACK, GAP, ANNEALED, APART = (Metric(*names, unit=" nats") for names in (
+    ("test/nats", "-log p of a test digit"), ("test/back", "by the way back"), ("test/gap", "AIS apart from the sum"),
+    ("annealing/gap", "longer AIS apart from the sum"), ("test/apart", "there and back apart"),
+))  # fmt: skip
+OTHERS = {"permuted": "digits with their pixels permuted", "random": "random images"}
 SMALLER, LARGER, LONGER = ([f"{rows}/{name}" for name in METHODS] for rows in ("smaller", "larger", "annealed"))
 
 
@@ -174,13 +163,10 @@ def below(measure, words):
 
 # fmt: off
 CLAIMS = [
-    Claim("Digits have less free energy than the same digits with their pixels permuted.",
-          below("below_permuted", "free energy"), ("C18",)),
-    Claim("Digits have less free energy than random images.", below("below_random", "free energy"), ("C18",)),
-    Claim("Features are more common in digits than in digits with their pixels permuted.",
-          below("less_active_permuted", "mean activation"), ("C18",)),
-    Claim("Features are more common in digits than in random images.",
-          below("less_active_random", "mean activation"), ("C18",)),
+    *(Claim(f"Digits have less free energy than {words}.",
+            below(f"below_{name}", "free energy"), ("C18",)) for name, words in OTHERS.items()),
+    *(Claim(f"Features are more common in digits than in {words}.",
+            below(f"less_active_{name}", "mean activation"), ("C18",)) for name, words in OTHERS.items()),
     Claim("Persistent chains and CD-10 give a more probable machine than CD-1 at the larger size.",
           claims.lower(NATS, LARGER[1:], LARGER[0])),
     Claim("At the smaller size annealing is within .1 nat of the sum.", claims.at_most(ANNEALED, LONGER, 0.1)),

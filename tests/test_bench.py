@@ -2,18 +2,20 @@ import importlib
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from dlx.data import DataError
-from experiments import bench
+from experiments import _timing, bench
 
 ROOT = Path(bench.__file__).parents[1]
 CONNECTIONS = 784 * 500 + 2 * 500 * 500 + 500 * 10
@@ -218,7 +220,7 @@ def test_an_interrupt_ends_with_one_line(calls, capsys, monkeypatch):
 def test_seconds_of_an_epoch_are_half_of_what_two_more_epochs_take(monkeypatch):
     """Each pair is one epoch's time and three epochs' time; the fastest of each counts."""
     times = iter([7.0, 2.0, 9.0, 1.0, 5.0, 3.0, 8.0, 2.0, 7.0])
-    monkeypatch.setattr(bench, "wall_time", lambda call: next(times))
+    monkeypatch.setattr(_timing, "wall_time", lambda call: next(times))
     data = bench.random_data(400)
     time = bench.timing(bench.finetuning((4,), batch=20), 1, data)
     np.testing.assert_allclose(time.epoch, (5 - 1) / 2 * 50_000 / 400)
@@ -329,3 +331,54 @@ def test_importing_the_package_elsewhere_changes_nothing():
     look += "; print(sys.excepthook is sys.__excepthook__)"
     out, _ = start("-c", look).communicate(timeout=60)
     assert out.split() == ["True", "True"]
+
+
+@pytest.fixture
+def device(calls, monkeypatch, tmp_path):
+    """Calls `bench --device`, and gives what it wrote."""
+
+    def call(*arguments):
+        monkeypatch.setattr(
+            bench, "product_gflops", lambda precision: {"highest": 4.0, "tensorfloat32": 40.0}[precision]
+        )
+        bench.main(["--device", "--out", str(tmp_path), *arguments])
+        (path,) = tmp_path.glob("*.json")
+        return path.stem, json.loads(path.read_text())
+
+    return call
+
+
+def test_a_device_is_measured_in_both_precisions_at_full_size_and_a_file_is_written(device, calls, monkeypatch):
+    monkeypatch.setattr(bench, "table_seconds", lambda: 77.0)
+    name, found = device()
+    assert {case[2] for case in calls} == {50_000}
+    assert [(row["precision"], row["runs"]) for row in found["rows"][:8]] == [
+        ("float32", n) for n in (1, 8, 32, 128, 1, 8, 32, 128)
+    ]
+    assert found["table_seconds"] == 77.0
+    assert found["peak_gflops"]["tf32"] == 10 * found["peak_gflops"]["float32"] > 0
+    float32, tf32 = ([row for row in found["rows"] if row["precision"] == name] for name in ("float32", "tf32"))
+    assert len(float32) == len(tf32) == 6 * 4
+    assert float32[0]["fraction_of_peak"] == pytest.approx(10 * tf32[0]["fraction_of_peak"])
+    assert name == "-".join(part for part in re.split(r"[^a-z0-9]", found["device"].lower()) if part)
+
+
+def test_the_table_is_left_out_when_asked_and_its_failure_costs_no_figure(device, monkeypatch):
+    _, found = device("--no-table", "--seeds", "3")
+    assert (found["table_seconds"], {row["runs"] for row in found["rows"]}) == (None, {3})
+    monkeypatch.setattr(bench.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=2))
+    assert bench.table_seconds() is None
+
+
+def test_the_table_is_timed_from_nothing_to_its_report(monkeypatch):
+    commands = []
+    monkeypatch.setattr(
+        bench.subprocess, "run", lambda *how, **_: commands.append(how) or SimpleNamespace(returncode=0)
+    )
+    assert 0 <= bench.table_seconds() < 1
+    ((command,),) = commands
+    assert command[1:6] == ["-m", "experiments", "bengio2006", "--preset", "paper"]
+
+
+def test_a_product_is_timed_on_the_device():
+    assert bench.product_gflops("highest", n=64) > 0

@@ -228,16 +228,16 @@ def test_killed_at_any_moment_it_resumes_to_the_same_results_and_two_share_the_r
     assert results(tmp_path) == results(finished[0])
 
 
-def test_two_hosts_give_what_one_gives(finished, cache, tmp_path):
+@pytest.mark.parametrize("count", [2, 4])
+def test_several_hosts_give_what_one_gives(finished, cache, tmp_path, count):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
-    hosts = ["--rows", "exp2/dbn", "--coordinator", address, "--num-processes", "2", "--process-id"]
-    pair = [start(tmp_path, cache, *hosts, str(i)) for i in range(2)]
-    said = [process.communicate(timeout=300) for process in pair]
-    assert [process.returncode for process in pair] == [0, 0], said[0][1].decode()[-2000:]
-    assert b"report: " in said[0][0]
-    assert b"report: " not in said[1][0], "the first process alone prints and writes"
+    hosts = ["--rows", "exp2/dbn", "--coordinator", address, "--num-processes", str(count), "--process-id"]
+    all_ = [start(tmp_path, cache, *hosts, str(i)) for i in range(count)]
+    said = [process.communicate(timeout=300) for process in all_]
+    assert [process.returncode for process in all_] == count * [0], said[0][1].decode()[-2000:]
+    assert [b"report: " in out for out, _ in said] == [True] + (count - 1) * [False], "the first alone prints and writes"
     mine, whole = (
         json.loads((folder / "out" / "bengio2006" / "results.json").read_text())["rows"]
         for folder in (tmp_path, finished[0])
