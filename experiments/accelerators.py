@@ -100,23 +100,26 @@ def devices(kind: str) -> list[Any]:
 
 
 def programs(names: Sequence[str]) -> Iterator[tuple[str, Unit, int, Any]]:
-    """Page, a unit, how many there are of its program, and the shapes of what it takes."""
+    """Page, a unit of each compiled program, how many there are, and the shapes of what it takes."""
     from dlx.study.record import on_host
     from dlx.study.shapes import Shapes, planned
 
     for name in names:
         about, units, runs = planned(studies()[name], "paper", None)
-        shapes = Shapes(about)
+        shapes, found = Shapes(about), {}
         for unit, count in zip(units, runs, strict=True):
             if not on_host(unit.program):
-                yield name, unit, count, shapes.arguments(unit)
+                taken = shapes.arguments(unit)
+                first, _, before = found.get((unit.program, str(taken)), (unit, taken, 0))
+                found[unit.program, str(taken)] = first, taken, before + count
+        yield from ((name, unit, count, taken) for unit, taken, count in found.values())
 
 
 def label(unit: Unit) -> str:
-    """A program in a line: its name, and the fields that differ from their defaults."""
-    below = f", {len(unit.given)} below" if unit.given else ""
+    """A program in a line: its name, the fields that differ from their defaults, and what it starts from last."""
     fields = ", ".join(f"{name} {value}" for name, value in changed(unit.program).items())
-    return f"{type(unit.program).__name__}({fields}{below})".replace("'", "")
+    below = f" on {label(unit.given[-1])}" if unit.given else ""
+    return f"{type(unit.program).__name__}({fields}){below}".replace("'", "")
 
 
 def compiled(kind: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
