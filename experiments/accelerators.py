@@ -116,10 +116,13 @@ def programs(names: Sequence[str]) -> Iterator[tuple[str, Unit, int, Any]]:
 
 
 def label(unit: Unit) -> str:
-    """A program in a line: its name, the fields that differ from their defaults, and what it starts from last."""
-    fields = ", ".join(f"{name} {value}" for name, value in changed(unit.program).items())
-    below = f" on {label(unit.given[-1])}" if unit.given else ""
-    return f"{type(unit.program).__name__}({fields}){below}".replace("'", "")
+    """A program in a line, with the fields that differ from their defaults, and the one that it starts from."""
+
+    def said(program: Any) -> str:
+        fields = ", ".join(f"{name} {value}" for name, value in changed(program).items())
+        return f"{type(program).__name__}({fields})".replace("'", "")
+
+    return " on ".join(said(one.program) for one in (unit, *unit.given[-1:]))
 
 
 def compiled(kind: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
