@@ -1,1 +1,1 @@
-"""How deep networks were first made to train: training phases as functions from parameters to parameters."""
+"""How deep nets are trained: each training phase is a pure function from parameters to parameters."""

@@ -21,10 +21,10 @@ class GradientState(NamedTuple):
 
 
 def gradient(loss: Loss, optimizer: optax.GradientTransformation, review: Review = keep) -> Algorithm:
-    """Descent along the gradient of a loss, whose value the optimizer is told.
+    """Descent along the gradient of a loss. The optimizer also gets the value of the loss.
 
-    Entries of the parameters that the loss hands on as carried get the values it gives them: the optimizer sees zeros
-    in place of their gradients, and what it makes of them does not count.
+    Entries of the parameters that are carried get the values that the loss passes on. The optimizer sees zeros as their
+    gradients, and its updates of them are not used.
     """
     informed = optax.with_extra_args_support(optimizer)
 
@@ -49,7 +49,7 @@ def _replace(params: Params, entries: Mapping[str, Params]) -> Params:
 
 
 class PersistentState(NamedTuple):
-    """A layer, the optimizer's own state, and the chains that go on from step to step."""
+    """A layer, the optimizer's own state, and the Gibbs chains, which go on from step to step."""
 
     params: Params
     optimizer: Any
@@ -59,16 +59,16 @@ class PersistentState(NamedTuple):
 def persistent(
     k: int, optimizer: optax.GradientTransformation, chains: int, kind: LayerKind = BINARY, review: Review = keep
 ) -> Algorithm:
-    """Persistent contrastive divergence for a layer `{w, b, c}` (Tieleman 2008): each step moves its chains by k Gibbs
-    steps, and descends on mean F(v) - mean F(chains), which is the metric `loss`.
+    """Persistent contrastive divergence for a layer `{w, b, c}` (Tieleman 2008).
 
-    The chains start from visible units without input, drawn from the key of the fit.
+    Each step moves the chains by k Gibbs steps. Then it descends on mean F(v) - mean F(chains), the metric `loss`. The
+    chains start as samples of visible units with input 0.
 
-    Raises ValueError if a number is less than 1 or the units of a side have no distribution.
+    Raises ValueError if k or `chains` is less than 1, or if the units of a side have no distribution.
     """
     check_distribution(*kind)
     if min(k, chains) < 1:
-        raise ValueError(f"chains need at least one Gibbs step a step and one chain, not k = {k} and {chains} chains")
+        raise ValueError(f"k and the number of chains must be at least 1, not k = {k} and {chains} chains")
     sample = kind.visible.sample
     assert sample is not None
 
@@ -98,10 +98,11 @@ class AdversarialState(NamedTuple):
 def adversarial(
     losses: tuple[Loss, Loss], critic: optax.GradientTransformation, generator: optax.GradientTransformation
 ) -> Algorithm:
-    """Each step the critic descends on the first loss, and then the generator on the second, each by its optimizer.
+    """In each step the critic descends on the first loss, and then the generator on the second.
 
-    A loss is a function of all parameters, and is differentiated in the player's own entry. The metrics `critic` and
-    `generator` are the losses (Goodfellow et al. 2014, algorithm 1 with one step of the critic).
+    Each has its own optimizer. A loss is a function of all parameters, and is differentiated in the player's own entry.
+    The metrics `critic` and `generator` are the losses. Source: Goodfellow et al. 2014, algorithm 1 with one step of
+    the critic.
     """
     players = {"critic": (losses[0], critic), "generator": (losses[1], generator)}
 

@@ -1,8 +1,8 @@
-"""The stages of greedy layer-wise training (Bengio et al. 2006): ways to pre-train one hidden layer, and fine-tuning.
+"""Greedy layer-wise training: stages that pre-train a layer, and fine-tuning (Bengio et al. 2006).
 
-The first three train a layer `{w, b, c}` by itself. `focus(hidden(i), codes(i), stage)` has layer i of an `mlp` trained
-on the deterministic codes of the layers below, without labels but in `supervise`. A row of the paper's table is a chain
-of these for each layer and of `finetune`, and the rows differ in the pre-training alone.
+The first three train one layer `{w, b, c}`; of them only `supervise` uses labels. `focus(hidden(i), codes(i), stage)`
+trains layer i of an `mlp` with them, on the deterministic codes of the layers below. A row of the paper's table chains
+one of these for each layer, and then `finetune`. The rows differ only in the pre-training.
 """
 
 import optax
@@ -23,7 +23,7 @@ from dlx.types import Loss, Model, Rate, Stage
 def _fit_layer(
     loss: Loss, rate: Rate, epochs: int, batch_size: int, kind: LayerKind, progress: AfterEpoch | None
 ) -> Stage:
-    """The whole budget of plain descent; the score is the reconstruction error in nats."""
+    """Plain descent for all epochs, without patience. The score is the reconstruction error in nats."""
     score = valid(reconstruction(kind))
     return fit(gradient(loss, sgd(rate)), minibatches(batch_size), epochs=epochs, score=score, progress=progress)
 
@@ -38,9 +38,10 @@ def autoassociate(
     kind: LayerKind = BINARY,
     progress: AfterEpoch | None = None,
 ) -> Stage:
-    """Train a layer as an auto-associator, denoising if a `masking` probability is given.
+    """Train a layer as an auto-associator; as a denoising one if a `masking` probability is given.
 
-    It decodes by the transpose of w, or by a matrix of its own that starts from the initializer `decoder`.
+    It decodes by the transpose of w. With an initializer `decoder` it decodes by a matrix of its own, which starts from
+    that. This matrix is thrown away at the end.
 
     Raises ValueError if the visible units have no distribution.
     """
@@ -60,7 +61,7 @@ def boltzmann(
     kind: LayerKind = BINARY,
     progress: AfterEpoch | None = None,
 ) -> Stage:
-    """Train a layer as an RBM by CD-k; layers trained so from the bottom up form a deep belief network.
+    """Train a layer as an RBM by CD-k. Layers that are trained so, from below, form a deep belief network.
 
     Raises ValueError if the units of a side have no distribution.
     """
@@ -77,7 +78,7 @@ def supervise(
     kind: LayerKind = BINARY,
     progress: AfterEpoch | None = None,
 ) -> Stage:
-    """Train a layer as the hidden layer of a one-hidden-layer classifier whose output layer is thrown away."""
+    """Train a layer as the only hidden layer of a classifier, whose output layer is then thrown away."""
     head = affine(classes, initializer)
 
     def apply(layer, x):
@@ -99,8 +100,8 @@ def finetune(
 ) -> Stage:
     """Train a whole classifier on the labels by backpropagation.
 
-    With patience the parameters of the epoch with the least validation error are returned, without it the last ones.
-    The error is that of the net in use: nothing is dropped, and running statistics normalise.
+    It returns the last parameters, or with patience those of the epoch with the least validation error. The error is
+    that of the net in use: nothing is dropped, and running statistics normalise.
     """
     return fit(
         gradient(cross_entropy(net), optimizer),

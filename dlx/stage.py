@@ -1,4 +1,4 @@
-"""Combinators: training procedures are built from stages, and are stages again."""
+"""Combinators, which build stages from stages; and stages that evaluate and standardise."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from dlx.types import Data, Key, Params, PerExample, Scalar, Stage
 
 
 def chain(*stages: Stage) -> Stage:
-    """One stage after the other, each starting from the parameters of the one before; the log is the tuple of logs."""
+    """One stage after the other. Each starts from the parameters of the one before. The log is the tuple of logs."""
 
     def chained(key: Key, params: Params, data: Data):
         logs = []
@@ -27,9 +27,9 @@ def chain(*stages: Stage) -> Stage:
 
 
 def focus(entry: str, view: Callable[[Params, Any], Any] | None, stage: Stage) -> Stage:
-    """Train `params[entry]` alone, on data whose x is replaced by `view(params, x)` [n, ...], which is computed once.
+    """Train only `params[entry]`, on `view(params, x)` [n, ...] in place of x.
 
-    Where the view is None the data stay as they are.
+    The view is computed once. If it is None, the data stay as they are.
 
     Raises ValueError, when called, if the parameters have no such entry.
     """
@@ -46,9 +46,9 @@ def focus(entry: str, view: Callable[[Params, Any], Any] | None, stage: Stage) -
 
 
 def temporary(name: str, init: Callable[[Key, Params], Params], stage: Stage) -> Stage:
-    """Lend the stage one more entry of the parameters, made by `init(key, params)` and thrown away at the end.
+    """Give the stage one more entry of the parameters, from `init(key, params)`. At the end it is thrown away.
 
-    Raises ValueError, when called, if the parameters have an entry of that name already.
+    Raises ValueError, when called, if the parameters already have an entry of that name.
     """
 
     def lent(key: Key, params: Params, data: Data):
@@ -62,7 +62,7 @@ def temporary(name: str, init: Callable[[Key, Params], Params], stage: Stage) ->
 
 
 class Evaluation(NamedTuple):
-    """Means over the examples of each split, by the measure's name, and the values of every test example."""
+    """The means of measures over each split, and their values for every test example, by name."""
 
     train: Mapping[str, Scalar]
     valid: Mapping[str, Scalar]
@@ -71,7 +71,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(**per_example: PerExample) -> Stage:
-    """Leave the parameters as they are; the log is the `Evaluation` by these measures."""
+    """A stage that returns the parameters as they are. Its log is the `Evaluation` by these measures."""
 
     def evaluated(key: Key, params: Params, data: Data):
         del key
@@ -83,9 +83,9 @@ def evaluate(**per_example: PerExample) -> Stage:
 
 
 def standardise(key: Key, params: Params, data: Data) -> tuple[Params, None]:
-    """The stage that sets the statistics of a net that is `standardised` to those of the training inputs.
+    """The stage that sets the statistics of a `standardised` net to those of the training inputs.
 
-    Each input gets its mean and its standard deviation (divided by n); an input that never varies the scale 1.
+    Each input gets its mean and its standard deviation (divided by n). An input that never varies gets the scale 1.
     """
     del key
     x = as_float(jnp.asarray(data.train.x))

@@ -1,11 +1,11 @@
-"""What error rates allow to be said: intervals over seeds, and tests between two methods.
+"""What can be said of error rates: intervals over seeds, and tests between two methods.
 
-Errors are fractions (0.012 is 1.2 %; only `verdict` takes percent), p-values are two-sided, and scipy is imported on
-first use.
+Errors are fractions (0.012 is 1.2 %); only `verdict` takes percent. P-values are two-sided. scipy is imported on first
+use.
 
-Sources: Student, Biometrika 6 (1908); McNemar, Psychometrika 12 (1947); for twice the median of p-values
-Rüger, Metrika 25 (1978), and Vovk & Wang, Biometrika 107 (2020), on merging them in general; Holm, Scandinavian
-Journal of Statistics 6 (1979), on several tests at once.
+Sources: Student, Biometrika 6 (1908). McNemar, Psychometrika 12 (1947). Twice the median of p-values: Rüger, Metrika 25
+(1978). Merging p-values in general: Vovk & Wang, Biometrika 107 (2020). Several tests at once: Holm, Scandinavian
+Journal of Statistics 6 (1979).
 """
 
 import math
@@ -27,7 +27,7 @@ class Interval(NamedTuple):
 def interval(values: ArrayLike, level: float = 0.95) -> Interval:
     """Student's interval of the mean, m ± t_{n-1, (1+level)/2} s / √n with s² = Σ(x - m)² / (n - 1).
 
-    `values` is [n], one independent run each. Raises ValueError if there is none, or one is not finite.
+    `values` is [n], one per independent run. Raises ValueError if there is none, or if one is not finite.
     """
     from scipy import stats
 
@@ -46,10 +46,11 @@ def interval(values: ArrayLike, level: float = 0.95) -> Interval:
 
 
 def mcnemar(wrong_a: ArrayLike, wrong_b: ArrayLike) -> float:
-    """McNemar's exact p-value that classifiers a and b err equally often, from the same n test examples.
+    """The p-value of McNemar's exact test that classifiers a and b err equally often.
 
-    `wrong_a` and `wrong_b` are boolean [n]. With k examples wrong under a alone and l under b alone,
-    p = min(1, 2 P(X ≤ min(k, l))), X ~ Binomial(k + l, 1/2); without a discordant example p = 1.
+    `wrong_a` and `wrong_b` are boolean [n], on the same test examples. Let k examples be wrong only under a, and l only
+    under b. Then p = min(1, 2 P(X ≤ min(k, l))) with X ~ Binomial(k + l, 1/2). For k = l = 0 it is 1.
+
     Raises ValueError if the shapes differ or the entries are not booleans.
     """
     from scipy import stats
@@ -60,11 +61,11 @@ def mcnemar(wrong_a: ArrayLike, wrong_b: ArrayLike) -> float:
 
 
 def paired(wrong_a: ArrayLike, wrong_b: ArrayLike) -> float:
-    """P-value that the runs of a and b err equally often, seed s of a against seed s of b.
+    """The p-value that the runs of a and b err equally often, seed s of a against seed s of b.
 
-    `wrong_a` and `wrong_b` are boolean [seeds, n], on the same test examples. As all pairs share these, the
-    McNemar p-values are merged by min(1, 2 median), valid under any dependence. (A single p-value is doubled
-    too: use `mcnemar`.) Raises ValueError as `mcnemar`, or if there is no seed.
+    `wrong_a` and `wrong_b` are boolean [seeds, n], on the same test examples. All pairs share these examples. So the
+    McNemar p-values are merged by min(1, 2 median), which is valid under any dependence. A single p-value is doubled,
+    too; use `mcnemar` for one seed. Raises ValueError as `mcnemar` does, or if there is no seed.
     """
     a, b = _paired(wrong_a, wrong_b, ndim=2)
     if len(a) == 0:
@@ -73,10 +74,10 @@ def paired(wrong_a: ArrayLike, wrong_b: ArrayLike) -> float:
 
 
 def over_seeds(errors_a: ArrayLike, errors_b: ArrayLike) -> float | None:
-    """P-value that a and b err equally often on average over seeds: Student's paired t-test, seed s against seed s.
+    """The p-value that a and b err equally often on average over seeds, by Student's paired t-test.
 
-    The errors are [seeds], on one test set, and it is for this set alone that the answer holds. None for a single seed,
-    and where the differences are the same for every seed: without variance the test does not exist.
+    The errors are [seeds], seed s against seed s. They are on one test set, and the answer holds only for this set.
+    It is None for a single seed, or if all differences are the same: without variance there is no test.
     Raises ValueError if the shapes differ or an error is not finite.
     """
     from scipy import stats
@@ -100,9 +101,9 @@ def paired_interval(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Interval
 def holm(p_values: ArrayLike) -> list[float]:
     """Holm's step-down adjusted p-values [m], in the order of those given, at most 1.
 
-    The i-th smallest of m p-values, i from 1, becomes the largest of (m - j + 1) p_(j) over j ≤ i. To reject what is
-    at most α keeps the probability of any wrong rejection at most α, however the tests depend.
-    Raises ValueError if a p-value is not between 0 and 1, or they are no vector.
+    The i-th smallest of m p-values, i from 1, becomes the largest of (m - j + 1) p_(j) over j ≤ i. Reject the tests
+    whose adjusted value is at most α. Then any wrong rejection has a probability of at most α, under any dependence.
+    Raises ValueError if a p-value is not between 0 and 1, or if they are not a vector.
     """
     p = np.asarray(p_values, np.float64)
     if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
@@ -114,9 +115,9 @@ def holm(p_values: ArrayLike) -> list[float]:
 
 
 def verdict(mean: float | None, low: float | None, high: float | None, paper: float | None, n: int) -> str:
-    """What error figures in percent allow to be said beside the paper's one run on n examples.
+    """How a mean error and its interval compare with the paper's one run on n examples, in words. All are in percent.
 
-    The paper's own 95 % interval is binomial. Two intervals that overlap do not tell the figures apart.
+    The paper's own 95 % interval is binomial. If the two intervals overlap, the errors are not told apart.
     """
     if mean is None:
         return "every run diverged"

@@ -1,10 +1,10 @@
 """Finished work on disk: each unit of an experiment is one record, written whole or not at all.
 
-A folder holds `identity.json` (what the work belongs to), `units/` (records, their arrays beside them) and
-what `Store.write` puts there. Content goes to a temporary file, is flushed, and is renamed: a kill at any
-moment leaves the old file or the new one, and two processes may share a folder. Arrays are named by their
-hash and written before the record, so none meets another's. Nothing reads a killed process's `.*.tmp`.
-Processes that share a folder may share out its units by claims, which end with the process that made them.
+A folder holds `identity.json`, which says what the work belongs to. It holds `units/`, the records with their arrays,
+and the files of `Store.write`. A file is written under a temporary name, flushed, and then renamed. So a kill at any
+moment leaves the old file or the new one, and two processes may share a folder. Nothing reads the `.*.tmp` of a killed
+process. Arrays are named by their hash and are written before their record. So no record gets the arrays of another.
+Processes that share a folder may share its units by claims. A claim ends with the process that made it.
 """
 
 import contextlib
@@ -38,10 +38,10 @@ class StoreError(Exception):
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
-    """JSON text of nested mappings, sequences, scalars and arrays; arrays become lists, NamedTuples objects.
+    """JSON text of nested mappings, sequences, scalars and arrays.
 
-    Finite floats survive bit for bit; others become the strings "nan", "inf" and "-inf", which `float` reads.
-    Raises TypeError for what has no such form.
+    Arrays become lists, and NamedTuples become objects. Finite floats keep every bit. Other floats become the strings
+    "nan", "inf" and "-inf", which `float` reads. Raises TypeError for anything else.
     """
     return json.dumps(_plain(value), indent=indent, allow_nan=False)
 
@@ -50,19 +50,19 @@ def to_json(value: Any, indent: int | None = None) -> str:
 class Store:
     """The output folder of one experiment, from `open_store`.
 
-    A unit's name is a relative path such as "search/exp2/dbn/0", in any Unicode form. A name that leaves the
-    folder or is the store's own raises ValueError; what the operating system refuses, StoreError.
+    A unit's name is a relative path such as "Layer/1-42064e0b7c9d8f13", in any Unicode form. Methods raise ValueError
+    for a name that leaves the folder or is the store's own. They raise StoreError if the operating system refuses.
     """
 
     folder: Path
 
     def load(self, name: str) -> dict[str, Any] | None:
-        """The record of a unit; None if it, or its arrays, are missing or damaged: the unit is to be run."""
+        """The record of a unit. None if it or its arrays are missing or damaged; then the unit must be run."""
         record, _ = self._read(name)
         return record
 
     def save(self, name: str, record: Mapping[str, Any], arrays: Mapping[str, Any] | None = None) -> None:
-        """Write the record of a finished unit (see `to_json`) and arrays in nested dicts, over any older one."""
+        """Write the record of a finished unit (see `to_json`) and arrays in nested dicts. They replace older ones."""
         import jax
         from flax.serialization import msgpack_serialize
 
@@ -89,7 +89,7 @@ class Store:
     def claim(self, name: str) -> bool:
         """Take a unit for this process until `release`; False if another process has it.
 
-        Where there are no file locks every claim is granted: then two processes may do the same work, to no harm.
+        Where there are no file locks every claim is granted. Then two processes may do the same work, without harm.
         """
         return self._lock(name, "LOCK_EX", "LOCK_NB")
 
@@ -105,7 +105,7 @@ class Store:
         _write(self.folder.joinpath(*parts), content.encode() if isinstance(content, str) else content)
 
     def archive(self, names: Iterable[str]) -> bytes:
-        """Identity, records and arrays of these units as a .tar.xz: unpacked, it is a folder of finished work."""
+        """A .tar.xz of the identity, and of these units' records and arrays. Unpacked, it is such a folder again."""
         files = [self.folder / "identity.json"]
         for name in names:
             path, _ = self._locate(name)
@@ -122,7 +122,7 @@ class Store:
 
     @cached_property
     def _claims(self) -> int:
-        """An empty file of which each unit has one byte to lock. Never closed: that would end the claims."""
+        """An empty file, in which each unit has one byte to lock. It stays open: to close it would end the claims."""
         with _explained(self.folder):
             return os.open(self.folder / "claims", os.O_RDWR | os.O_CREAT, 0o666)
 
@@ -157,17 +157,18 @@ class Store:
 
 
 def open_store(folder: str | Path, identity: Mapping[str, Any], option: str = "--out") -> Store:
-    """Create a folder of records or results, or take up the work in it if it has the same identity.
+    """Create a folder of records or results, or go on with one that has the same identity.
 
-    `identity` is what all that is in it shares, in any form `to_json` takes; `option` names what chooses the folder.
-    Raises StoreError if the folder holds anything else or cannot be written, and then changes nothing in it.
+    `identity` is what all work in the folder shares, in any form that `to_json` takes. `option` is the command-line
+    option that chooses the folder. Raises StoreError if the folder holds anything else or cannot be written. Then
+    nothing in it is changed.
     """
     folder, wanted = Path(folder), _plain(identity)
     path, remedy = folder / "identity.json", f"choose another {option}, or remove the folder"
     with _explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder, suffix=".tmp").close()
-        # Looking for files first: whatever another process writes here, it writes after its identity.
+        # Look for files before the identity, because another process writes its identity first.
         occupied = any(not entry.name.endswith(".tmp") for entry in folder.iterdir())
         if not path.exists():
             if occupied:
@@ -183,12 +184,12 @@ def open_store(folder: str | Path, identity: Mapping[str, Any], option: str = "-
 
 
 def provenance() -> dict[str, Any]:
-    """What a result owes to its surroundings: `versions`, `device` ("NVIDIA H100 x 2") and `revision`.
+    """Where a result was computed: `versions`, `device` (such as "NVIDIA H100 x 2") and `revision`.
 
-    The device of a CPU is its model, or "cpu" if that cannot be told: another model may round otherwise.
+    The device of a CPU is its model, because another model may round otherwise. It is "cpu" if the model is unknown.
 
-    The revision is the commit of this code's own repository, with "+changes" if the files in its dlx/ or
-    experiments/ differ from it; None if there is none.
+    The revision is the commit of this code's own repository; None if there is none. It ends with "+changes" if files in
+    dlx/ or experiments/ differ from the commit.
     """
     import jax
 
@@ -202,7 +203,7 @@ def provenance() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The model of the CPU, such as "AMD EPYC 7B13"; "cpu" if it cannot be told."""
+    """The model of the CPU, such as "AMD EPYC 7B13"; "cpu" if it is unknown."""
     found = None
     with contextlib.suppress(OSError):  # Linux only
         found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
@@ -291,7 +292,7 @@ def _write(path: Path, content: bytes, commit: Callable[[Path, Path], None] = os
 
 
 def _claim(temporary: Path, path: Path) -> None:
-    """Rename, but leave a file that another process has just put there."""
+    """Rename, unless another process has just put a file there."""
     try:
         os.link(temporary, path)
     except FileExistsError:

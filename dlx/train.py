@@ -1,4 +1,4 @@
-"""Fitting: an update rule, repeated over the batches of a feed until epochs or patience are over."""
+"""Fitting: the steps of an algorithm, repeated on the batches of a feed until epochs or patience end."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -12,18 +12,18 @@ from jaxtyping import Array, Bool, Float, Int
 from dlx.types import Algorithm, Batch, Data, Feed, Key, Params, PerExample, Scalar, Score, Split, Stage, State, keep
 
 AfterEpoch = Callable[[Any, Any, Any], None]
-"""Called on the host after each epoch with scalars: epoch (from 0), score, is the run still training?
+"""Called on the host after each epoch with scalars: epoch (from 0), score, whether the run goes on.
 
-Without a score it is told the loss instead, or else the first of the metrics by name."""
+Without a score it gets the loss, or if there is none the first metric by name."""
 Watch = Callable[[Params, Data], Mapping[str, Any]]
-"""Gives arrays by name, of the parameters after an epoch."""
+"""Returns arrays by name, from the parameters after an epoch and the data."""
 
 
 class Curve(NamedTuple):
-    """What one fit did, epoch by epoch; entries past the last epoch are infinite."""
+    """What one fit did, epoch by epoch. Entries after the last epoch are infinite."""
 
     metrics: Mapping[str, Float[Array, "epochs ..."]]
-    """Every metric of the steps, averaged over those of the epoch."""
+    """Every metric, averaged over the steps of the epoch."""
     watched: Mapping[str, Float[Array, "epochs ..."]]
     """What `watch` gave after the epoch."""
     score: Float[Array, " epochs"] | None
@@ -46,7 +46,7 @@ class _Run(NamedTuple):
 
 
 def examples(split: Split) -> int:
-    """How many examples a split has. Raises ValueError if its arrays do not agree on that, or there are none."""
+    """How many examples a split has. Raises ValueError if its arrays differ in that, or if it has no arrays."""
     counts = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(split)}
     if len(counts) != 1 or () in counts:
         said = ", ".join(sorted(str(*count) if count else "no axis" for count in counts)) or "none"
@@ -55,12 +55,12 @@ def examples(split: Split) -> int:
 
 
 def take(split: Split, rows: Int[Array, " n"]) -> Batch:
-    """The given examples. Pixels stay uint8: a net makes floats of them."""
+    """The examples in these rows. Pixels stay uint8: a net makes floats of them."""
     return jax.tree.map(lambda leaf: jnp.asarray(leaf)[rows], split)
 
 
 def by_batches(function: Callable[[Params, Batch], Any], params: Params, split: Split, batch_size: int = 1000) -> Any:
-    """`function(params, examples)` of all examples, arrays [n, ...], computed a batch at a time."""
+    """`function(params, examples)` of all examples, arrays [n, ...], computed batch by batch."""
     rows = jnp.arange(examples(split))
 
     def of_one(row):
@@ -70,17 +70,17 @@ def by_batches(function: Callable[[Params, Batch], Any], params: Params, split: 
 
 
 def valid(per_example: PerExample) -> Score:
-    """The mean over the validation split."""
+    """The score that is the mean over the validation split."""
     return lambda params, data: by_batches(per_example, params, data.valid).mean()
 
 
 def minibatches(n: int, prepare: Callable[[Key, Batch], Batch] | None = None, steps: int | None = None) -> Feed:
-    """Batches of n training examples, in a new order in every epoch; an incomplete last batch is left out.
+    """Batches of n training examples, in a new order in every epoch. An incomplete last batch is left out.
 
-    `prepare` does what is random and for training only, such as distortion. With `steps` an epoch is so many updates:
-    a part of a pass, or several, each in an order of its own.
+    `prepare` does what is random and for training only, such as distortion. An epoch is one pass. With `steps` it has
+    that many steps: a part of a pass, or several passes, each in its own order.
 
-    Raises ValueError, when called, if a number is not positive or there are fewer training examples than n.
+    Raises ValueError if a number is less than 1 or, when called, if there are fewer training examples.
     """
     _check_positive(batch_size=n, steps=steps)
 
@@ -106,13 +106,16 @@ def minibatches(n: int, prepare: Callable[[Key, Batch], Batch] | None = None, st
 
 
 def generated(make: Callable[[Key], Batch], steps: int) -> Feed:
-    """Batches that `make` draws, so many an epoch; the training split is not looked at."""
+    """Batches that `make` draws, `steps` of them per epoch. The training split is not used.
+
+    Raises ValueError if `steps` is less than 1.
+    """
     _check_positive(steps=steps)
     return lambda key, train: (jnp.arange(steps), lambda key, _: make(key))
 
 
 def shard_batch(batch: Batch) -> Batch:
-    """Split a batch over the devices of the mesh axis `data`, in a program on a mesh that has one."""
+    """The batch, split over the devices of the mesh axis `data`; without such an axis as it is."""
     if jax.sharding.get_abstract_mesh().shape.get("data", 1) == 1:
         return batch
     return jax.lax.with_sharding_constraint(batch, PartitionSpec("data"))
@@ -153,10 +156,10 @@ def fit(
 ) -> Stage:
     """Train until `epochs` have passed or the score has not improved for `patience` epochs.
 
-    With patience the parameters of the epoch with the least score are returned, without it (None) the last ones. The
-    log is a `Curve`. A fit whose metrics, score or parameters are not finite stops there and says so.
+    It returns the last parameters, or with patience those of the epoch with the least score. The log is a `Curve`. A
+    fit stops when a metric, the score or a parameter is not finite; its log then says `diverged`.
 
-    Raises ValueError if a number is not positive, or patience or a review has no score to go by.
+    Raises ValueError if a number is less than 1, or if patience or a review has no score to use.
     """
     _check_positive(epochs=epochs, patience=patience)
     if score is None and (patience is not None or algorithm.review is not keep):
@@ -170,7 +173,7 @@ def fit(
 
     def stage(key: Key, params: Params, data: Data) -> tuple[Params, Curve]:
         def one_epoch(key, state):
-            """The state, the loss of the first step, and what the curve has of the epoch."""
+            """The state, the loss of the first step, and the epoch's entries of the curve."""
             state, metrics = _epoch(algorithm, feed, key, state, data.train)
             first_loss = metrics["loss"][0] if "loss" in metrics else jnp.zeros(())
             means = jax.tree.map(lambda leaf: leaf.mean(0), dict(metrics))

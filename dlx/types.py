@@ -1,7 +1,12 @@
 """The vocabulary: data, nets, and the few function shapes, each made from the one before.
 
-A `Loss` is differentiated by an `Algorithm`. A `Stage` repeats its steps on the batches of a `Feed`. Stages chain into
-a training procedure.
+An `Algorithm` differentiates a `Loss`. A `Stage` repeats the algorithm's steps on the batches of a `Feed`. Stages chain
+into a training procedure.
+
+A *step* is one update, on one *batch*. A *minibatch* is a batch of examples from the data. A *pass* takes each training
+example once. An *epoch* is the steps from one score to the next: one pass, unless the feed says otherwise. A net has
+*parameters*; its *weights* are the matrices among them. The *loss* is what steps make small. The *score* chooses among
+epochs and among trials. The *error* is the fraction of wrongly classified examples.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,17 +18,17 @@ Key = PRNGKeyArray
 Params = Any
 """A pytree of arrays. A layer is `{w, b, c}`: weights [in, out], hidden bias [out], visible bias [in]."""
 Log = Any
-"""A pytree of arrays: what a stage tells its reader."""
+"""A pytree of arrays: what happened in a stage, such as a `dlx.train.Curve`."""
 Scalar = Float[Array, ""]
 Rate = float | Scalar
 """A float hyper-parameter, traced where a search varies it within one program."""
 Metrics = Mapping[str, Any]
-"""Scalars by name; under `CARRIED` a loss hands on what a net carries."""
+"""Scalars by name. Under `CARRIED` a loss passes on what a net carries, see `Model.train`."""
 CARRIED = "carried"
 Split = Any
-"""A pytree of arrays with one leading axis, over examples: `Labelled`, tokens with their lengths, pairs, trees."""
+"""A pytree of arrays with one leading axis, over examples: `Labelled`, tokens with lengths, pairs, trees."""
 Batch = Any
-"""Some examples of a split, or what stands for them."""
+"""Some examples of a split, or what a feed generates in their place."""
 State = Any
 """What an algorithm changes step by step. It has a field `params`."""
 
@@ -36,7 +41,7 @@ class Labelled(NamedTuple):
 
 
 class Data(NamedTuple):
-    """The three splits: parameters are fitted to `train`, choices made on `valid`, and `test` is only reported."""
+    """The three splits. Parameters are fitted to `train`; choices are made on `valid`; `test` is only reported."""
 
     train: Split
     valid: Split
@@ -44,18 +49,18 @@ class Data(NamedTuple):
 
 
 class Model(NamedTuple):
-    """A net. Inputs come as the data hold them: what is deterministic, such as pixels to floats, is done within."""
+    """A net. It takes inputs as the data hold them. What is deterministic is part of it, such as pixels to floats."""
 
     init: Callable[[Key, Any], Params]
-    """Fresh parameters, from the input of one example, without a batch axis: its shape and dtype are what counts."""
+    """Fresh parameters. The input of one example, without a batch axis, gives the shape and the dtype."""
     apply: Callable[[Params, Any], Any]
     """The output [n, ...] of the net in use for inputs [n, ...]."""
     train: Callable[[Params, Key, Any], tuple[Any, Mapping[str, Params]]]
-    """The output as in training, and what is carried: new values of entries of the parameters, without a gradient."""
+    """The output in training, and what is carried: by name, new values for entries that get no gradient."""
 
 
 Review = Callable[[State, Scalar], State]
-"""What is done to the state after every epoch, by its score."""
+"""Changes the state after every epoch, given the epoch's score."""
 
 
 def keep(state: State, score: Scalar) -> State:
@@ -75,10 +80,12 @@ class Algorithm(NamedTuple):
 Loss = Callable[[Params, Key, Batch], tuple[Scalar, Metrics]]
 """Mean over a batch, differentiated in its first argument."""
 PerExample = Callable[[Params, Split], Float[Array, " n"]]
-"""One value an example; lower is better; deterministic."""
+"""One value per example; lower is better; deterministic."""
 Score = Callable[[Params, Data], Scalar]
-"""What choices are made by; lower is better; deterministic. `dlx.train.valid` makes one of a `PerExample`."""
+"""A number to choose by; lower is better; deterministic. `dlx.train.valid` makes one from a `PerExample`."""
 Feed = Callable[[Key, Split], tuple[Any, Callable[[Key, Any], Batch]]]
-"""One epoch, from a key and the training split: xs with a leading axis over steps, and what makes a batch of an x."""
+"""The batches of one epoch, from a key and the training split.
+
+It returns xs, whose leading axis is over steps, and what makes a batch from a key and one x."""
 Stage = Callable[[Key, Params, Data], tuple[Params, Log]]
-"""One training phase. The parameters come back with the structure, shapes and dtypes they had."""
+"""One training phase. It returns parameters of the same structure, shapes and dtypes, and a log."""

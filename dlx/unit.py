@@ -1,7 +1,9 @@
-"""The unit of work: one run of one program, from a key, hyper-parameters, and what other runs have kept.
+"""The unit of work: one run of one program, from a key, hyper-parameters, and what other units kept.
 
-A unit is named by what makes its outcome what it is, and by nothing else. So its record is found again after the
-program has moved to another module, or has gained fields with defaults. The default of a field may not change.
+The name of a unit is made of all that decides its result, and of nothing else. So its record is found again after its
+program has moved to another module, or gained fields with defaults. The default of a field may not change.
+
+A unit *starts from* the units in its `given`. It *stands on* these, and on all that they stand on.
 """
 
 import hashlib
@@ -19,11 +21,11 @@ from dlx.train import AfterEpoch, Curve
 from dlx.types import Data, Key, Scalar
 
 Kept = Mapping[str, Any]
-"""What a run leaves to other runs and to figures: arrays in nested dicts whose keys are strings."""
+"""What a unit leaves to other units and to figures: arrays in nested dicts whose keys are strings."""
 Follow = Callable[..., AfterEpoch | None]
-"""Called by a program with a stage's name and its `epochs`; gives what `dlx.train.fit` is to call after each epoch."""
+"""A program calls it with a stage's name and its `epochs`. It returns the `progress` of `dlx.train.fit`."""
 Measures = Mapping[str, Mapping[str, Any]]
-"""Arrays by split and name, such as "test" -> "error"; what is of no split stands under a word such as "model"."""
+"""Arrays by split and name, such as "test" -> "error". Those of no split stand under a word such as "model"."""
 
 
 class Result(NamedTuple):
@@ -34,16 +36,16 @@ class Result(NamedTuple):
     measures: Measures = {}  # noqa: RUF012  # nothing writes to it
     """"test" -> {"error": [], "wrong": bool [n]}, "model" -> {"parameters": []}."""
     curves: Measures = {}  # noqa: RUF012
-    """"train" -> {"loss": [epochs]}: an entry an epoch; those after the last one are not finite."""
+    """"train" -> {"loss": [epochs]}: one entry per epoch. Entries after the last epoch are not finite."""
     diverged: Bool[Array, ""] | bool = False
 
     @classmethod
     def of(cls, curve: Curve, found: Evaluation | None = None) -> "Result":
-        """The result of a fit and, where there is one, of the evaluation of the parameters that it returned.
+        """The result of a fit, and of the evaluation `found` of its parameters, if there is one.
 
-        Its curves are the metrics under "train", the score under "valid", and what was "watched".
-        Its score is the validation `error`, or without an evaluation by that name the fit's score at its best epoch.
-        The test examples whose `error` is not 0 are those that are `wrong`.
+        Its curves are the metrics under "train", the score under "valid", and what was "watched". Its score is the
+        validation `error`, if that was evaluated. Otherwise it is the fit's score at the best epoch, or NaN without
+        one. The test examples whose `error` is not 0 are `wrong`.
         """
         measures: dict[str, dict[str, Any]] = {
             "fit": {"epochs": curve.epochs, "best": curve.best, "first_loss": curve.first_loss}
@@ -65,15 +67,15 @@ class Result(NamedTuple):
 
 @runtime_checkable
 class Program(Protocol):
-    """A frozen dataclass. Its fields shape what is compiled, and its class's name stands in the names of its units.
+    """A frozen dataclass. Its fields shape what is compiled. The names of its units begin with its class's name.
 
-    A class attribute `host = True` says that it is not to be compiled: it is called with NumPy's arrays.
+    With the class attribute `host = True` it is not compiled. It is then called with NumPy arrays.
     """
 
     def __call__(
         self, key: Key, hypers: Any, given: tuple[Kept, ...], data: Data, progress: Follow
     ) -> tuple[Kept, Result]:
-        """One run: what it keeps, and what it has found. `given` is what the units that it starts from have kept."""
+        """Do one run; return what it keeps, and its result. `given` is what the units that it starts from kept."""
         ...
 
     def __hash__(self) -> int: ...
@@ -81,7 +83,7 @@ class Program(Protocol):
 
 @dataclass(frozen=True)
 class Unit:
-    """One run of one program; what is done once and recorded."""
+    """One run of one program. It is done once and recorded."""
 
     program: Program
     hypers: Any = ()
@@ -96,12 +98,12 @@ class Unit:
 
     @property
     def lineage(self) -> tuple["Unit", ...]:
-        """The units that it stands on, each once and after those that it stands on itself, and at the end this one."""
+        """The units that it stands on, each once and after its own, and this unit at the end."""
         below = dict.fromkeys(link for unit in self.given for link in unit.lineage)
         return (*below, self)
 
     def blinded(self) -> "Unit":
-        """The same, and all that it stands on, without the test split."""
+        """The same unit, but it and all units that it stands on are blind."""
         return replace(self, blind=True, given=tuple(unit.blinded() for unit in self.given))
 
 
@@ -114,8 +116,10 @@ class Naming:
     _names: dict[Unit, str] = field(default_factory=dict, repr=False, compare=False)
 
     def identity(self, unit: Unit) -> dict[str, Any]:
-        """All that makes the outcome what it is, in a form for JSON; fields and hypers that have their defaults are
-        left out. Raises ValueError if a field's value has no such form, or hypers are no NamedTuple."""
+        """All that decides the result, in a form for JSON. Fields and hypers with their default values are left out.
+
+        Raises ValueError if a field's value has no such form, or if the hypers are not a NamedTuple.
+        """
         identity = {
             "program": type(unit.program).__name__,
             "fields": changed(unit.program),
@@ -140,7 +144,7 @@ class Naming:
         return self._names[unit]
 
     def label(self, unit: Unit) -> str:
-        """What a reader is told of it, such as "Layer dbn 64-64 seed 1 (42064e)"."""
+        """The name that a reader sees, such as "Layer dbn 64-64 seed 1 (42064e)"."""
         program, _, rest = self.name(unit).partition("/")
         values = [value for value in changed(unit.program).values() if isinstance(value, str | tuple)]
         words = [value if isinstance(value, str) else "-".join(map(str, value)) for value in values]
@@ -162,7 +166,7 @@ def changed(program: Any) -> dict[str, Any]:
 def changed_hypers(hypers: Any) -> dict[str, Any]:
     """The fields of a NamedTuple that differ from their defaults; none for an empty tuple.
 
-    Raises ValueError for anything else, as without names they could not stand in the name of a unit.
+    Raises ValueError for anything else: a unit's identity needs the names of its hypers.
     """
     if hypers == ():
         return {}
@@ -173,7 +177,7 @@ def changed_hypers(hypers: Any) -> dict[str, Any]:
 
 
 def check_kept(kept: Any, place: str = "") -> None:
-    """Raise ValueError if what a program keeps is anything else than arrays in nested dicts with strings as keys."""
+    """Raise ValueError if what a program keeps is not arrays in nested dicts whose keys are strings."""
     if isinstance(kept, Mapping):
         for name, entry in kept.items():
             if not isinstance(name, str):

@@ -1,4 +1,4 @@
-"""One module a published result; `python -m experiments` lists them."""
+"""One module per published result; `python -m experiments` lists them."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ STOPPED = 130
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """Raise KeyboardInterrupt, but end at once while a module is being imported.
 
-    Libraries that are not all Python can crash on an exception in the middle of their import, or drop it.
+    Libraries with compiled parts can crash on an exception during their import, or lose it.
     """
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
@@ -35,5 +35,5 @@ def _show_error(kind: type[BaseException], error: BaseException, traceback: Trac
 
 if sys.argv[:1] == ["-m"]:  # `python -m` imports this package first, and then the module that it is to run
     sys.excepthook = _show_error
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else whoever started this ignores interrupts
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else the parent process ignores interrupts
         signal.signal(signal.SIGINT, _interrupt)

@@ -1,4 +1,4 @@
-"""`python -m experiments`: every experiment with what it takes; NAME runs one; `report` and `verify` are of all."""
+"""`python -m experiments` lists the experiments; NAME runs one; `report` and `verify` are for all."""
 
 import ast
 import importlib
@@ -39,7 +39,7 @@ def load(name: str) -> ModuleType:
 
 
 def main(arguments: list[str]) -> None:
-    """Print the listing; with arguments, run the experiment that they name, or report or verify committed results."""
+    """Print the listing; or run an experiment, gather the reports, or verify committed outcomes."""
     steady()
     if not arguments or arguments[0] in ("-h", "--help"):
         print(listing())

@@ -40,9 +40,7 @@ from dlx.store import provenance, to_json
 from dlx.study import clock
 from dlx.study.clock import wall_time
 from dlx.study.hosts import find_devices, use_every_core
-from dlx.sweep import Sweep
-from dlx.types import Data
-from experiments._timing import (
+from dlx.study.timing import (
     EXAMPLES,
     LARGEST_BATCH,
     WIDTHS,
@@ -54,6 +52,8 @@ from experiments._timing import (
     random_data,
     timing,
 )
+from dlx.sweep import Sweep
+from dlx.types import Data
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """Greedy layer-wise training of deep networks, on MNIST (Bengio, Lamblin, Popovici & Larochelle, NIPS 2006).
 
-Does it help a deep net to train its layers one after the other first, and do labels help with that? Experiment 2 sets
-three hidden layers against one; Experiment 3 is the same with a top hidden layer of 20 units. The paper's deep rows
-have equal searches. The trial with the least validation error is trained again from fresh seeds, which are reported.
-Experiment 3 takes over the choice of pre-training. Under the paper's rows stand our own, of later ways to train.
+Does it help a deep net to train its layers one after the other first, and do labels help with that? Experiment 2
+compares three hidden layers with one. Experiment 3 is the same with a top hidden layer of 20 units. The paper's deep
+rows have equal searches. The trial with the least validation error is trained again from fresh seeds. These runs are
+reported. Experiment 3 takes over the choice of pre-training. Below the paper's rows are our own, with later ways to
+train.
 
     python -m experiments bengio2006                   # 8 x 8 digits: about a minute on two cores
     python -m experiments bengio2006 --preset paper    # MNIST: 6 to 11 hours on two cores
@@ -54,7 +55,7 @@ PAPER: dict[str, dict[int, tuple[float, ...]]] = {
 
 @dataclass(frozen=True)
 class Finetune:
-    """The training of all layers on the labels, from layers that are given or from fresh ones. Keeps some filters."""
+    """The training of all layers on the labels, from given layers or from fresh ones. It keeps some filters."""
 
     net: str  # sigmoid, relu, dropout or batchnorm
     widths: tuple[int, ...]
@@ -65,7 +66,7 @@ class Finetune:
     classes: int = 10
 
     def __call__(self, key, hypers, given, data, progress):
-        """Trains and evaluates the net of the epoch with the least validation error."""
+        """Trains the net, and evaluates it as it was after the epoch with the least validation error."""
         phase: dict[str, Any] = {name: getattr(self, name) for name in ("epochs", "patience", "batch_size")}
         phase["progress"] = progress("fine-tuning", epochs=self.epochs)
         if self.net == "sigmoid":
@@ -86,7 +87,7 @@ def unit(row: str, seed: int, *, width: int, rate: float, epochs: int, patience:
          top: int | None = None, batch_size: int = 20, pretrain_epochs: int = 0, pretrain_rate: float = 0.0,
          masking: float = 0.0, initializer: str = "fan", tied: bool = True, k: int = 1,
          classes: int = 10) -> Unit:  # fmt: skip
-    """The fine-tuning of a trial, on the greedy training of layer by layer if the row has any."""
+    """The fine-tuning of a trial, on layers that are trained greedily if the row has pre-training."""
     widths, layers = (width,) * (depth - 1) + (top or width,), ()
     if pretrain_epochs:
         only = {"dbn": {"k": k}, "supervised": {"classes": classes}}.get(row, {"tied": tied})
@@ -96,7 +97,7 @@ def unit(row: str, seed: int, *, width: int, rate: float, epochs: int, patience:
     return Unit(Finetune(net, widths, epochs, patience, batch_size, initializer, classes), Rate(rate), layers, seed)
 
 
-# The search of Experiment 2: lists are searched, all else is the same in every trial; a tie goes to what comes first.
+# The search of Experiment 2: lists are searched, all else is fixed. Of trials with equal scores the first is chosen.
 PATIENT, BRIEF = {"epochs": 60, "patience": 10}, {"epochs": 30, "patience": 4}
 BIG, SMALL = {"width": 500, "batch_size": 100}, {"width": 750, "batch_size": 20, **BRIEF}
 AA, LABELS = {"pretrain_epochs": 15, "pretrain_rate": 0.2}, {"pretrain_epochs": 5, "pretrain_rate": 0.3}
@@ -135,7 +136,7 @@ MODERN = {"relu": [0.0003, 0.001], "dropout": [0.001, 0.002], "batchnorm": [0.00
 
 
 def space(preset: str, experiment: int, row: str) -> list[dict[str, Any]]:
-    """What is searched for a row that takes over no other row's choice."""
+    """The space of a row that takes over no other row's choice."""
     if preset == "quick":
         shape = {"depth": 2 - (row == "shallow"), "width": 20 if (experiment, row) == (3, "shallow") else 64}
         search: dict[str, Any] = {"rate": [0.001, 0.003] if row in MODERN else [0.5, 2.0]}
@@ -151,7 +152,10 @@ def space(preset: str, experiment: int, row: str) -> list[dict[str, Any]]:
 
 
 def narrow(preset: str, chosen: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Experiment 3 takes over a choice of Experiment 2, but for the rate and the patience of fine-tuning."""
+    """The space of a row that takes over a choice of Experiment 2.
+
+    It does not take over rate, epochs and patience of fine-tuning.
+    """
     if preset == "quick":
         return [{**chosen, "top": 20, "rate": [0.5, 2.0]}]
     rates = {20: [0.3, 0.6, 1.0, 1.4, 2.0], 100: [0.8, 1.6, 2.4, 3.2, 4.0]}[chosen["batch_size"]]
@@ -161,10 +165,10 @@ def narrow(preset: str, chosen: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Options(study.CommonOptions):
-    """What this experiment can be asked for beside the common options."""
+    """The options that this experiment has beside the common ones."""
 
     tied: bool = True
-    """Auto-associators decode by the transpose of their encoder, or else by a matrix of their own."""
+    """Auto-associators decode by the transpose of their encoder; if not tied, by a matrix of their own."""
     k: int = 1
     """Gibbs steps of contrastive divergence."""
     seeds_of_ours: int | None = None
@@ -172,7 +176,7 @@ class Options(study.CommonOptions):
 
 
 def rows(options, about):
-    """The paper's rows, then ours, of which the quick preset has the rectified nets alone."""
+    """The paper's rows, then ours. Of ours the quick preset has only the rectified nets."""
     few = options.seeds_of_ours or {"quick": 2, "paper": 3}[options.preset]
     more = {"tied": options.tied, "k": options.k, "classes": about["main"].classes}
 
@@ -203,13 +207,13 @@ def rows(options, about):
 
 
 def drawn_against(row: str, trial: Mapping[str, Any]) -> dict[str, float]:
-    """What a trial is drawn against in the figures of the search; Adam's rates are of another kind."""
+    """The values that a trial is drawn against in the figures of the search. Adam's rates are of another kind."""
     rate = "Adam's rate" if row.rpartition("/")[2] in MODERN else f"rate, minibatches of {trial.get('batch_size', 20)}"
     return {rate: trial["rate"], **({"pre-training rate": trial["pretrain_rate"]} if "pretrain_rate" in trial else {})}
 
 
 def claimed(experiment: int) -> list[Claim]:
-    """The lecture's three claims, and that the paper's figures are reached."""
+    """The lecture's three claims, and that the paper's values are reached."""
     dbn, autoassociator, supervised, deep, shallow = every = [f"exp{experiment}/{row}" for row in PAPER]
     lower, others = partial(claims.lower, ERRORS[-1]), [supervised, deep, shallow]
     said = [
@@ -227,7 +231,7 @@ STUDY = Study(
     options=Options,
     data=study.images(quick="digits", paper="mnist", rows=True),
     rows=rows,
-    claims=[*claimed(2), *claimed(3)[1:]],  # in Experiment 3 the shallow net has but 20 units
+    claims=[*claimed(2), *claimed(3)[1:]],  # in Experiment 3 the shallow net has only 20 units
     figures={
         "bars.png": figures.bars(ERRORS[-1]),
         "curves.png": figures.curves("valid/score", VALID, 100, ("Experiment 2", "Experiment 3")),

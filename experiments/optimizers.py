@@ -1,8 +1,8 @@
 """Ways to descend: minibatches, momentum, adaptive and falling rates, each at its best rate, on MNIST.
 
 One net of two sigmoid layers is trained by each of the lectures' rules. Every rule has five rates to choose from, a
-factor of 2 apart, by the validation error at the end over two seeds, and is then trained from fresh seeds. What is
-compared is how soon the validation error is down to a stated one, and the test error at the end.
+factor of 2 apart. The choice is by the validation error at the end, over two seeds. The rule is then trained from fresh
+seeds. We compare the epochs until the validation error is down to a target, and the test error at the end.
 
     python -m experiments optimizers                   # 8 x 8 digits: about a minute on two cores
     python -m experiments optimizers --preset paper    # MNIST: about an hour on two cores
@@ -31,7 +31,7 @@ from dlx.show.figures import Point, scatter
 from dlx.study import ERRORS, Claim, Metric, Result, Row, Study, Unit, claims, clock, figures, main
 from dlx.train import examples, fit, minibatches
 
-# By group and the name of the rule: a title, and the largest of the rates to search.
+# By group and by the name of the rule: a title, and the largest rate of the search.
 PLAIN = ("plain", 8.0)
 RACE = {
     "Momentum": {
@@ -58,27 +58,27 @@ RACE = {
 
 @dataclass(frozen=True)
 class Formulas:
-    """Some steps of every rule against the lectures' formulas in NumPy, on random gradients."""
+    """A comparison of every rule's steps with the lectures' formulas in NumPy, on random gradients."""
 
     steps: int = 5
     host = True
 
     def __call__(self, key, hypers, given, data, progress):
-        """The largest difference of any rule, as a share of the way that its parameters went."""
+        """The largest difference of any rule, as a fraction of the way that its parameters went."""
         gaps = [gap(key, name, rule(0.1), 0.1, self.steps) for name, rule in RULES.items()]
         return {}, Result(0.0, {"formula": {"gap": np.float32(max(gaps))}})
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How far the gradients of minibatches are from that of all examples, after one epoch of plain descent."""
+    """How far the gradients of minibatches are from that of all examples, after an epoch of plain descent."""
 
     widths: tuple[int, ...]
     sizes: tuple[int, ...]
     draws: int = 100
 
     def __call__(self, key, hypers, given, data, progress):
-        """The spread by size, and the slope of its logarithm against that of the size."""
+        """The spread by size, and the slope of its logarithm against the logarithm of the size."""
         net = mlp(self.widths)
         key_init, key_train, key_draw = jax.random.split(key, 3)
         feed = minibatches(min(100, examples(data.train)))

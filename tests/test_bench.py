@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from dlx.data import DataError
-from experiments import _timing, bench
+from dlx.study import timing
+from experiments import bench
 
 ROOT = Path(bench.__file__).parents[1]
 CONNECTIONS = 784 * 500 + 2 * 500 * 500 + 500 * 10
@@ -220,7 +221,7 @@ def test_an_interrupt_ends_with_one_line(calls, capsys, monkeypatch):
 def test_seconds_of_an_epoch_are_half_of_what_two_more_epochs_take(monkeypatch):
     """Each pair is one epoch's time and three epochs' time; the fastest of each counts."""
     times = iter([7.0, 2.0, 9.0, 1.0, 5.0, 3.0, 8.0, 2.0, 7.0])
-    monkeypatch.setattr(_timing, "wall_time", lambda call: next(times))
+    monkeypatch.setattr(timing, "wall_time", lambda call: next(times))
     data = bench.random_data(400)
     time = bench.timing(bench.finetuning((4,), batch=20), 1, data)
     np.testing.assert_allclose(time.epoch, (5 - 1) / 2 * 50_000 / 400)

@@ -1,4 +1,4 @@
-"""Where arrays come from: IDX folders, TFDS (without TensorFlow), and scikit-learn's embedded digits."""
+"""Where data come from: IDX folders, TFDS (without TensorFlow), and scikit-learn's embedded digits."""
 
 from dlx.data.idx import DataError
 from dlx.data.sources import Dataset, Provenance, flat, load, read

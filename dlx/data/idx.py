@@ -1,7 +1,8 @@
-"""Reader of IDX files, the format of MNIST: two zero bytes, type code, number of dimensions, sizes, values.
+"""Reads IDX files, the format of MNIST.
 
-A file is not trusted. Its unpacked bytes come in bounded chunks, and reading stops at the first one too many:
-neither a gzip bomb nor a header that claims billions of images costs memory or time.
+A file has two zero bytes, type code, number of dimensions, sizes, values. It is not trusted. Its bytes are unpacked in
+bounded chunks, and reading stops at the first chunk too many. So neither a gzip bomb nor a header that claims billions
+of images costs memory or time.
 """
 
 import gzip
@@ -23,14 +24,14 @@ FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 """Names of the four files, without `.gz`: images and labels, of the training set and of the test set."""
 
 MAX_BYTES = 2**26
-"""Most bytes that an unpacked file may legally hold; MNIST's largest holds 47 040 016."""
+"""The most bytes that an unpacked file may have; MNIST's largest has 47 040 016."""
 
 CHUNK_BYTES = 2**18
 UNSIGNED_BYTE = 0x08
 
 
 class DataError(Exception):
-    """A data set that cannot be had, or a file that is not what it should be. Names both thing and fault."""
+    """A data set is not available, or a file is not valid. The message names the data set or file, and the fault."""
 
 
 class IdxFile(NamedTuple):
@@ -41,7 +42,7 @@ class IdxFile(NamedTuple):
 
 
 def as_split(x: Shaped[np.ndarray, "n *shape"], y: Integer[np.ndarray, " n"]) -> Labelled:
-    """Inputs and labels, whose arrays stay in NumPy's memory."""
+    """Inputs and labels as a split; the arrays stay NumPy's."""
     return Labelled(cast(Array, x), cast(Array, y))
 
 
@@ -54,10 +55,10 @@ def find_file(folder: Path, name: str) -> Path:
 
 
 def read_split(images: Path, labels: Path) -> tuple[Labelled, tuple[str, str]]:
-    """Images uint8 [n, height, width] or [n, height, width, channels], labels uint8 [n], the sha256 of both files.
+    """The images and labels in two files, and the sha256 of both files.
 
-    The hashes are hex, of the unpacked bytes. Raises DataError as `read_idx`, or if the numbers of images and labels
-    differ.
+    Images are uint8 [n, height, width] or [n, height, width, channels], labels uint8 [n]. The hashes are hex, of the
+    unpacked bytes. Raises DataError as `read_idx` does, or if the numbers of images and labels differ.
     """
     x, images_sha256 = read_idx(images, ndims=(3, 4))
     y, labels_sha256 = read_idx(labels, ndims=(1,))
@@ -67,9 +68,10 @@ def read_split(images: Path, labels: Path) -> tuple[Labelled, tuple[str, str]]:
 
 
 def read_idx(path: Path, ndims: Collection[int]) -> IdxFile:
-    """Values of an IDX file of unsigned bytes, whose number of dimensions is in `ndims`; `.gz` files are unpacked.
+    """The values of an IDX file of unsigned bytes; a `.gz` file is unpacked.
 
-    Raises DataError if the file is missing, unreadable, corrupt, or larger than `MAX_BYTES` when unpacked.
+    `ndims` are the allowed numbers of dimensions. Raises DataError if the file is missing, unreadable or corrupt. It
+    also raises it for other dimensions, or for more than `MAX_BYTES` when unpacked.
     """
     try:
         if path.exists() and not path.is_file():  # a pipe or a device would block, or never end
@@ -84,7 +86,7 @@ def read_idx(path: Path, ndims: Collection[int]) -> IdxFile:
 
 
 def _read(read: Callable[[int], bytes], ndims: Collection[int]) -> tuple[bytearray, tuple[int, ...]]:
-    """All that `read` gives, and the shape that its header claims. Raises ValueError if the two do not agree."""
+    """All bytes that `read` gives, and the shape in their header. Raises ValueError if the two do not agree."""
     content = bytearray(read(4))
     if len(content) == 4:
         content += read(4 * _ndim(content, ndims))
@@ -104,7 +106,7 @@ def _read(read: Callable[[int], bytes], ndims: Collection[int]) -> tuple[bytearr
 
 
 def _ndim(header: bytearray, ndims: Collection[int]) -> int:
-    """The number of dimensions, from the first four bytes. Raises ValueError if they are not those of a legal file."""
+    """The number of dimensions, from the first four bytes. Raises ValueError if these are not valid."""
     zeros, code, ndim = struct.unpack(">HBB", header)
     if zeros != 0:
         raise ValueError(f"is not an IDX file: its magic number is 0x{header.hex()}")

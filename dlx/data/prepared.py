@@ -1,4 +1,7 @@
-"""Prepared TFDS data sets of labelled images, read without TensorFlow through `builder.as_data_source()`."""
+"""Reads data sets of labelled images that TFDS has prepared.
+
+It needs no TensorFlow, as it uses `builder.as_data_source()`.
+"""
 
 import re
 from collections.abc import Mapping
@@ -15,12 +18,14 @@ NAME = re.compile(r"[a-z]\w*(/\w[\w+.-]*)?(:(\d+|\*)(\.(\d+|\*)){2})?", re.ASCII
 
 
 def read_prepared(name: str, folder: Path) -> tuple[dict[str, Labelled], int] | None:
-    """The splits of `name` (or `name/config:version`) in `folder`, and the number of classes; None if it is not there.
+    """The splits of a data set in `folder`, and the number of classes; None if it is not there.
 
-    The splits are train, test and, where there is one, validation: images uint8 [n, height, width, channels], labels
-    integers [n]. A copy without random access counts as none. Raises DataError if the name is missing or malformed,
-    train or test is missing, files cannot be read, the features include not exactly one uint8 image and one class, they
-    do not tell how many classes there are, or the images of a split differ in size.
+    `name` may be `name/config:version`, too. The splits are train, test and, if there is one, validation. Images are
+    uint8 [n, height, width, channels], labels integers [n]. A copy without random access counts as not there.
+
+    Raises DataError in these cases: the name is missing or malformed; train or test is missing; files cannot be read;
+    the features do not have exactly one uint8 image and one class; the number of classes is not known; the images of
+    a split differ in size.
     """
     if not name:
         raise DataError("'tfds:' lacks the name of a data set; write it after the colon, as in 'tfds:cifar10'")

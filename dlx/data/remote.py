@@ -1,6 +1,6 @@
-"""Files on the network: those that TFDS has registered, fetched and verified, and kept in its download folder.
+"""Fetches the files that TFDS has registered, verifies them, and keeps them in TFDS's download folder.
 
-TFDS's own downloader waits on a silent server for ever, and tries a refused connection again for minutes.
+TFDS's own downloader waits for ever for a silent server, and for minutes on a refused connection.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from dlx.data.idx import FILES, DataError
 
 PROBE_SECONDS = 2.0
-"""How long a host may take to accept a first connection, name look-up included."""
+"""How long a host may take to accept the first connection, name look-up included."""
 STALL_SECONDS = 6.0
 """How long a download may go without a byte before it is given up."""
 BLOCK_BYTES = 2**16
@@ -33,7 +33,7 @@ class Remote(NamedTuple):
 
 
 def registered(name: str) -> tuple[Remote, ...]:
-    """The four IDX files of the data set `name` as TFDS has them registered, in the order of `idx.FILES`."""
+    """The four IDX files of the data set `name` that TFDS has registered, in the order of `idx.FILES`."""
     import tensorflow_datasets as tfds
 
     remotes = {
@@ -44,10 +44,11 @@ def registered(name: str) -> tuple[Remote, ...]:
 
 
 def download(name: str, remotes: Sequence[Remote], folder: Path, stall_seconds: float = STALL_SECONDS) -> list[Path]:
-    """Paths of verified copies of `remotes`, in `folder/name/` where TFDS finds them too. Fetches what is missing.
+    """Fetch what is missing of `remotes`; return the paths of verified copies in `folder/name/`.
 
-    A slow download is left to go on; one from which nothing arrives for `stall_seconds` is given up. Raises DataError
-    for no connection within `PROBE_SECONDS`, a stall, an HTTP error, a wrong size or checksum, or no room to write.
+    TFDS finds them there, too. A slow download goes on. It is given up if nothing arrives for `stall_seconds`.
+    Raises DataError if there is no connection within `PROBE_SECONDS`, or no room to write. It also raises it for a
+    stall, an HTTP error, or a wrong size or checksum.
     """
     from tensorflow_datasets.core.download.resource import get_dl_fname
 
@@ -80,7 +81,7 @@ def probe(url: str, seconds: float = PROBE_SECONDS) -> None:
         except OSError as fault:
             answer.put(fault.strerror or str(fault))
 
-    # A name look-up knows no time limit: hence the thread.
+    # A name look-up has no time limit, so it runs in a thread.
     threading.Thread(target=connect, daemon=True).start()
     try:
         fault = answer.get(timeout=seconds)
@@ -118,7 +119,7 @@ def _fetch(remote: Remote, path: Path, stall_seconds: float) -> None:
 
 
 def _tell_tfds(name: str, remote: Remote, path: Path) -> None:
-    """Write the note without which TFDS would fetch the file again."""
+    """Write a note beside the file; without it TFDS would fetch the file again."""
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download.checksums import UrlInfo
     from tensorflow_datasets.core.download.resource import write_info_file

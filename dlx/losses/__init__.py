@@ -1,1 +1,1 @@
-"""Losses and scores as pure functions of parameters, key and batch."""
+"""Losses, and values per example for scores, as pure functions of the parameters and examples."""

@@ -1,4 +1,4 @@
-"""Generative adversarial nets: a critic tells examples from what a generator makes of noise."""
+"""Generative adversarial nets: a critic tells examples from those that a generator makes from noise."""
 
 import jax
 import jax.numpy as jnp
@@ -9,9 +9,9 @@ from dlx.types import Loss, Model
 def non_saturating(generator: Model, critic: Model, latent: int) -> tuple[Loss, Loss]:
     """The losses of the critic and of the generator, on parameters with entries `critic` and `generator`.
 
-    With D = sigm of the critic's one logit and G of z ~ N(0, 1) [latent], these are means, in nats, of
-    -log D(x) - log(1 - D(G(z))) and of -log D(G(z)) (Goodfellow et al. 2014, equation 1 and section 3). A batch is
-    examples [n, ...] alone.
+    D is sigm of the critic's one logit. G takes z ~ N(0, 1) [latent]. The critic's loss is the mean of
+    -log D(x) - log(1 - D(G(z))). The generator's loss is the mean of -log D(G(z)). Both are in nats. Source: Goodfellow
+    et al. 2014, equation 1 and section 3. A batch is an array of examples [n, ...], without labels.
     """
 
     def fakes(params, key, batch):

@@ -1,8 +1,8 @@
 """Restricted Boltzmann machines: Gibbs sampling, contrastive divergence.
 
-E(v, h) = -v w h - b h - c v over binary units, with a layer `{w, b, c}` (Hinton, Osindero & Teh 2006; Bengio et al.
-2006, section 2). Visible units in (0, 1) are read as probabilities, as in the greedy training of a deep belief network.
-Other units are those of `dlx.nets.layer`.
+A layer `{w, b, c}` of binary units has the energy E(v, h) = -v w h - b h - c v. Sources: Hinton, Osindero & Teh 2006;
+Bengio et al. 2006, section 2. Visible units in (0, 1) are read as probabilities, as in the greedy training of a DBN.
+`dlx.nets.layer` has other kinds of units.
 """
 
 import jax
@@ -16,7 +16,9 @@ from dlx.types import Key, Loss, Params
 def gibbs(
     key: Key, layer: Params, v: Float[Array, "*n visible"], mean_field: bool = False, kind: LayerKind = BINARY
 ) -> Float[Array, "*n visible"]:
-    """One step of block Gibbs sampling: h ~ P(h | v), then a sample of P(v | h), or its mean if `mean_field`.
+    """One step of block Gibbs sampling: h ~ P(h | v), then v ~ P(v | h).
+
+    It returns the new v, or the mean of P(v | h) if `mean_field`.
 
     Raises ValueError if the units of a side have no distribution.
     """
@@ -37,9 +39,9 @@ def gibbs_chain(
     mean_field: bool = False,
     kind: LayerKind = BINARY,
 ) -> Float[Array, "*n visible"]:
-    """k steps of block Gibbs sampling from v, whose last one gives the mean if `mean_field`.
+    """k steps of block Gibbs sampling from v. If `mean_field`, the last one returns the mean of P(v | h).
 
-    Raises ValueError if k is less than 1.
+    Raises ValueError if k is less than 1, or as `gibbs` does.
     """
     if k < 1:
         raise ValueError(f"a chain needs at least one Gibbs step, not {k}")
@@ -49,12 +51,12 @@ def gibbs_chain(
 
 
 def contrastive_divergence(k: int = 1, mean_field: bool = False, kind: LayerKind = BINARY) -> Loss:
-    """mean(F(v) - F(v_k)), v_k being k Gibbs steps from v and held constant; its gradient is the CD-k update.
+    """mean(F(v) - F(v_k)), where v_k is k Gibbs steps from v and held constant. Its gradient is the CD-k update.
 
-    That gradient is -(v'h - v_k'h_k) / n for w, with means h of the hidden units in both terms. With `mean_field`,
-    v_k is the mean of P(v | h) instead of a sample of it, which makes the update less noisy (Hinton 2010, "A
-    practical guide to training restricted Boltzmann machines", section 3). The value itself is no likelihood. The
-    metric `reconstruction` is the mean squared difference of v and v_k.
+    The gradient for w is -(v'h - v_k'h_k) / n, with means h of the hidden units in both terms. With `mean_field`, v_k
+    is the mean of P(v | h) instead of a sample, which makes the update less noisy. Source: Hinton 2010, "A practical
+    guide to training restricted Boltzmann machines", section 3. The value itself is not a likelihood. The metric
+    `reconstruction` is the mean squared difference of v and v_k.
 
     Raises ValueError if k is less than 1 or the units of a side have no distribution.
     """

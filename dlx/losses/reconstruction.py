@@ -1,8 +1,8 @@
-"""Auto-associators: how well a code tells the input it came from.
+"""Auto-associators: how well the input can be computed from its code.
 
-R = -sum_i x_i log p_i + (1 - x_i) log(1 - p_i) with p = sigm(c + h w'), h = sigm(b + x w) (Bengio et al. 2006,
-section 3). The parameters are a layer `{w, b, c}`; an untied auto-associator adds a matrix `decoder` [hidden, visible].
-Where the visible units are not sigmoid, R is their -log p(x): half the squared error of Gaussian ones.
+R = -sum_i (x_i log p_i + (1 - x_i) log(1 - p_i)), with p = sigm(c + h w') and h = sigm(b + x w). This is section 3 of
+Bengio et al. 2006. The parameters are a layer `{w, b, c}`. An untied auto-associator has a matrix `decoder` [hidden,
+visible] as well. For other visible units R is -log p(x), up to a constant: half the squared error for Gaussian ones.
 """
 
 import jax
@@ -13,9 +13,10 @@ from dlx.types import Loss, PerExample, Rate
 
 
 def autoassociator(masking: Rate | None = None, kind: LayerKind = BINARY) -> Loss:
-    """Mean R of the input given its code or, denoising, given the code of a corrupted copy, in nats.
+    """The mean over a batch of R in nats, of the input given its code.
 
-    Corruption sets each visible unit to 0 with probability `masking` (Vincent et al. 2008); None: no corruption.
+    With `masking` it is a denoising auto-associator: it gets the code of a corrupted copy. Corruption sets each visible
+    unit to 0 with probability `masking` (Vincent et al. 2008).
 
     Raises ValueError if the visible units have no distribution.
     """
@@ -31,7 +32,7 @@ def autoassociator(masking: Rate | None = None, kind: LayerKind = BINARY) -> Los
 
 
 def reconstruction(kind: LayerKind = BINARY) -> PerExample:
-    """R of each example without noise."""
+    """R of each example in nats, without corruption."""
 
     def per_example(layer, split):
         x = as_float(split.x)

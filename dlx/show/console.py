@@ -1,4 +1,4 @@
-"""Standard output and standard error that never fail: what only draws never costs a result."""
+"""Standard output and standard error that never fail, so that a failed print never costs a result."""
 
 import contextlib
 import io
@@ -11,11 +11,11 @@ Stream = io.TextIOBase | TextIO
 
 
 class SteadyStream:
-    """A text stream over another one. Nothing that goes wrong with what is written to the other stream is raised.
+    """A text stream that writes to another one, and never raises an error of that one.
 
-    A character that the encoding lacks is written as "?". After the first failed write (the reader has gone, the
-    device is full, the stream is closed) this stream stays silent, and what the other one still holds is thrown away.
-    Python has None in place of a stream that was closed before it started: then nothing is written.
+    A character that the encoding lacks is written as "?". A write fails if the reader has gone, the device is full, or
+    the stream is closed. After the first failed write this stream stays silent. What the other one still holds is lost.
+    Python has None in place of a stream that was closed before it started. Then nothing is written.
     """
 
     def __init__(self, stream: Stream | None):
@@ -32,7 +32,7 @@ class SteadyStream:
         return len(text)
 
     def flush(self) -> None:
-        """Hand on what the stream holds, if its reader is still there."""
+        """Flush the other stream, if its reader is still there."""
         self._attempt(self._stream.flush)
 
     def isatty(self) -> bool:
@@ -46,7 +46,7 @@ class SteadyStream:
             return action()
         except (OSError, ValueError):  # ValueError: this process closed the stream itself
             self._open = False
-        # Python flushes its buffers when it ends. It must be able to, or it tells of an error.
+        # Python flushes its buffers when it ends. If it cannot, it reports an error.
         with contextlib.suppress(OSError, ValueError):
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self._stream.fileno())
@@ -56,8 +56,8 @@ class SteadyStream:
 def steady() -> None:
     """Make stdout and stderr of this process steady streams; a second call changes nothing.
 
-    From then on neither a closed pipe, nor a full device, nor a closed descriptor, nor a character that the encoding
-    lacks raises an error or changes the exit status.
+    From then on a failed write neither raises an error nor changes the exit status. It may fail for a closed pipe, a
+    full device, a closed descriptor, or an unknown character.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -66,5 +66,5 @@ def steady() -> None:
 
 
 def _null() -> TextIO:
-    # The new descriptor is the lowest that is free: the closed one, which no data file can then be given by chance.
+    # The new descriptor is the lowest free one, which is the closed one. So no data file can get it by chance.
     return open(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8", closefd=False)

@@ -10,10 +10,10 @@ NAME = "events.out.tfevents.dlx"
 
 
 def write(folder: str | Path, runs: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
-    """Write a sub-folder a run with one event file, over the one that an earlier call left there.
+    """Write one sub-folder per run, with one event file. It replaces the file of an earlier call.
 
-    `runs` maps run and tag to values an epoch; value i is written as step i + 1. NaN stays NaN, and tags of a run may
-    be of different lengths. A run's name may have several parts, such as "exp2/dbn/1". Raises ValueError if a name
+    `runs` maps run and tag to one value per epoch. Value i is written as step i + 1. NaN stays NaN. The tags of a run
+    may have different lengths. A run's name may have several parts, such as "exp2/dbn/1". Raises ValueError if a name
     leaves the folder, or if tensorboardX is not installed.
     """
     try:

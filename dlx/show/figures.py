@@ -1,6 +1,6 @@
 """Figures of curves, error bars, filters and searches: one panel each, which a phone can show.
 
-`scatter` and its `Point` are made in `search_figure`, `filters` and `samples` in `filter_figure`, `png` in `canvas`.
+`scatter` and `Point` are from `search_figure`, `filters` and `samples` from `filter_figure`.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _SEED: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 4, "color
 
 
 def curves(rows: Mapping[str, Runs], *, ylabel: str, xlabel: str = "epoch", title: str = "") -> Figure:
-    """A line a row, the mean over seeds, in a band from the lowest to the highest seed.
+    """One line per row: the mean over seeds, in a band from the lowest to the highest seed.
 
-    `rows` maps names to values [seeds, epochs] in the unit that `ylabel` names, NaN once a run has stopped. The mean
-    is over the runs that still go on; a line ends where fewer than half of them do. A row without any finite value
-    is named as diverged. The vertical axis is logarithmic, unless a value is negative.
+    `rows` maps names to values [seeds, epochs], in the unit that `ylabel` names. They are NaN after a run has stopped.
+    The mean is over the runs that still go on. A line ends where fewer than half of them do. A row without any finite
+    value is named as diverged. The vertical axis is logarithmic, unless a value is negative.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -68,7 +68,7 @@ def _summary(runs: Runs) -> Float[np.ndarray, "3 _epochs"]:
 
 
 def _set_vertical_axis(axes: Axes, summaries: Sequence[Float[np.ndarray, "3 _epochs"]]) -> None:
-    """Make the axis logarithmic unless a value is negative, and show where lines end rather than where they start."""
+    """Make the axis logarithmic, unless a value is negative. Its limits suit the ends of lines, not their starts."""
     drawn = [summary[:, np.isfinite(summary[0])] for summary in summaries]
     values = np.concatenate([np.empty(0), *map(np.ravel, drawn)])
     if (values < 0).any():
@@ -84,20 +84,21 @@ def _set_vertical_axis(axes: Axes, summaries: Sequence[Float[np.ndarray, "3 _epo
 
 
 class Bar(NamedTuple):
-    """A row's values, one a seed (NaN: it diverged); the interval of their mean; the paper's figure (None: none)."""
+    """A row's values, one per seed, the interval of their mean, and the paper's value."""
 
     label: str
     values: Values
+    """NaN: the run diverged."""
     low: float | None
     high: float | None
     paper: float | None
 
 
 def bars(bars: Sequence[Bar], *, xlabel: str, title: str = "", bounds: Bounds = UNBOUNDED) -> Figure:
-    """Each row's mean as a bar from 0, with a dot a seed, above the bar of the paper; `xlabel` names the values.
+    """Each row's mean as a bar from 0, with one dot per seed, above the paper's bar. `xlabel` names the values.
 
-    A bar is labelled by `tables.estimate` with `bounds`, and has an error bar where the label has an interval. The
-    number of diverged runs stands beside it.
+    The label of a bar is that of `tables.estimate` with `bounds`, and the number of diverged runs. A bar has an error
+    bar if its label has an interval.
     """
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -144,7 +145,7 @@ def _draw_bar(axes: Axes, y: int, bar: Bar, bounds: Bounds) -> list[Annotation]:
 
 
 def _make_room(figure: Figure, axes: Axes, labels: Sequence[Annotation]) -> None:
-    """Let the horizontal axis begin at 0, or below, and end where the last label ends."""
+    """Let the horizontal axis begin at 0, or at a negative value, and end where the last label ends."""
     low = min(axes.dataLim.x0, 0.0)
     top = max([label.xy[0] for label in labels], default=0.0) or (1.0 if low == 0 else 0.0)
     axes.set_xlim(low, top if top > low else low + 1)

@@ -20,12 +20,11 @@ Intensities = Shaped[np.ndarray | jax.Array, "_down _across _pixels"]
 
 
 def filters(groups: Mapping[str, Weights], shape: tuple[int, ...], *, count: int = 6) -> Figure:
-    """A block a group: the weights of its `count` units of largest norm, each as an image.
+    """One block per group: the weights of its `count` units of largest norm, each as an image.
 
-    `groups` maps names to weights [visible, hidden]. `shape` is that of one image: (height, width), drawn from black
-    to white, or (height, width, 3), drawn in colour; gray is 0 in both. Each block has a scale of its own, which
-    stands under its name. Raises ValueError if `shape` is another one, if the weights do not fill it, or if there is
-    nothing to draw.
+    `groups` maps names to weights [visible, hidden]. `shape` is that of one image. (height, width) is drawn from black
+    to white, and (height, width, 3) in colour; gray is 0 in both. Each block has a scale of its own, which stands under
+    its name. Raises ValueError for other shapes, if the weights do not fill one, or if there is nothing to draw.
     """
     _check_shape(shape)
     if not groups or count < 1:
@@ -38,9 +37,10 @@ def filters(groups: Mapping[str, Weights], shape: tuple[int, ...], *, count: int
 
 
 def samples(groups: Mapping[str, Intensities], shape: tuple[int, ...]) -> Figure:
-    """A block a group: its images [down, across, pixels] as rows and columns, from 0, black, to 1 or uint8 255, white.
+    """One block per group: its images [down, across, pixels], in rows and columns.
 
-    Raises ValueError if `shape` is not that of an image, or there is nothing to draw.
+    Black is 0. White is 1, or 255 if they are uint8. Raises ValueError if `shape` is not that of an image, or if there
+    is nothing to draw.
     """
     _check_shape(shape)
     if not groups:
@@ -58,7 +58,7 @@ def _check_shape(shape: tuple[int, ...]) -> None:
 
 
 def _blocks(pictures: Mapping[str, np.ndarray]) -> Figure:
-    """A figure of pictures, two or three in a row, each under its title, whose first line is wrapped."""
+    """A figure of pictures, at most three in a row, each under its title. The first line of a title is wrapped."""
     from matplotlib.figure import Figure
 
     across = 2 if len(pictures) in (2, 4) else min(len(pictures), 3)
@@ -95,10 +95,10 @@ def _grid(images: np.ndarray, across: int, shape: tuple[int, ...]) -> np.ndarray
 
 
 def _picture(name: str, weights: np.ndarray, shape: tuple[int, ...], count: int) -> tuple[np.ndarray, str]:
-    """The units of largest norm side by side in a picture that is about square, and what its gray and white stand for.
+    """The units of largest norm in a picture that is about square, and what its gray and white mean.
 
-    The picture is [height, width] or [height, width, 3], from 0 to 1, white in the gaps, and all white if a weight is
-    not finite. White, or a full colour, is a weight that 99.5 % of the weights do not reach.
+    The picture is [height, width] or [height, width, 3], from 0 to 1. The gaps are white. All of it is white if a
+    weight is not finite. White, or a full colour, is a weight that 99.5 % of the weights do not reach.
     """
     if len(weights) != math.prod(shape):
         raise ValueError(f"{name}: {len(weights)} weights a unit do not fill an image of shape {shape}")

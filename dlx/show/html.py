@@ -21,9 +21,9 @@ from markdown_it.utils import OptionsDict
 _FEW_COLUMNS = 8
 """Tables with more columns have smaller cells."""
 _FEW_LETTERS = 14
-"""Numbers of more letters may be broken into lines there."""
+"""In these tables, longer cells may be broken into lines."""
 
-# The policy makes browsers refuse whatever would be fetched from elsewhere, were it ever to come in.
+# With this policy browsers refuse to fetch anything from elsewhere.
 _PAGE = Template("""\
 <!doctype html>
 <html lang="en">
@@ -124,10 +124,10 @@ tfoot td { font-weight: 600; }
 body:has(#tested:checked) .claim.untested { display: none; }
 @media (max-width: 40rem) { .card, .evidence { grid-template-columns: minmax(0, 1fr); } }
 """
-"""What a page of cards, of claims with their verdicts and of evidence adds to the style of every page."""
+"""CSS for pages of cards and claims, beside the style of every page."""
 
-# Numbers come before words and words before dashes and empty cells, upwards and downwards; the third press gives back
-# the order of the report.
+# In both directions numbers come first, then words, then dashes and empty cells. The third press restores the order of
+# the report.
 _SCRIPT = """\
 for (const table of document.querySelectorAll("table")) {
   if (!table.tBodies.length) continue;
@@ -199,7 +199,7 @@ def page(markdown_text: str, images: Mapping[str, bytes], title: str) -> str:
     `images` holds PNG bytes by the name that the text gives them. Images in a paragraph without other text stand
     side by side where the page is wide enough. Headings have GitHub's anchors. A click on a column's name sorts a
     table, and a wide table scrolls in a box of its own. Links stay as they are. HTML in the text is shown as text,
-    but for `<br>`. Raises ValueError if the text shows an image that `images` lacks.
+    except `<br>`. Raises ValueError if the text shows an image that `images` lacks.
     """
     parser = _parser()
     tokens = parser.parse(markdown_text)
@@ -227,6 +227,6 @@ def inline(markdown_text: str) -> str:
 def document(body: str, title: str, style: str = "") -> str:
     """A whole HTML page from the HTML of its body, which may show images that lie beside the page.
 
-    `style` is CSS that is added to that of every page.
+    `style` is CSS that this page has beside that of every page.
     """
     return _PAGE.substitute(title=escape(title), style=_STYLE + style, body=body, script=_SCRIPT)

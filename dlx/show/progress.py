@@ -1,6 +1,6 @@
 """What a running experiment tells its user: the unit at work, its epoch and score, and the time left.
 
-On a terminal this is a bar that is drawn again and again; anywhere else it is a line now and then on stderr.
+On a terminal this is a bar that is drawn again and again. Elsewhere it is a line from time to time on stderr.
 """
 
 import math
@@ -19,7 +19,7 @@ EVERY = 10.0
 """Seconds between two plain lines within a unit."""
 
 AfterEpoch = Callable[[Any, Any, Any], None]
-"""What `dlx.train.fit` calls after each epoch: epoch (from 0), validation score, is the run still training?"""
+"""`dlx.train.fit` calls it after each epoch with epoch (from 0), score, and whether the run goes on."""
 
 
 def duration(seconds: float) -> str:
@@ -37,7 +37,7 @@ def duration(seconds: float) -> str:
 
 
 def silent(stage: str, *, epochs: int, percent: bool = True) -> None:
-    """Stands for a `Progress` where nobody watches: `fit` gets None, and calls nothing after an epoch."""
+    """Used in place of a `Progress` if nobody watches: `fit` gets None, and calls nothing after an epoch."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class _AfterEpoch:
 class Progress:
     """Follows an experiment through its units of work; a context manager.
 
-    `units` maps the name of each unit to an estimate of the seconds that it takes; the estimates may all be wrong by
-    the same factor. Call `unit` when a unit begins and `done` when it ends. Call the object itself to get what `fit`
-    calls after each epoch; any thread may call that. `clock` gives seconds, and `stream` is stderr unless given.
+    `units` maps the name of each unit to its estimated seconds. The estimates may all be wrong by the same factor. Call
+    `unit` when a unit begins and `done` when it ends. Call the object itself to get what `fit` calls after each epoch;
+    any thread may call that. `clock` returns seconds, and `stream` is stderr unless given.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Progress:
 
         console = Console(file=cast(IO[str], self._stream))
         if self._stream.isatty() and console.is_interactive:
-            # prints to the same terminal go above the bar, but prints to a pipe must stay in the pipe
+            # prints to the same terminal go above the bar; prints to a pipe must stay in the pipe
             same = sys.stdout is not None and sys.stdout.isatty()
             self._live = Live(get_renderable=self._draw, console=console, refresh_per_second=4, redirect_stdout=same)
             self._live.start()
@@ -98,10 +98,10 @@ class Progress:
             self._live = None
 
     def __call__(self, stage: str, *, epochs: int, percent: bool = True) -> AfterEpoch:
-        """Give `fit` what it calls after each epoch of a stage, such as "layer 1 of 3".
+        """Return what `fit` calls after each epoch of a stage, such as "layer 1 of 3".
 
-        `percent`: the score is an error rate between 0 and 1, and is shown in percent. The same function can be
-        compiled once and used again in later units: it tells of the unit that is at work when it is called.
+        `percent`: the score is an error between 0 and 1, and is shown in percent. A function that calls the result can
+        be compiled once and used again in later units. The result always shows the unit that is at work.
         """
         return _AfterEpoch(self, stage, epochs, percent)
 
@@ -150,9 +150,9 @@ class Progress:
     def left(self) -> float | None:
         """Seconds until all units are done; None if nothing is known.
 
-        The estimates are multiplied by the time that finished units took over the time that was estimated for them;
-        before a unit has finished, by 1. A present unit that is late already counts as well. Other processes are
-        expected to do the same share of what is ahead as they did up to now.
+        The estimates are multiplied by a factor: the time of the finished units divided by their estimates. Before a
+        unit has finished, it is 1. It grows if the unit at work is late already. Other processes are expected to do the
+        same share of the work that is ahead as they did up to now.
         """
         spent = sum(self._units[name] for name in self._finished)
         finished = sum(self._finished.values()) if spent > 0 else 0.0
@@ -201,7 +201,7 @@ class Progress:
         return f"{duration(self._clock() - self._start)} gone, {remaining} left"
 
     def _draw(self) -> Any:
-        """Two lines for a terminal: the bar with the times, and what is at work. Names alone are shortened."""
+        """Two lines for a terminal: the bar with the times, and what is at work. Only the second is shortened."""
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table

@@ -1,4 +1,4 @@
-"""A figure of a search: what each configuration reached, against each hyper-parameter."""
+"""A figure of a search: what each trial reached, against each hyper-parameter."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Point(NamedTuple):
-    """A configuration of a row's search: its hyper-parameters, and what it reached."""
+    """A trial of a row's search: its hyper-parameters, and what it reached."""
 
     row: str
     hypers: Mapping[str, float]
@@ -32,13 +32,13 @@ Styles = Mapping[str, tuple[str, str]]
 
 
 def scatter(points: Sequence[Point], *, ylabel: str) -> list[Figure]:
-    """A figure a hyper-parameter: what each configuration reached, in the unit that `ylabel` names.
+    """One figure per hyper-parameter: what each trial reached, in the unit that `ylabel` names.
 
-    All figures have the same vertical axis, which is logarithmic unless a value is negative. Colour and marker tell
-    the row, and a ring the chosen configuration. Points that would hide each other stand side by side. Diverged runs
-    are crosses along the top edge. On a logarithmic axis, values far above the rows' best share a level below these,
-    so that the good values stay apart. The axis of a hyper-parameter is logarithmic if its values are positive and
-    more than a factor of 4 apart. Raises ValueError if there is no hyper-parameter.
+    All figures have the same vertical axis, which is logarithmic unless a value is negative. Colour and marker show the
+    row, and a ring shows the chosen trial. Points that would hide each other stand side by side. Diverged trials are
+    crosses along the top edge. On a logarithmic axis, values far above the rows' best all stand on one level below the
+    crosses. So the good values stay apart. The axis of a hyper-parameter is logarithmic if its values are positive and
+    span more than a factor of 4. Raises ValueError if there is no hyper-parameter.
     """
     known = dict.fromkeys(name for point in points for name in point.hypers)
     if not known:
@@ -80,7 +80,7 @@ class _Heights(NamedTuple):
     above: float
     """The level of values greater than `top`; `top` if there is none."""
     diverged: float
-    """The level of diverged runs; `above` if there is none."""
+    """The level of diverged trials; `above` if there is none."""
     end: float
 
     def place(self, value: float) -> float:
@@ -91,9 +91,10 @@ class _Heights(NamedTuple):
 
 
 def _heights(points: Sequence[Point]) -> _Heights:
-    """An axis on which the rows' best values are well apart: values beyond four times a typical best share a level.
+    """An axis on which the rows' best values are well apart.
 
-    It is logarithmic. If a value is negative, it is linear, and has no level but that of the diverged runs.
+    It is logarithmic, and values beyond four times a typical best share one level. If a value is negative, the axis is
+    linear, and its only level is that of the diverged trials.
     """
     finite = [point for point in points if math.isfinite(point.value)]
     values = np.array([point.value for point in finite])
@@ -151,7 +152,7 @@ def _set_horizontal_axis(axes: Axes, places: Sequence[float]) -> bool:
 
 
 def _beside(positions: Sequence[float], lanes: Sequence[Any]) -> list[float]:
-    """The positions, moved sideways so that the lanes which share one stand side by side."""
+    """The positions, moved sideways so that lanes at the same position stand side by side."""
     places = sorted(set(positions))
     sharing = {x: sorted({lane for lane, its in zip(lanes, positions, strict=True) if its == x}) for x in places}
     span = (places[-1] - places[0]) or 1.0

@@ -37,7 +37,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def terminal(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table to stdout: wrapped to the width of a terminal, and as wide as it needs to be elsewhere.
+    """Print a table to stdout. On a terminal it is wrapped to the width; elsewhere it is as wide as it needs to be.
 
     Raises ValueError if a row is not as long as the header.
     """
@@ -57,9 +57,10 @@ def terminal(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -
 
 
 def shows_interval(values: Values, low: float | None, high: float | None, bounds: Bounds = UNBOUNDED) -> bool:
-    """Does the interval [low, high] of the mean say something? Then a table and a figure show it.
+    """Does the interval [low, high] of the mean say something? Then tables and figures show it.
 
-    It does not for fewer than 3 finite values, nor for fewer than 6 if it leaves `bounds`, in which values can lie.
+    It does not for fewer than 3 finite values. It does not for fewer than 6 if it leaves `bounds`, the least and the
+    largest possible value.
     """
     count = int(np.isfinite(values).sum())
     if count < 3 or low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
@@ -70,9 +71,8 @@ def shows_interval(values: Values, low: float | None, high: float | None, bounds
 def estimate(values: Values, low: float | None, high: float | None, bounds: Bounds = UNBOUNDED) -> str:
     """The mean of a few values as "1.31 ± 0.04", where 0.04 is half the width of its interval [low, high].
 
-    The values themselves are shown, as "74.10, 75.21", where `shows_interval` is false; without an interval, more
-    than 5 values are shown as their mean. Values that are not finite (diverged runs) are left out; an en dash stands
-    for no value.
+    If `shows_interval` is false, the values themselves are shown, as "74.10, 75.21"; of more than 5, the mean is shown.
+    Values that are not finite (diverged runs) are left out. An en dash stands for no value.
     """
 
     def write(value: float) -> str:

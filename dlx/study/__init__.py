@@ -1,7 +1,12 @@
-"""What makes an experiment a page: the page declares rows, metrics, claims and figures, and the study does the rest.
+"""What makes an experiment a page: it declares rows, metrics, claims and figures. The study does the rest.
 
-A *program* is what is compiled; a *unit* is one run of it, and leaves a *record*. A *row* of the table is trained from
-fresh *seeds* by the best of its *trials*, which a *search* chooses by *score*. What was *found* decides the *claims*.
+A *program* is what is compiled. A *unit* is one *run* of it. When it is finished it leaves a *record*.
+A *row* of the table is a way to train. It has a *space* of *trials*, which are arguments for its units.
+A *search* trains every trial of a row from *search seeds*, without the test split. A trial with its units is an
+*attempt*. The trial with the least *score* is trained again from *fresh seeds*; these runs are reported.
+A *metric* is a number of each run that the tables show, taken from the *measures* in its record.
+What was *found* decides the *claims*: a *finding* has the *verdict*, and the numbers that decided.
+The files that a study writes are its *outcome*.
 """
 
 from dlx.study import claims, clock, figures

@@ -1,8 +1,8 @@
 """How a claim is decided: from an interval or a paired test over seeds, never from one run.
 
-A claim *holds* if p, corrected for all of its comparisons (Holm 1979), is below `LEVEL` and the sign is right. It *does
-not hold* if the 95 % interval of a comparison leaves out every gain above the least that was claimed. Otherwise it is
-*not resolved*. A decider is a function of `Found`; all numbers are in the metric's unit, after its scale.
+A claim *holds* if all gains have the right sign and p is below `LEVEL`. p is corrected for all comparisons (Holm 1979).
+It *does not hold* if the 95 % interval of one gain lies at or below the least that was claimed. Otherwise it is *not
+resolved*. A decider is a function of `Found`. All numbers are in the metric's unit, after scaling.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -23,23 +23,23 @@ Names = str | Sequence[str]
 
 
 class Comparison(NamedTuple):
-    """The gain of one row over another, seed by seed; positive is as claimed."""
+    """The gain of one row over another, seed by seed; a positive gain is as claimed."""
 
     row: str
     than: str
     gain: Interval | None = None
-    """None if no seed is shared, or a run of one has no number."""
+    """None if the rows share no seed, or if the metric of a run is not finite."""
     p: float | None = None
-    """Of the two-sided t-test. None without variance or a second seed."""
+    """Of the two-sided t-test. None for a single seed, or without variance."""
 
 
 def lower(metric: Metric, rows: Names, than: Names, least: float | int = 0) -> Decide:
-    """Every one of the rows is lower than every one of the others, by more than `least`."""
+    """Each of the rows is lower than each of the others, by more than `least`."""
     return _ordered(metric, rows, than, least, "below")
 
 
 def higher(metric: Metric, rows: Names, than: Names, least: float | int = 0) -> Decide:
-    """Every one of the rows is higher than every one of the others, by more than `least`."""
+    """Each of the rows is higher than each of the others, by more than `least`."""
     return _ordered(metric, rows, than, least, "above")
 
 
@@ -52,7 +52,7 @@ def _ordered(metric: Metric, rows: Names, than: Names, least: float | int, side:
 
 
 def compare(found: Found, metric: Metric, row: str, than: str, least: float | int, side: str) -> Comparison:
-    """Compare two rows over the seeds that both have. p is that the gain is `least` on average."""
+    """Compare two rows over the seeds that both have. The p-value is that of a mean gain of `least`."""
     if row not in found or than not in found:
         return Comparison(row, than)
     mine, others = found[row].by_seed(metric.name), found[than].by_seed(metric.name)
@@ -65,7 +65,7 @@ def compare(found: Found, metric: Metric, row: str, than: str, least: float | in
 
 
 def decide(comparisons: Sequence[Comparison], least: float | int, side: str, runs: str = "seeds") -> Finding:
-    """The finding of a claim that consists of these comparisons; its words name the least gain of many."""
+    """The finding of a claim that consists of these comparisons. Of three or more gains its words name the least."""
     known = [(one, one.gain) for one in comparisons if one.gain is not None]
     told = known if len(known) < 3 else [min(known, key=lambda pair: pair[1].mean)]
     words = [f"{one.row} {_mean(gain)}{side} {one.than}" for one, gain in told]
@@ -85,10 +85,10 @@ def decide(comparisons: Sequence[Comparison], least: float | int, side: str, run
 
 
 def ranks_agree(metric: Metric, row: str, than: str, least: float) -> Decide:
-    """Two searches rank the trials that both have alike: Spearman's correlation of the metric is above `least`.
+    """Two searches rank their common trials alike: Spearman's correlation of the metric is above `least`.
 
-    It is computed search seed by search seed. The claim holds if the 95 % interval of the mean is above `least`, and
-    fails if it is not above it anywhere. A run that diverged, or has no finite value, ranks last.
+    There is one correlation per search seed. The claim holds if the 95 % interval of their mean lies above `least`. It
+    does not hold if no part of the interval does. A run that diverged, or has no finite value, ranks last.
     """
 
     def values(found: Found, name: str) -> dict[str, list[float]]:
@@ -119,7 +119,10 @@ def ranks_agree(metric: Metric, row: str, than: str, least: float) -> Decide:
 
 
 def at_most(metric: Metric, rows: Names, bound: float | int) -> Decide:
-    """The mean of each row is at most `bound`: it holds if all 95 % intervals are, and fails if one is wholly above."""
+    """The mean of each row is at most `bound`.
+
+    It holds if all 95 % intervals are at most `bound`. It does not hold if one lies wholly above.
+    """
 
     def decider(found: Found) -> Finding:
         values = {name: _values(found, name, metric) for name in _names(rows)}
@@ -138,7 +141,7 @@ def at_most(metric: Metric, rows: Names, bound: float | int) -> Decide:
 def costs_at_most(metric: Metric, row: str, than: str, bound: float | int) -> Decide:
     """A row's mean is above the other's by at most `bound`, seed against seed.
 
-    It holds if the 95 % interval of the difference is, and fails if that is wholly above.
+    It holds if the 95 % interval of the difference is at most `bound`. It does not hold if that lies wholly above.
     """
 
     def decider(found: Found) -> Finding:
@@ -158,7 +161,7 @@ def _bounded(mean: Interval, bound: float | int) -> str:
 
 
 def near_paper(metric: Metric, rows: Sequence[str], tolerance: float | int) -> Decide:
-    """No row's mean is above the paper's figure by more than `tolerance`."""
+    """No row's mean is above the paper's value by more than `tolerance`."""
 
     def decider(found: Found) -> Finding:
         values = {name: _values(found, name, metric) for name in rows}
@@ -174,7 +177,11 @@ def near_paper(metric: Metric, rows: Sequence[str], tolerance: float | int) -> D
 
 
 def all_of(*deciders: Decide) -> Decide:
-    """Every part holds; it does not hold if one part does not. p is that of the worst part times their number."""
+    """Every part holds. The claim does not hold if one part does not.
+
+    p is that of the worst part, times the number of parts. If it is not below `LEVEL`, the claim does not hold yet: it
+    is not resolved.
+    """
 
     def decider(found: Found) -> Finding:
         parts = [one(found) for one in deciders]

@@ -1,7 +1,7 @@
-"""What an epoch of a row takes, as the benchmark measured it: for a race in seconds, and for what is cheaper.
+"""The seconds of an epoch of each row, as the benchmark measured them: for races in seconds.
 
-`python -m experiments bench --page NAME` measures: it prints a page's rows with some measurements each, as JSON, for
-the file `seconds.json` beside the page's results.
+`python -m experiments bench --page NAME` measures them several times, and prints them as JSON. They belong into the
+file `seconds.json` beside the page's results.
 """
 
 import json
@@ -29,10 +29,11 @@ Say = Callable[[str], None]
 
 
 def measure(study: Study, data: str | None, repeats: int, say: Say) -> dict[str, Any]:
-    """Seconds of an epoch of each row's program at the preset "paper", one run on one device, so many measurements.
+    """Seconds of an epoch of each row's program, at the preset "paper", one run on one device.
 
-    A measurement is the half of what three epochs take more than one; those of the rows follow each other in turn, so
-    that they share the machine's moods. Rows whose program has no epochs, or starts from other units, are left out.
+    Each row is measured `repeats` times. A measurement is half of the time that three epochs take more than one. The
+    rows take turns, so that a slow time of the machine meets all of them. Rows whose program has no epochs or is not
+    compiled are left out, and so are rows that start from other units.
     """
     options = study.options(preset="paper", data=data)
     about = study.datasets(options)
@@ -57,7 +58,7 @@ def measure(study: Study, data: str | None, repeats: int, say: Say) -> dict[str,
 
 
 def _call(unit: Unit, epochs: int, data: Any) -> Callable[[], Any]:
-    """The unit's program of so many epochs, compiled and run once."""
+    """Calls the unit's program with this many epochs. It is compiled, and has run once."""
     program: Any = replace(unit.program, epochs=epochs)  # ty: ignore[invalid-argument-type]
     sweep = Sweep(one_run(program, lambda stage, **how: None), devices=1)
     hypers = jax.tree.map(lambda value: np.array([value], np.float32), unit.hypers)
@@ -74,7 +75,7 @@ def wall_time(call: Callable[[], Any]) -> float:
 
 
 def an_epoch(file: Path, found: Found) -> dict[str, np.ndarray]:
-    """Seconds of an epoch [measurements] by row; nothing without the file, or if it is of other data."""
+    """Seconds of an epoch [measurements] by row; empty if there is no file, or if it is of other data."""
     if not file.exists():
         return {}
     measured = json.loads(file.read_text(encoding="utf-8"))
@@ -84,7 +85,7 @@ def an_epoch(file: Path, found: Found) -> dict[str, np.ndarray]:
 
 
 def seconds(file: Path, epochs: Metric, groups: tuple[str, ...] = ()) -> Figures:
-    """A figure a group: a metric that counts epochs, times the median of the seconds that an epoch takes."""
+    """One figure per group: a metric that counts epochs, times the median seconds of an epoch."""
 
     def figure(found: Found) -> list[Any]:
         known, drawn = an_epoch(file, found), []

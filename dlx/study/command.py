@@ -1,4 +1,7 @@
-"""The command line of a study: options in, training, a report out. Errors that a user can mend end with one message."""
+"""The command line of a study: from options, by training, to a report.
+
+An error that a user can correct ends the command with one message.
+"""
 
 import io
 import shlex
@@ -28,9 +31,10 @@ STORE = {"store": "units of dlx studies, by program"}
 
 
 def main(study: Study, module: str | None = None, arguments: Sequence[str] | None = None) -> None:
-    """Run a page from the command line; exits with status 2 for what a user can mend, 130 when interrupted.
+    """Run a page from the command line.
 
-    `module` is the page's module, if it is not the one that was started.
+    It exits with status 2 for an error that a user can correct, and with 130 when it is interrupted. `module` is the
+    page's module, if it is not the one that was started.
     """
     import tyro
 
@@ -52,7 +56,7 @@ def main(study: Study, module: str | None = None, arguments: Sequence[str] | Non
 
 
 def prepare(options: CommonOptions) -> None:
-    """Set up jax as the options ask for. Raises ValueError for what cannot be."""
+    """Set up jax as the options ask for. Raises ValueError for options that are not possible here."""
     options.check()
     use_every_core()
     precision = {"float32": "highest", "tf32": "tensorfloat32"}[options.precision]
@@ -61,11 +65,11 @@ def prepare(options: CommonOptions) -> None:
     jax.config.update("jax_disable_most_optimizations", options.preset == "quick")
     join(options.coordinator, options.num_processes, options.process_id)  # before any device is touched
     find_devices()
-    Sweep(lambda *_: None, options.devices, options.devices_per_run)  # refuses devices that there are not
+    Sweep(lambda *_: None, options.devices, options.devices_per_run)  # raises if there are fewer devices
 
 
 def rows_and_search(study: Study, options: CommonOptions, about: About) -> tuple[list[Row], Search]:
-    """The rows that are asked for, and how they are searched. Raises ValueError for values that no row has."""
+    """The rows that are asked for, and how they are searched. Raises ValueError for unknown rows or arguments."""
     rows = study.rows(options, about)
     if about["main" if "main" in about else next(iter(about))].origin.name != study.paper_data:
         rows = [replace(row, paper={}) for row in rows]
@@ -77,7 +81,7 @@ def rows_and_search(study: Study, options: CommonOptions, about: About) -> tuple
 
 
 def tried_values(texts: Sequence[str]) -> dict[str, list[float]]:
-    """The values of --try, by argument. Raises ValueError for what is not NAME=NUMBER,NUMBER."""
+    """The values of --try, by argument. Raises ValueError for a text that is not NAME=NUMBER,NUMBER."""
     found = {}
     for text in texts:
         name, _, numbers = text.partition("=")
@@ -115,15 +119,15 @@ def run(study: Study, name: str, options: CommonOptions, command: str) -> None:
 
 
 def stated_time(doc: str, preset: str) -> str:
-    """What a page's docstring says beside the command with this preset of the time that it takes."""
+    """The time that a page's docstring states for the command with this preset; empty if it states none."""
     lines = [line.partition("#") for line in doc.splitlines() if "python" in line and "#" in line]
     return next((time.strip() for line, _, time in lines if ("--preset paper" in line) == (preset == "paper")), "")
 
 
 def said(runner: Runner, units: Sequence[Unit], stated: str) -> str:
-    """What is to be done, how long it will take by the records there are, and how much memory.
+    """How many units are to do, and how long and how much memory they take by the records, in words.
 
-    `stated` is the time that the page states, for want of records.
+    `stated` is the time that the page states. It is shown where there are no records.
     """
     expected = runner.estimate(units)
     ended = sum(runner.finished(unit) is not None for unit in units)
@@ -146,7 +150,7 @@ def said(runner: Runner, units: Sequence[Unit], stated: str) -> str:
 def find(study: Study, options: CommonOptions | None = None) -> Found:
     """What the records in the options' folder say of a study. It trains nothing.
 
-    Raises `dlx.data.DataError` if a data set cannot be had, and `StoreError` if the folder is not one of records.
+    Raises `dlx.data.DataError` if a data set is not available. Raises `StoreError` if it is not a folder of records.
     """
     options = options or study.options()
     about = study.datasets(options)
@@ -159,7 +163,7 @@ def find(study: Study, options: CommonOptions | None = None) -> Found:
 def load(study: Study, unit: Unit, options: CommonOptions | None = None) -> Kept:
     """What a finished unit has kept, such as its parameters, from the records in the options' folder.
 
-    Raises `StoreError` if the unit is not finished, or if it ended a row and was not asked to keep anything.
+    Raises `StoreError` if the unit is not finished, or if its arrays were not saved (see `Row.keep`).
     """
     options = options or study.options()
     about = study.datasets(options)

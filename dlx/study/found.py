@@ -17,13 +17,13 @@ Load = Callable[[Unit], Kept]
 
 
 class Attempt(NamedTuple):
-    """A trial of a search, and its finished units, one a search seed."""
+    """A trial of a search, its units, one per search seed, and the records of those that are finished."""
 
     trial: Trial
     units: tuple[Unit, ...]
     records: tuple[Record, ...]
     brief: bool = False
-    """Whether it was trained for a quarter of the epochs only, by successive halving."""
+    """Whether it was trained only for a quarter of the epochs, by successive halving."""
 
     @property
     def score(self) -> float:
@@ -32,7 +32,7 @@ class Attempt(NamedTuple):
         return float(np.mean(scores)) if scores and np.isfinite(scores).all() else math.nan
 
     def mean(self, name: str) -> float:
-        """Mean of a measure over the search seeds; NaN if a run diverged, lacks it, or it is not finite."""
+        """Mean of a measure over the search seeds; NaN if a run diverged, or has no finite value of it."""
         values = [math.nan if record["diverged"] else measure(record, name) for record in self.records]
         found = np.array([math.nan if value is None else float(value) for value in values])
         return float(found.mean()) if np.isfinite(found).all() and found.size else math.nan
@@ -45,7 +45,7 @@ def measure(record: Record, name: str) -> Any:
 
 
 def as_booleans(value: Mapping[str, Any]) -> np.ndarray:
-    """Booleans [size], as a record holds them: the numbers of those that are true, and how many there are."""
+    """Booleans [size]. A record holds them as their size, and the indices of those that are true."""
     found = np.zeros(value["size"], bool)
     found[value["true"]] = True
     return found
@@ -53,19 +53,19 @@ def as_booleans(value: Mapping[str, Any]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Runs:
-    """What is finished of a row whose search is over."""
+    """The runs of a row whose search is over."""
 
     row: Row
     tried: Sequence[Attempt]
-    """Nothing, if the row has but one trial."""
+    """Empty if the row has only one trial."""
     trial: Trial | None
     """The trial that the search chose; None if every trial diverged or had no score."""
     wanted: Sequence[Unit]
-    """One a fresh seed, finished or not."""
+    """One unit per fresh seed, finished or not."""
     units: Sequence[Unit]
     """Those of them that are finished."""
     records: Sequence[Record]
-    load: Load = lambda unit: {}  # of a plan, which reads no arrays
+    load: Load = lambda unit: {}  # a plan reads no arrays
 
     @property
     def data(self) -> str:
@@ -78,16 +78,16 @@ class Runs:
         return [unit.seed for unit in self.units]
 
     def lost(self, name: str) -> int:
-        """How many of the finished runs that have a measure are not among its `values`."""
+        """How many finished runs have a measure, but are not among its `values`."""
         return len(self.by_seed(name)) - len(self.values(name))
 
     def by_seed(self, name: str) -> dict[int, float]:
-        """A measure of every finished run that has it, by seed; diverged runs are among them."""
+        """A measure of every finished run that has it, by seed; also of diverged runs."""
         found = {unit.seed: measure(record, name) for unit, record in zip(self.units, self.records, strict=True)}
         return {seed: float(value) for seed, value in found.items() if value is not None}
 
     def values(self, name: str) -> np.ndarray:
-        """A measure of the runs that did not diverge [n], in the order of the seeds; what is not finite is left out."""
+        """The finite values [n] of a measure, of the runs that did not diverge, in the order of the seeds."""
         converged = {u.seed for u, record in zip(self.units, self.records, strict=True) if not record["diverged"]}
         found = self.by_seed(name).items()
         return np.array([value for seed, value in found if seed in converged and np.isfinite(value)])
@@ -109,7 +109,8 @@ class Runs:
     def kept(self, seed: int) -> Kept:
         """What the run of a seed keeps.
 
-        Raises `dlx.store.StoreError` if it was not saved (see `Row.keep`), ValueError if no such run is finished.
+        Raises ValueError if no run of this seed is finished. Raises `dlx.store.StoreError` if its arrays were not saved
+        (see `Row.keep`).
         """
         if seed not in self.seeds:
             there = ", ".join(map(str, self.seeds))
@@ -133,13 +134,13 @@ class Found:
 
     @classmethod
     def of(cls, rows: Sequence[Row], outcomes: Mapping[str, Runs], about: About, load: Load) -> "Found":
-        """From the runs that a plan gives."""
+        """The same from the runs that a plan returns."""
         over = {row.name: replace(outcomes[row.name], load=load) for row in rows if row.name in outcomes}
         return cls(over, about, {row.name: row for row in rows})
 
     @property
     def runs(self) -> dict[str, Runs]:
-        """Those of the outcomes that have a finished run of a fresh seed."""
+        """The runs of every row that has a finished run of a fresh seed."""
         return {name: one for name, one in self.outcomes.items() if one.units}
 
     @property

@@ -1,4 +1,4 @@
-"""One computation on many hosts: how a process joins it, and how all of them come to know the same."""
+"""One computation on many hosts: how a process joins it, and how all processes get the same values."""
 
 import json
 import os
@@ -17,14 +17,14 @@ PORTS = range(1, 65536)
 
 
 def use_every_core() -> None:
-    """Make each CPU core a device of its own, unless the environment already says how many there are."""
+    """Make each CPU core a device of its own, unless the environment sets the number of CPU devices."""
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         allowed = getattr(os, "sched_getaffinity", None)  # Linux only
         jax.config.update("jax_num_cpu_devices", len(allowed(0)) if allowed else os.cpu_count() or 1)
 
 
 def find_devices() -> None:
-    """Raise ValueError in words if the platform that the environment asks for is not there."""
+    """Raise ValueError if the platform that the environment asks for is not usable."""
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:
@@ -37,8 +37,8 @@ def find_devices() -> None:
 def join(coordinator: str | None, processes: int | None, index: int | None, seconds: float = 20) -> None:
     """Become one of the processes of a computation on many hosts, if a coordinator is named.
 
-    Raises ValueError if the three do not belong together, if "auto" finds no cluster, or if nothing answers at the
-    address within `seconds`.
+    Raises ValueError if the three do not belong together, or if "auto" finds no cluster. It also raises it if nothing
+    answers at the address within `seconds`.
     """
     if coordinator == "auto":
         try:
@@ -63,7 +63,7 @@ def join(coordinator: str | None, processes: int | None, index: int | None, seco
 
 
 def _reach(host: str, port: int, seconds: float) -> None:
-    """Wait for the coordinator: jax ends the whole process without a word of ours if there is none."""
+    """Wait for the coordinator. Without one, jax would end the whole process before we could say why."""
     end = time.monotonic() + seconds
     while True:
         try:
@@ -72,13 +72,13 @@ def _reach(host: str, port: int, seconds: float) -> None:
         except OSError as error:
             if isinstance(error, socket.gaierror) or time.monotonic() > end:
                 raise ValueError(
-                    f"no coordinator answers at {host}:{port} ({error}); start process 0 there, or mend --coordinator"
+                    f"no coordinator answers at {host}:{port} ({error}); start process 0 there, or change --coordinator"
                 ) from error
             time.sleep(0.2)
 
 
 def from_first_process(value: Callable[[], Any]) -> Any:
-    """What the first process finds, in a form that a record can hold, on every process."""
+    """What `value` returns on the first process, on every process. It must have a form for JSON."""
     if jax.process_count() == 1:
         return value()
     text = to_json(value()).encode() if jax.process_index() == 0 else b""
@@ -88,7 +88,7 @@ def from_first_process(value: Callable[[], Any]) -> Any:
 
 
 def arrays_from_first_process(read: Callable[[], Any]) -> Any:
-    """Nested dicts of arrays that the first process reads, on every process."""
+    """The nested dicts of arrays that `read` returns on the first process, on every process."""
     if jax.process_count() == 1:
         return read()
     from flax.serialization import msgpack_restore, msgpack_serialize

@@ -1,4 +1,4 @@
-"""The index: a page of all finished experiments in a folder of results, and beside it one of the lectures' claims."""
+"""The index: a page of all finished experiments, and beside it a page of the lectures' claims."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def _check(value: Any, kinds: Mapping[str, Any]) -> None:
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """The content of a results.json. Raises ValueError, naming the file, if it is not one."""
+    """The content of a results.json. Raises ValueError, which names the file, if it is not valid."""
     try:
         content = json.loads(path.read_bytes())
         _check(content, _CONTENT)
@@ -61,9 +61,9 @@ def _title(text: str, otherwise: str) -> str:
 
 
 def card(experiment: Experiment, lectures: str | None = None) -> str:
-    """An experiment's card on the index, as HTML: title, command, time, data, verdicts, first figure and links.
+    """The card of an experiment, as HTML: title, command, time, data, verdicts, first figure, links.
 
-    `lectures` is the link to the page of the lectures, where there is one.
+    `lectures` is the link to the page of the lectures, if there is one.
     """
     content, report = experiment.content, escape(experiment.report)
     diverged = {row["row"]: row["diverged"] for row in content["rows"]}
@@ -84,13 +84,13 @@ def card(experiment: Experiment, lectures: str | None = None) -> str:
 
 
 def _numbers(numbers: Sequence[str], lectures: str | None) -> str:
-    """The numbers of the lectures' claims as links to their page; empty where there is no such page."""
+    """The numbers of the lectures' claims as links to their page; empty if there is no such page."""
     links = [f'<a href="{escape(lectures or "")}#{number}">{number}</a>' for number in numbers]
     return f"({', '.join(links)})" if links and lectures else ""
 
 
 def page(experiments: Sequence[Experiment], lectures: str | None = None) -> str:
-    """The HTML page of all experiments; `lectures` is the link to the page of the lectures, where there is one."""
+    """The HTML page of all experiments. `lectures` is the link to the page of the lectures, if there is one."""
     of = Counter(claim["verdict"] for one in experiments for claim in one.content["claims"])
     way = f'<p><a href="{escape(lectures)}">The lectures, claim by claim</a></p>\n' if lectures else ""
     summary = (
@@ -109,8 +109,8 @@ def _first_image(text: str) -> str | None:
 def read_experiments(results: Path, out: Path) -> list[Experiment]:
     """The experiments in a folder, with links from pages in the folder `out`. Writes report.html where it is missing.
 
-    Raises ValueError if there is no experiment, a results.json is not valid, or a report shows an image that is not
-    there; OSError if a file cannot be read or written.
+    Raises ValueError if there is no experiment, a results.json is not valid, or a report lacks an image. Raises OSError
+    if a file cannot be read or written.
     """
     experiments = []
     for path in sorted(results.glob("*/results.json")):
@@ -134,12 +134,12 @@ def read_experiments(results: Path, out: Path) -> list[Experiment]:
 
 
 def write_pages(results: Path, claims: Path | None = None, out: Path | None = None) -> list[Path]:
-    """Write the page of the experiments in `results`, and that of the lectures whose claims the file `claims` holds.
+    """Write the pages of experiments and lectures, index.html and lectures.html. Return their paths.
 
-    Their names are index.html and lectures.html; `out` is their folder, `results` by default. Gives back the files.
-    Without `claims` there is no page of lectures. Raises OSError if a file cannot be read or written, and ValueError
-    for what `read_experiments` and `dlx.study.ledger.read_lectures` refuse, or if an experiment names a number that
-    no lecture has.
+    `results` is the folder of the experiments. `claims` is the file of the lectures' claims; without it there is no
+    page of lectures. `out` is the folder of the pages, by default `results`. Raises OSError if a file cannot be read or
+    written. Raises ValueError as `read_experiments` and `dlx.study.ledger.read_lectures` do. It also raises it if an
+    experiment names a number that no lecture has.
     """
     out = out or results
     lectures = ledger.read_lectures(claims) if claims else []
@@ -155,7 +155,7 @@ def write_pages(results: Path, claims: Path | None = None, out: Path | None = No
 
 @dataclass(frozen=True)
 class Options:
-    """Gather the results of all experiments into two HTML pages: experiment by experiment, and claim by claim."""
+    """Gather the results of all experiments into two HTML pages: by experiment, and by claim."""
 
     results: Path
     """Folder that holds a folder for each experiment, with its results.json, report.md and figures."""
@@ -166,7 +166,7 @@ class Options:
 
 
 def main(results: Path, arguments: Sequence[str], claims: Path | None = None) -> None:
-    """Write the pages from the command line; exits with status 2 for what a user can mend."""
+    """Write the pages from the command line. It exits with status 2 for an error that a user can correct."""
     import tyro
 
     steady()

@@ -1,7 +1,7 @@
 """The ledger: what lectures claim, and what the experiments say of each claim.
 
-The claims are read from a file; each has a number. The claims of a page name the numbers that they decide, and the
-verdicts come from the results.json of each page.
+The lectures' claims are read from a file. Each has a number. The claims of a page name the numbers that they decide.
+The verdicts come from the results.json of each page.
 """
 
 import re
@@ -32,11 +32,11 @@ class LectureClaim(NamedTuple):
     """What a lecture claims under one of its headings."""
 
     number: str
-    """Such as "A8b": the lecture's letter, a number in the lecture's order, and a letter where one number is split."""
+    """Such as "A8b": the lecture's letter, a number in the lecture's order, and a letter if this is split."""
     heading: str
     words: str
     experiments: tuple[str, ...]
-    """Those that are to test it."""
+    """The names of those that are to test it."""
 
 
 class Lecture(NamedTuple):
@@ -73,9 +73,9 @@ Decisions = Mapping[str, Sequence[Decided]]
 def read_lectures(path: Path) -> list[Lecture]:
     """The lectures and their claims, from a TOML file.
 
-    The file has a table `lectures` (names by letter) and a table `claims.NUMBER` for each claim, with its `heading`,
-    its `words` and a list of `experiments`. Raises OSError if it cannot be read, and ValueError, naming the file, if
-    it is not such a file.
+    The file has a table `lectures` (names by letter) and one table `claims.NUMBER` per claim. This has its `heading`,
+    its `words` and a list of `experiments`. Raises OSError if the file cannot be read. Raises ValueError, which names
+    the file, if it is not valid.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -140,7 +140,7 @@ def tally(of: Counter[str]) -> str:
 
 
 def page(lectures: Sequence[Lecture], experiments: Sequence[Experiment], index: str) -> str:
-    """The HTML page of the lectures: claim by claim, the verdict, what decided it, and a link to the experiment.
+    """The HTML page of the lectures. Each claim has its verdict, what decided it, and a link to the experiment.
 
     `index` is the link to the page of experiments. Raises ValueError if an experiment names a number that no lecture
     has.

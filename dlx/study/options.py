@@ -9,7 +9,7 @@ import tyro
 from dlx.sweep import budget
 
 OF_THE_TABLE = ("preset", "data", "rows", "search", "trials", "halving", "values", "precision")
-"""The common options that decide what stands in a table; how many seeds it has, and how it is made, do not."""
+"""The common options that decide what stands in a table. The number of seeds, and how work is done, do not."""
 
 
 @dataclass(frozen=True)
@@ -23,37 +23,39 @@ class CommonOptions:
     rows: tuple[str, ...] = ()
     """Rows to train, such as exp2/dbn or "exp3/*". Default: all."""
     seeds: int | None = None
-    """Fresh seeds a row. Default: 2 for quick, 10 for paper."""
+    """Fresh seeds per row. Default: 2 for quick, 10 for paper."""
     search: Literal["grid", "random"] = "grid"
     """Try every trial of a row's space, or trials drawn from it."""
     trials: int = 9
-    """Trials a row of a random search."""
+    """Trials per row of a random search."""
     halving: bool = False
     """Train every trial for a quarter of the epochs first, and only the better half to the end."""
     values: Annotated[tuple[str, ...], tyro.conf.arg(name="try")] = ()
     """Values to search instead of a row's own, such as rate=0.1,0.5."""
     out: Path = Path("runs")
-    """Folder for the records of all studies; layers that several of them stand on are trained once."""
+    """Folder for the records of all studies. Units that several studies stand on are trained once."""
     results: Path | None = None
     """Folder for results and report. Default: a folder of the study's name in --out."""
     minutes: float = float("inf")
-    """Begin no new work after so many minutes, and report what is finished."""
+    """Begin no new work after this many minutes, and report what is finished."""
     devices: int | None = None
-    """Devices to use, of all hosts together. Default: all there are."""
+    """Devices to use, of all hosts together. Default: all."""
     devices_per_run: int = 1
     """Devices that share the minibatches of a run."""
     runs_at_once: int | None = None
     """Runs that a device trains at once. Default: 1 on CPUs, elsewhere as many as its memory holds."""
     memory: float | None = None
-    """Gigabytes that may be used of each device. Default: nine tenths of what is free."""
+    """Gigabytes of each device that may be used. Default: nine tenths of what is free."""
     precision: Literal["float32", "tf32"] = "float32"
-    """Of matrix products, on devices that know both."""
+    """Precision of matrix products, on devices that have both."""
     tensorboard: bool = False
     """Write every finished run's curves as TensorBoard event files, too."""
     coordinator: str | None = None
-    """HOST:PORT of process 0, to compute on many hosts; "auto" under Slurm, Kubernetes, Open MPI and on TPU pods."""
+    """HOST:PORT of process 0, to compute on many hosts. Under Slurm, Kubernetes, Open MPI and on TPU pods: auto."""
     num_processes: int | None = None
+    """Processes on all hosts together."""
     process_id: int | None = None
+    """Number of this process, from 0."""
 
     def fresh_seeds(self) -> int:
         """How many seeds a row is trained from, if the row does not say."""
@@ -68,7 +70,7 @@ class CommonOptions:
         return ("tf32",) * (self.precision == "tf32") + ("unoptimized",) * (self.preset == "quick")
 
     def of_the_table(self) -> dict[str, Any]:
-        """The options that decide what stands in the table: some common ones, and the study's own but for seeds."""
+        """The options that decide what stands in the table: `OF_THE_TABLE`, and the study's own except seeds."""
         common = {one.name for one in fields(CommonOptions)}
         return {
             one.name: getattr(self, one.name)
@@ -77,7 +79,7 @@ class CommonOptions:
         }
 
     def check(self) -> None:
-        """Raise ValueError for values that no run can have: whole numbers are 1 or more, but for --process-id."""
+        """Raise ValueError for values that are not possible, such as whole numbers below 1."""
         for one in fields(self):
             value, flag = getattr(self, one.name), f"--{one.name.replace('_', '-')}"
             if isinstance(value, bool) or not isinstance(value, int):

@@ -1,7 +1,7 @@
 """What a page declares: rows, metrics, claims, figures, and the `Study` that holds them.
 
-A `Row` of the table is a way to train, with a space of trials to choose from; each trial builds the `Unit` that ends
-the row. Everything here is data and small functions; nothing runs.
+A `Row` of the table is a way to train, with a space of trials to choose from. Each trial builds the `Unit` that ends
+the row: it is the last one that the row trains. Everything here is data and small functions; nothing runs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,10 +22,11 @@ About = Mapping[str, Dataset]
 
 
 class Published(NamedTuple):
-    """A figure of the paper, and how sure it is: A, consistent across sources; B, from one secondary source."""
+    """A value of the paper, and how sure it is."""
 
     value: float
     status: str = "A"
+    """A: consistent across sources. B: from one secondary source."""
 
 
 @dataclass(frozen=True)
@@ -36,20 +37,21 @@ class Row:
     """Without spaces, such as "exp2/dbn"; results, claims and options call it by this."""
     title: str
     build: Callable[..., Unit]
-    """`build(seed, **trial)` gives the unit that ends the row; the units that it starts from may have other seeds."""
+    """`build(seed, **trial)` returns the unit that ends the row. The units it starts from may have other seeds."""
     space: Space | Callable[[Mapping[str, Trial]], Space] = ({},)
     """What is searched, or a function of the choices of the rows that this one comes after."""
     after: tuple[str, ...] = ()
+    """The names of the rows that this one comes after."""
     group: str = ""
     """Rows of one group stand in one table, and are compared by paired tests."""
     paper: Mapping[str, Published] = field(default_factory=dict)
-    """The paper's figures by metric, in the metric's unit."""
+    """The paper's values by metric, in the metric's unit."""
     seeds: int | None = None
-    """Fresh seeds, if not as many as the options say."""
+    """How many fresh seeds, if not as many as the options say."""
     search_seeds: int = 1
     """Seeds over which a trial's score is averaged."""
     keep: int = 0
-    """Of how many of the fresh seeds the arrays that the last unit keeps are saved, for figures."""
+    """For how many of the fresh seeds the last unit's arrays are saved, for figures."""
 
     def space_after(self, chosen: Mapping[str, Trial]) -> Space:
         """The space, given the choices of the rows that this one comes after."""
@@ -66,7 +68,7 @@ class Metric(NamedTuple):
     unit: str = ""
     """As it stands after a number, such as " points"."""
     per_example: str = ""
-    """Where the booleans stand whose mean it is, one an example of a split: for tests that pair examples."""
+    """Where the booleans stand whose mean it is, one per example of a split. For tests that pair examples."""
     bounds: tuple[float, float] = (float("-inf"), float("inf"))
     """The least and the largest value that it can have, after scaling."""
 
@@ -97,7 +99,7 @@ class Claim(NamedTuple):
     words: str
     decide: Callable[[Any], Finding]
     numbers: tuple[str, ...] = ()
-    """Its numbers in the list of the lectures' claims."""
+    """The numbers of the lectures' claims that it decides."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Study:
     """A page: what is asked, on which data, by which rows, and what is shown of it."""
 
     doc: str
-    """The module's docstring; its first line is the title, and the report opens with its first paragraphs."""
+    """The module's docstring. Its first line is the title. Its first paragraphs open the report."""
     data: Callable[[Any], Dataset] | Mapping[str, Callable[[Any], Dataset]]
     """Loads the data set "main" for the options given, or several by name."""
     rows: Callable[[Any, About], Sequence[Row]]
@@ -113,16 +115,16 @@ class Study:
     metrics: Sequence[Metric] = ERRORS
     claims: Sequence[Claim] = ()
     figures: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
-    """By file name: of a `Found`, a matplotlib figure, or a list of them that stand side by side."""
+    """By file name. Each takes a `Found`, and returns a matplotlib figure, or several to stand side by side."""
     captions: Mapping[str, str] = field(default_factory=dict)
     """A sentence under each figure, by file name."""
     options: type[CommonOptions] = CommonOptions
     notes: Path | None = None
-    """A file of words in Markdown that stands at the end of the report of the preset "paper"."""
+    """A file of Markdown. It stands at the end of the report of the preset "paper"."""
     paper_data: str = "mnist"
-    """The data set that the paper's figures are for; beside another they are not shown."""
+    """The data set that the paper's values are for. With other data they are not shown."""
 
     def datasets(self, options: CommonOptions) -> About:
-        """The data sets, loaded. Raises `dlx.data.DataError` for one that cannot be had."""
+        """The data sets, loaded. Raises `dlx.data.DataError` for one that is not available."""
         loaders = self.data if isinstance(self.data, Mapping) else {"main": self.data}
         return {name: load(options) for name, load in loaders.items()}

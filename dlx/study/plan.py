@@ -1,7 +1,7 @@
-"""The plan of a study, a pure function: from its rows and what is finished, to what is to be done and what was found.
+"""The plan of a study, a pure function of its rows and of the finished records.
 
-A process that follows the plan does the first units, and asks again. So a plan needs no memory, and whatever another
-process has finished meanwhile is part of the next one.
+It says what is to be done and what was found. A process does the first units of the plan, and plans again. So a plan
+needs no memory, and what another process has finished meanwhile is part of the next plan.
 """
 
 import itertools
@@ -33,7 +33,7 @@ class Search:
     """Values that take the place of a row's own, by argument."""
 
     def list_trials(self, space: Space) -> list[Trial]:
-        """The trials of a space. Raises ValueError if there is none, or a value cannot be had."""
+        """The trials of a space. Raises ValueError if there is none, or if a value does not fit."""
         space = [
             {name: like(own, name, self.values[name]) if name in self.values else own for name, own in part.items()}
             for part in space
@@ -43,7 +43,7 @@ class Search:
 
 
 def like(own: Any, name: str, values: Sequence[float]) -> list[float | int]:
-    """The values to be tried, as whole numbers where a row's own are. Raises ValueError for those that cannot be."""
+    """The values to try, as whole numbers if a row's own are. Raises ValueError for values that do not fit."""
     numbers = own if isinstance(own, list) else [own]
     if any(isinstance(number, bool) or not isinstance(number, int | float) for number in numbers):
         raise ValueError(f"--try {name}={values[0]:g} cannot be: {name} is no number")
@@ -73,10 +73,11 @@ def grid(space: Space) -> list[Trial]:
 
 
 def sample(space: Space, count: int, seed: int = 0) -> list[Trial]:
-    """`count` random trials: a part of the space, and in it a value for each argument that is a list.
+    """`count` random trials. Each takes one part of the space, and draws a value for each argument that is a list.
 
-    Between the least and the largest float it is uniform on a logarithmic scale (Bergstra & Bengio 2012), or uniform
-    if the least is 0; of other values, whole numbers among them, one is drawn. Raises ValueError as `grid` does.
+    A list of floats is a range from the least to the largest. The value is uniform in it: on a logarithmic scale, if
+    the least is not 0 (Bergstra & Bengio 2012). Of any other list, such as whole numbers, one entry is drawn.
+    Raises ValueError as `grid` does, or if `count` is less than 1.
     """
     grid(space)
     if count < 1:
@@ -87,7 +88,7 @@ def sample(space: Space, count: int, seed: int = 0) -> list[Trial]:
         if not all(isinstance(value, float) for value in values):
             return values[int(rng.integers(len(values)))]
         low, high = min(values), max(values)
-        if low == high:  # as it stands, without rounding: other units may have the same value
+        if low == high:  # without rounding, as other units may have the same value
             return low
         return rng.uniform(low, high) if low == 0 else math.exp(rng.uniform(math.log(low), math.log(high)))
 
@@ -98,11 +99,12 @@ def sample(space: Space, count: int, seed: int = 0) -> list[Trial]:
 def plan(
     rows: Sequence[Row], finished: Finished, seeds: int, search: Search = Search()
 ) -> tuple[list[Unit], dict[str, Runs]]:
-    """The units that are wanted, as far as can be known by now, in order; and the runs of the rows by name.
+    """The units that are wanted, as far as they are known now, in order; and the runs of the rows by name.
 
-    First all that can be searched, row by row. Then the chosen trials: from the first seed in every row, from the
-    second in every row, and so on. A row has no runs before its own search, and those that it comes after, are over.
-    Raises ValueError if a row comes after one that there is not, or in a circle.
+    First come the units of searches, row by row. Then come the chosen trials: the first seed of every row, the second
+    seed of every row, and so on. A row has no runs until its search is over, and also the searches of the rows that it
+    comes after. Raises ValueError if a row comes after one that does not exist, or after itself in a circle. It also
+    raises it if two rows have one name.
     """
     searched: list[Unit] = []
     known: dict[str, Runs] = {}
@@ -128,7 +130,7 @@ def plan(
 
 
 def in_order(rows: Sequence[Row]) -> list[Row]:
-    """The rows, each after those that it comes after, and else as they are given. Raises ValueError as `plan` does."""
+    """The rows, each after those that it comes after, otherwise as they are given. Raises ValueError as `plan` does."""
     names = [row.name for row in rows]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"two rows are called {', '.join(sorted(twice))}; give each a name of its own")
@@ -147,7 +149,7 @@ def in_order(rows: Sequence[Row]) -> list[Row]:
 
 
 def first_trials(rows: Sequence[Row]) -> dict[str, Trial]:
-    """The first trial of each row's space, where the rows that it comes after have chosen theirs."""
+    """The first trial of each row's space, if the rows that it comes after chose their first trials."""
     first: dict[str, Trial] = {}
     for row in in_order(rows):
         first[row.name] = grid(row.space_after(first))[0]
@@ -162,9 +164,10 @@ def arguments(rows: Sequence[Row]) -> list[str]:
 
 
 def select(rows: Sequence[Row], patterns: Sequence[str]) -> list[Row]:
-    """The rows that a pattern names, and with no fresh seeds those that they come after. No pattern names them all.
+    """The rows that any of the patterns names; all rows if there is no pattern.
 
-    Raises ValueError for a pattern that names no row.
+    The rows that these come after are there as well, without fresh seeds. Raises ValueError for a pattern that names
+    no row.
     """
     if not patterns:
         return list(rows)
@@ -183,9 +186,11 @@ def select(rows: Sequence[Row], patterns: Sequence[str]) -> list[Row]:
 def try_all(
     row: Row, trials: Sequence[Trial], halving: bool, finished: Finished
 ) -> tuple[list[Unit], list[Attempt] | None]:
-    """The units that try every trial, or by successive halving each one briefly and the better half to the end.
+    """The units that try every trial, and the attempts.
 
-    With them the attempts, once all are finished; none if there is but one trial. Search units see no test data.
+    With successive halving every trial is tried briefly, and then the better half is tried to the end. The attempts are
+    None until all units are finished, and empty if there is only one trial. Search units see no test data. Raises
+    ValueError if `halving` meets a trial without epochs.
     """
     if len(trials) == 1:
         return [], []
@@ -207,7 +212,7 @@ def try_all(
 
 
 def attempt(row: Row, trial: Trial, finished: Finished, brief: bool = False) -> Attempt:
-    """A trial, from the search's seeds 0, -1, ..., which no fresh run has."""
+    """The attempt at a trial, from the search seeds 0, -1, ... No fresh run has these seeds."""
     units = tuple(row.build(-i, **trial).blinded() for i in range(row.search_seeds))
     return Attempt(trial, units, tuple(record for unit in units if (record := finished(unit))), brief)
 
@@ -218,18 +223,21 @@ def all_finished(attempts: Iterable[Attempt]) -> bool:
 
 
 def rank(one: Attempt) -> tuple[bool, float]:
-    """Sorts attempts: by score, and after all others those that diverged or have none."""
+    """Sorts attempts by score. Those that diverged or have no score come last."""
     return (True, 0.0) if math.isnan(one.score) else (False, one.score)
 
 
 def best(tried: Sequence[Attempt]) -> Trial | None:
-    """The trial of the least score; of equals the first. None if no trial has a score."""
+    """The trial with the least score, and of equals the first. None if no trial has a score."""
     first = min((one for one in tried if not one.brief), key=rank)
     return None if math.isnan(first.score) else first.trial
 
 
 def foresee(rows: Sequence[Row], finished: Finished, seeds: int, search: Search = Search()) -> list[Unit]:
-    """The units that end the runs of searches and rows, if in every search that is not over a new trial is chosen."""
+    """The units of all searches and rows, as far as they can be known before they are trained.
+
+    In every search that is not over, a trial that is still to be trained is taken to be the chosen one.
+    """
     pretended: dict[Unit, Record] = {}
 
     def pretend(unit: Unit) -> Record | None:

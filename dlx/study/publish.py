@@ -1,4 +1,4 @@
-"""Writes what a study has found: results.json, records, report and figures; prints the table."""
+"""Writes what a study has found: results.json, records, report and figures. Prints the table."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ from dlx.study.page import Study
 from dlx.unit import Naming
 
 IMAGE_BYTES = 35_000
-"""Most bytes of a figure: a report.html, in which all of them are text, is to stay below 400 kB."""
+"""The most bytes of a figure. A report.html, which holds all figures as text, must stay below 400 kB."""
 
 
 def publish(
@@ -27,9 +27,10 @@ def publish(
     naming: Naming,
     folder: Store,
 ) -> None:
-    """Write the outcome into `folder`, first what cannot be drawn again, and print the table.
+    """Write the outcome into `folder`, and print the table.
 
-    A figure that cannot be drawn costs nothing but itself: the report says why it is missing.
+    Results and records are written before figures and report. If a figure cannot be drawn, only that figure is missing,
+    and the report says why.
     """
     remarks = [*table.unfinished(found), *hidden(study, options, found)]
     if not found.runs:
@@ -59,7 +60,7 @@ def publish(
 
 
 def hidden(study: Study, options: CommonOptions, found: Found) -> list[str]:
-    """A sentence that the page's figures of the paper are not shown, where the data are not those of the paper."""
+    """A sentence that the paper's values are not shown, if the data are not those of the paper."""
     same = found.main.origin.name == study.paper_data
     if same or not any(row.paper for row in study.rows(options, found.about)):
         return []

@@ -1,4 +1,4 @@
-"""From a program to a run of a sweep, and from what the run gives back to a record."""
+"""From a program to a run of a sweep, and from what the run returns to a record."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +24,7 @@ def kind(unit: Unit) -> tuple[Any, ...]:
 def one_run(program: Program, progress: Follow) -> Run:
     """The program as a run of a `Sweep`: from a key, (hypers, given) and data to (kept, `Result`).
 
-    Raises ValueError, when traced, if the program keeps anything else than arrays in nested dicts.
+    Raises ValueError, when traced, if what the program keeps is not arrays in nested dicts.
     """
 
     def run(key, varied, data: Data):
@@ -42,9 +42,10 @@ def blinded(data: Data) -> Data:
 
 
 def as_record(result: Result, blind: bool) -> dict[str, Any]:
-    """A result in a form for JSON; without any measure or curve of the test split if the run was blind.
+    """A result in a form for JSON; without measures and curves of the test split if the run was blind.
 
-    Booleans are held as the numbers of those that are true; of a curve what is not finite at its end is left out.
+    Booleans become the indices of those that are true. Entries at the end of a curve are left out if they are not
+    finite.
     """
 
     def seen(tree: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""The text of report.md: what was asked, what was found, one figure; then tables, tests, protocol and search."""
+"""The text of report.md: question, findings, first figure; then tables, tests, protocol and search."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ def measured(metrics: Sequence[Metric], content: Mapping[str, Any], group: str) 
 
 
 def header(metrics: Sequence[Metric], papered: Sequence[Metric]) -> list[str]:
-    """The heads of `row_lines`, of a group in which some metrics have a figure of the paper."""
+    """The heads of the columns of `row_lines`. `papered` are the metrics that have a value of the paper."""
     names, known = [metric.label for metric in metrics], [metric.label for metric in papered]
     first = [name.partition(" ") for name in known]
     alike = len({rest for _, _, rest in first}) == 1  # "paper: train / valid / test error %"
@@ -76,14 +76,17 @@ def header(metrics: Sequence[Metric], papered: Sequence[Metric]) -> list[str]:
 
 
 def has_verdict(metrics: Sequence[Metric], papered: Sequence[Metric]) -> bool:
-    """Whether a table says how its last metric compares with the paper's figure: that is known of shares in percent."""
+    """Whether a table says how its last metric compares with the paper's value. It does for percentages only."""
     return bool(papered) and metrics[-1].bounds == (0, 100)
 
 
 def row_lines(
     metrics: Sequence[Metric], content: Mapping[str, Any], group: str
 ) -> tuple[list[Metric], list[list[str]]]:
-    """The metrics that have a figure of the paper, and a line a row: paper, ours by metric, runs, verdict."""
+    """The metrics that have a value of the paper, and the cells of each row.
+
+    These are: title, paper, ours by metric, number of runs, verdict.
+    """
     here = table.by_row([row for row in content["rows"] if row["group"] == group])
     figures = {label for entries in here.values() for label, entry in entries.items() if entry["paper"] is not None}
     papered = [metric for metric in metrics if metric.label in figures]
@@ -101,7 +104,7 @@ def row_lines(
 
 
 def shown(entry: Mapping[str, Any] | None, metric: Metric) -> str:
-    """A cell: mean and half width of the interval, or the values where these say more."""
+    """A cell: the mean and half the width of its interval, or the values if these say more."""
     if entry is None:
         return "–"
     return estimate(entry["values"], entry["low"], entry["high"], bounds=metric.bounds)
@@ -158,7 +161,7 @@ def matrix(tests: Sequence[Mapping[str, Any]]) -> str:
 
 
 def shortened(names: Sequence[str]) -> list[str]:
-    """The names without the parts, set off by "/", with which all of them begin or end."""
+    """The names without the parts, separated by "/", with which all of them begin or end."""
     parts = [name.split("/") for name in names]
     while min(map(len, parts)) > 1 and len({part[0] for part in parts}) == 1:
         parts = [part[1:] for part in parts]

@@ -14,12 +14,12 @@ from dlx.unit import Unit
 
 
 def rows(found: Found, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
-    """An entry a row and a metric: mean and interval over the seeds that converged, beside the paper's figure."""
+    """One entry per row and metric: mean and interval over the runs that converged, the paper's value."""
     return [row(found, runs, metric) for runs in found.runs.values() for metric in metrics if has(runs, metric)]
 
 
 def has(runs: Runs, metric: Metric) -> bool:
-    """Whether the runs of a row have a metric, or any would have it if they had not all diverged."""
+    """Whether the runs of a row have a metric; diverged runs count as well."""
     return bool(runs.by_seed(metric.name))
 
 
@@ -49,8 +49,8 @@ def row(found: Found, runs: Runs, metric: Metric) -> dict[str, Any]:
 def tests(found: Found, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
     """Paired tests between all rows of a group on one data set, seed s against seed s.
 
-    They are by the last metric that pairs examples.
-    `p_digits` are McNemar tests on the examples, merged over seeds; `p_seeds` is a t-test over seeds.
+    They are by the last metric that pairs examples. `p_digits` is of McNemar tests on the examples, merged over seeds.
+    `p_seeds` is of a t-test over seeds.
     """
     metric = next((one for one in reversed(metrics) if one.per_example), None)
     if metric is None:
@@ -67,7 +67,10 @@ def tests(found: Found, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
 
 
 def search(found: Found) -> list[dict[str, Any]]:
-    """An entry a trial of every search, with the arguments that searches vary; None for what a row does not have."""
+    """One entry per trial of every search, with the arguments that searches vary.
+
+    None stands for an argument that the row does not have.
+    """
     names = searched(found)
     return [
         {
@@ -83,9 +86,9 @@ def search(found: Found) -> list[dict[str, Any]]:
 
 
 def decided(found: Found, claims: Sequence[Claim]) -> list[dict[str, Any]]:
-    """An entry a claim: its words, the lectures' numbers, the verdict, and what decided it.
+    """One entry per claim: its words, the lectures' numbers, the verdict, and what decided it.
 
-    A claim whose `decide` raises is not resolved; its words say why.
+    If `decide` raises an error, the claim is not resolved, and its words say why.
     """
     entries = []
     for claim in claims:

@@ -1,4 +1,4 @@
-"""Checks committed outcomes: units drawn at random are trained again, and must say what their records say."""
+"""Checks committed outcomes: it draws units at random, trains them again, and compares their records."""
 
 import itertools
 import json
@@ -32,28 +32,31 @@ COMPARED = ("score", "diverged", "measures", "curves")
 IDENTITY = ("program", "fields", "hypers", "given", "seed", "data", "blind", "numerics", "lineage")
 RELATIVE, ABSOLUTE = 1e-2, 2e-3
 HOW = (
-    f"compared: {', '.join(COMPARED)}; bit for bit if the record names these CPUs and these versions, else "
-    f"within a tolerance: fractional numbers to {RELATIVE:.0%} or {ABSOLUTE:g} (a fifth of a point of an error), of "
-    "curves the first and the last, whole numbers such as the epoch of a stop not at all"
+    f"compared: {', '.join(COMPARED)}. If the record names these CPUs and these versions, every bit must agree. "
+    f"Otherwise fractional numbers must agree to {RELATIVE:.0%} or {ABSOLUTE:g} (a fifth of a point of an error). Of a "
+    "curve only the first and the last number are then compared, and whole numbers are not, such as the epoch of a stop"
 )
 
 
 @dataclass(frozen=True)
 class Options:
-    """Train units of committed outcomes again, and compare what they say with their records."""
+    """Train units of committed outcomes again, and compare the results with their records."""
 
     name: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = None
     """The page. Default: every page that has a committed outcome."""
     units: int = 3
     """How many units of each page to draw."""
     minutes: float = 10.0
-    """Draw among the units that took at most so many minutes, each with the layers that it stands on."""
+    """Draw among the units that took at most this many minutes, each with the units that it stands on."""
     seed: int | None = None
-    """Of the draw. Default: from the clock."""
+    """Seed of the draw. Default: from the clock."""
 
 
 def main(pages: Mapping[str, Callable[[], Study]], results: Path, arguments: Sequence[str]) -> None:
-    """Verify from the command line; exits with status 1 if anything differs, or else 2 for what a user can mend."""
+    """Verify from the command line.
+
+    It exits with status 1 if anything differs, or else with 2 for an error that a user can correct.
+    """
     steady()
     options = tyro.cli(Options, prog="python -m experiments verify", args=arguments)
     committed = [name for name in pages if (results / name / "records.tar.xz").exists()]
@@ -75,10 +78,10 @@ def main(pages: Mapping[str, Callable[[], Study]], results: Path, arguments: Seq
 
 
 def verify(name: str, study: Study, outcome: Path, options: Options, seed: int) -> bool:
-    """Whether all agrees; prints a line for each unit trained again, and for each record that is not its unit's.
+    """Whether all agrees. It prints a line for each unit trained again, and for each record of another unit.
 
-    Raises `DataError`, `StoreError` or ValueError if the outcome or the data cannot be read or do not belong together,
-    or no unit fits into the minutes.
+    Raises `DataError`, `StoreError` or ValueError if the outcome or the data cannot be read. It raises ValueError if
+    they do not belong together, or if no unit fits into the minutes.
     """
     common = study.options(preset="paper")
     prepare(common)
@@ -112,8 +115,8 @@ def verify(name: str, study: Study, outcome: Path, options: Options, seed: int) 
             )
         drawn = random.Random(seed).sample(fitting, min(options.units, len(fitting)))
         print(
-            f"{name}: {len(fitting)} of {len(records)} units could be drawn, as by the records they take at most "
-            f"{duration(60 * options.minutes)}; drawn by --seed {seed}: {len(drawn)}, of about "
+            f"{name}: {len(fitting)} of {len(records)} units could be drawn: by the records they take at most "
+            f"{duration(60 * options.minutes)} each; drawn by --seed {seed}: {len(drawn)}, which take about "
             f"{duration(sum((costs[unit] for unit in drawn), 0.0))} together; {HOW}",
             flush=True,
         )
@@ -129,7 +132,7 @@ def verify(name: str, study: Study, outcome: Path, options: Options, seed: int) 
 
 
 def unpack(archive: Path, folder: Path) -> Path:
-    """The folder, with the records in it. Raises ValueError if the archive is damaged."""
+    """Unpack the records into the folder, and return it. Raises ValueError if the archive is damaged."""
     try:
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
@@ -139,14 +142,14 @@ def unpack(archive: Path, folder: Path) -> Path:
 
 
 def strange(folder: Path, names: set[str]) -> Iterator[str]:
-    """A line on the files that are not the record of a unit of these names."""
+    """One line that names the files that are not the record of a unit of these names, if there are any."""
     files = (path.relative_to(folder / "units") for path in sorted((folder / "units").rglob("*.json")))
     if found := [name for path in files if (name := path.with_suffix("").as_posix()) not in names]:
-        yield f"{', '.join(found)}: DIFFERS: damaged, or of no unit that the page has by its other records"
+        yield f"{', '.join(found)}: DIFFERS: damaged, or of no unit that follows from the page and the other records"
 
 
 def altered(runner: Runner, records: Mapping[Unit, Record]) -> Iterator[str]:
-    """A line for each record that is not of the unit that its name says."""
+    """One line for each record that is not of the unit that its name says."""
     for unit, record in records.items():
         identity = json.loads(to_json(runner.naming.description(unit)))
         if found := list(differences({key: record[key] for key in IDENTITY if key in record}, identity)):
@@ -154,7 +157,10 @@ def altered(runner: Runner, records: Mapping[Unit, Record]) -> Iterator[str]:
 
 
 def seconds(runner: Runner, records: Mapping[Unit, Record]) -> dict[Unit, float]:
-    """What each unit took, with those that it stands on; of those without a record by the mean, see `Runner.costs`."""
+    """The seconds of each unit, with those that it stands on.
+
+    For units without a record they are estimated, see `Runner.costs`.
+    """
     mean = runner.costs(link for unit in records for link in unit.lineage)
 
     def one(unit: Unit) -> float:
@@ -164,10 +170,10 @@ def seconds(runner: Runner, records: Mapping[Unit, Record]) -> dict[Unit, float]
 
 
 def compare(old: Record, new: Record) -> tuple[bool, str]:
-    """Whether two records of a unit agree, and that in words.
+    """Whether two records of a unit agree, and the same in words.
 
-    The bits are to be the same on as many CPUs of the same model with the same versions. On accelerators they depend
-    on which runs are trained side by side.
+    Every bit must agree if both have as many CPUs of the same model, and the same versions. On accelerators the bits
+    depend on which runs are trained side by side.
     """
     named = new["device"].rpartition(" x ")[0] == processor() != "cpu"
     exact = named and all(old[key] == new[key] for key in ("device", "versions"))
@@ -184,7 +190,7 @@ def compare(old: Record, new: Record) -> tuple[bool, str]:
 
 
 def differences(old: Any, new: Any, exact: bool = True, name: str = "") -> Iterator[str]:
-    """The names of the values that differ, with both of them; of the values in a list the first that does."""
+    """The name of each value that differs, with the old and the new one. Of a list only the first such is named."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in {**old, **new}:
             entries = (tree.get(key, "nothing") for tree in (old, new))
@@ -200,7 +206,7 @@ def differences(old: Any, new: Any, exact: bool = True, name: str = "") -> Itera
 
 
 def agree(old: Any, new: Any, exact: bool) -> bool:
-    """Whether two values are the same JSON, or two numbers within the tolerance if it need not be exact."""
+    """Whether two values are the same JSON or, if not `exact`, two numbers within the tolerance."""
     if exact or to_json(old) == to_json(new):
         return to_json(old) == to_json(new)
     try:

@@ -88,8 +88,8 @@ def of_row_two(record):
 def test_what_was_published_agrees_bit_for_bit(check):
     status, (first, *lines), _ = check("page", "--units", "20", "--seed", "5")
     assert status == 0
-    assert first.startswith("page: 6 of 6 units could be drawn, as by the records they take at most 10 minutes;")
-    assert "drawn by --seed 5: 6, of about" in first
+    assert first.startswith("page: 6 of 6 units could be drawn: by the records they take at most 10 minutes each;")
+    assert "drawn by --seed 5: 6, which take about" in first
     assert len(lines) == 6
     for line in lines:
         assert re.fullmatch(r"Toy seed \d \(\w{6}\): agreed bit for bit: score (\S+), \1 now", line)
@@ -141,7 +141,7 @@ def test_another_device_or_version_has_a_tolerance(check, where):
 
     status, lines, _ = check("page", "--units", "1", change=move)
     assert status == 0
-    assert "within a tolerance: fractional numbers to 1% or 0.002" in lines[0]
+    assert "Otherwise fractional numbers must agree to 1% or 0.002" in lines[0]
     assert "agreed within tolerance: score" in lines[1]
 
 
