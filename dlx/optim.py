@@ -16,11 +16,12 @@ from dlx.types import Rate, Review, Scalar
 def sgd(
     rate: Rate | optax.Schedule, momentum: Rate | None = None, nesterov: bool = False
 ) -> optax.GradientTransformation:
-    """Plain stochastic gradient descent, w <- w - rate * gradient, or with momentum: m <- momentum * m + gradient,
-    w <- w - rate * m, or with Nesterov's w <- w - rate * (gradient + momentum * m).
+    """Plain stochastic gradient descent: w <- w - rate * gradient.
 
-    A schedule gives the rate of each update, from its number (lecture CS/CNS/EE 155 16, "Learning Rate & Momentum";
-    Sutskever et al. 2013, section 2).
+    With momentum: m <- momentum * m + gradient, w <- w - rate * m. With Nesterov's momentum:
+    w <- w - rate * (gradient + momentum * m). `rate` may be a schedule, a function of the number of the update.
+
+    Lecture CS/CNS/EE 155 16, "Learning Rate & Momentum"; Sutskever et al. 2013, section 2.
     """
     return optax.sgd(rate, momentum, nesterov)
 
@@ -50,16 +51,17 @@ def rmsprop(rate: Rate) -> optax.GradientTransformation:
 
 
 def adam(rate: Rate) -> optax.GradientTransformation:
-    """w <- w - rate * s / (sqrt(r) + 1e-8): s, r are bias-corrected means of the gradient and of its square.
+    """w <- w - rate * s / (sqrt(r) + 1e-8), where s and r are means of the gradient and of its square.
 
-    They decay by 0.9 and 0.999 an update (Kingma & Ba 2015, algorithm 1; lecture Alpaydin 12, "ADAM: Adaptive Learning
-    Factor w/ Momentum").
+    The means are corrected for bias, and decay by 0.9 and 0.999 per update.
+
+    Kingma & Ba 2015, algorithm 1; lecture Alpaydin 12, "ADAM: Adaptive Learning Factor w/ Momentum".
     """
     return optax.adam(rate)
 
 
 def clipped(rate: Rate, norm: Rate = 0.1) -> optax.GradientTransformation:
-    """Plain descent on gradients that are scaled down, over all parameters, to `norm` where they are longer.
+    """Plain descent on gradients that are clipped to `norm`, taken over all parameters.
 
     Pascanu, Mikolov & Bengio 2013, algorithm 1; lecture CS/CNS/EE 155 16, "Gradient Clamping".
     """
@@ -80,10 +82,10 @@ RULES: Mapping[str, Callable[[Rate], optax.GradientTransformation]] = {
 
 
 def max_norm(c: Rate) -> optax.GradientTransformation:
-    """Scale a unit's incoming weights back to norm c where an update would make them longer.
+    """If an update makes a unit's incoming weights longer than c, scale them back to norm c.
 
-    Those weights are a column of a matrix named `w`; all else passes unchanged. It projects what the update leads to,
-    so it comes last: `optax.chain(sgd(0.1, 0.9), max_norm(2.0))` (Srivastava et al. 2014, section 5.1).
+    Those weights are a column of a matrix named `w`. All other updates pass unchanged. It needs the result of the
+    update, so it comes last: `optax.chain(sgd(0.1, 0.9), max_norm(2.0))`. Source: Srivastava et al. 2014, section 5.1.
 
     Raises ValueError if c is a number that is not positive.
     """
@@ -101,24 +103,24 @@ def max_norm(c: Rate) -> optax.GradientTransformation:
 
 
 class Halving(NamedTuple):
-    """The state of an optimizer that is halved on a plateau."""
+    """The state of an optimizer whose rate is halved on a plateau."""
 
     inner: Any
     scale: Scalar
-    """1, 1/2, 1/4, ...: what the inner optimizer's updates are multiplied by."""
+    """1, 1/2, 1/4, ...: the factor of the inner optimizer's updates."""
     best: Scalar
-    """The least score up to now."""
+    """The least score so far."""
     waited: Int[Array, ""]
-    """Epochs since then, or since the last halving."""
+    """Epochs since the least score, or since the last halving."""
 
 
 def halve_on_plateau(
     optimizer: optax.GradientTransformation, patience: int
 ) -> tuple[optax.GradientTransformation, Review]:
-    """The optimizer, and the review that halves its rate whenever the score has not improved for `patience` epochs.
+    """The optimizer, and the review that halves its rate after `patience` epochs without a better score.
 
-    They go together: `gradient(loss, *halve_on_plateau(sgd(0.5), patience=3))`. To look ahead for some epochs tells a
-    plateau from a score that wavers (lecture CS/CNS/EE 155 16, "Learning Rate & Momentum").
+    They go together: `gradient(loss, *halve_on_plateau(sgd(0.5), patience=3))`. Waiting some epochs shows whether it is
+    a plateau, or only noise in the score. Lecture CS/CNS/EE 155 16, "Learning Rate & Momentum".
 
     Raises ValueError if patience is less than 1.
     """

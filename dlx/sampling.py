@@ -1,8 +1,8 @@
-"""What an RBM's distribution is: its log-partition function, summed or estimated, and chains of samples.
+"""The distribution of an RBM: log-partition function, exact or estimated, and chains of samples.
 
-The layer is `{w, b, c}` with binary units on both sides, p(v) = exp(-F(v)) / Z. Log Z is exact for few hidden units,
-and is otherwise estimated by annealed importance sampling (AIS): Neal 2001; Salakhutdinov & Murray 2008, section 4. The
-way there goes from independent pixels, beta = 0, to the machine, beta = 1:
+The layer is `{w, b, c}` with binary units on both sides, and p(v) = exp(-F(v)) / Z. For few hidden units log Z is
+summed. Otherwise it is estimated by annealed importance sampling (AIS). Sources: Neal 2001; Salakhutdinov & Murray
+2008, section 4. Annealing goes from independent pixels (beta = 0) to the machine (beta = 1):
 
     log p*(v; beta) = (1 - beta) a v + beta c v + sum_j log(1 + exp(beta (b_j + (v w)_j)))
 """
@@ -20,13 +20,13 @@ from dlx.nets.layer import BINARY, as_float
 from dlx.types import Key, Labelled, Params, Scalar
 
 LARGEST = 24
-"""Hidden units up to which log Z is summed: 2**24 states."""
+"""The most hidden units for which log Z is summed, over 2**24 states."""
 _BLOCK = 10
 """2**10 states of the hidden units are summed at once."""
 
 
 def binarise(key: Key, split: Labelled) -> Labelled:
-    """The same with every pixel drawn as 0 or 1, which is 1 with the probability that the intensity gives."""
+    """The split with each pixel drawn as 0 or 1; its intensity is the probability of 1."""
     return split._replace(x=jax.random.bernoulli(key, as_float(split.x)).astype(jnp.float32))
 
 
@@ -52,10 +52,10 @@ def log_partition(layer: Params) -> Scalar:
 
 
 def independent_pixels(x: Shaped[Array, "n visible"], smoothing: float = 0.05) -> Float[Array, " visible"]:
-    """The log-odds `a` of independent pixels that have the means of x: where AIS starts from.
+    """The log-odds `a` of independent pixels that have the means of x. AIS starts from them.
 
-    Each mean is drawn towards 1/2 by the share `smoothing`, so that no log-odds are infinite (Salakhutdinov & Murray
-    2008, section 4.1, on the choice of the base rates).
+    Each mean is moved towards 1/2 by the fraction `smoothing`, so that no log-odds are infinite. Source: Salakhutdinov
+    & Murray 2008, section 4.1, on the choice of the base rates.
     """
     mean = as_float(x).mean(0)
     mean = (1 - smoothing) * mean + smoothing / 2
@@ -63,9 +63,9 @@ def independent_pixels(x: Shaped[Array, "n visible"], smoothing: float = 0.05) -
 
 
 def temperatures(n: int) -> Float[Array, " n"]:
-    """n values of beta from 0 to 1, most of them near 1: a 29th below .5, 8 of 29 from there to .9, and the others.
+    """n values of beta from 0 to 1: 1/29 of them below 0.5, 8/29 from there to 0.9, and the rest above.
 
-    Those of Salakhutdinov & Murray 2008, section 5.1, who took n = 14 500. Raises ValueError if n is less than 2.
+    Source: Salakhutdinov & Murray 2008, section 5.1, who took n = 14 500. Raises ValueError if n is less than 2.
     """
     if n < 2:
         raise ValueError(f"annealing goes from beta 0 to beta 1, so it has at least 2 temperatures, not {n}")
@@ -78,13 +78,14 @@ class LogPartition(NamedTuple):
 
     mean: Scalar
     deviation: Scalar
-    """Standard deviation of the chains' log-weights. Above about 2 the estimate hangs on few of the chains."""
+    """Standard deviation of the chains' log-weights. Above about 2 the estimate depends on few chains."""
 
 
 def _anneal(key: Key, layer: Params, a: Array, v: Array, betas: Array) -> tuple[Array, Array]:
     """Log-weights [chains] of chains that go from v through the betas, and where they end.
 
-    At each beta but the last the weight gains what the next one makes of the state; then comes a Gibbs step of it.
+    Before each Gibbs step, the log-weight gains log p* at the next beta minus log p* at this one. The step is one at
+    the next beta.
     """
 
     def inputs(v):
@@ -111,14 +112,14 @@ def _log_mean_exp(x: Array) -> Scalar:
 
 
 def _log_z_of_pixels(layer: Params, a: Array) -> Scalar:
-    """log Z at beta = 0, where the hidden units count a factor of 2 each."""
+    """log Z at beta = 0, where each hidden unit is a factor of 2."""
     return jax.nn.softplus(a).sum() + layer["b"].size * jnp.log(2.0)
 
 
 def ais(key: Key, layer: Params, a: Float[Array, " visible"], betas: Float[Array, " n"], chains: int) -> LogPartition:
     """log Z by chains that go from independent pixels of log-odds `a` to the machine.
 
-    Z is without bias, so log Z comes out too small on average, and the likelihood too large.
+    The estimate of Z has no bias. So log Z is too small on average, and the likelihood too large.
     """
     key_start, key_way = jax.random.split(key)
     v = jax.random.bernoulli(key_start, jax.nn.sigmoid(a), (chains, a.size)).astype(jnp.float32)
@@ -131,9 +132,9 @@ def reverse_ais(
 ) -> LogPartition:
     """log Z by chains that go back from samples v of the machine to independent pixels.
 
-    1/Z is without bias if v are samples of the machine, and so log Z comes out too large on average: with `ais` from
-    the other side it brackets the truth (Grosse, Ghahramani & Adams 2015). Long Gibbs chains may stand for samples;
-    where they miss a part of the distribution, log Z comes out too small again.
+    If v are samples of the machine, the estimate of 1/Z has no bias. So log Z is too large on average, and `ais` and
+    this function bracket the truth. Source: Grosse, Ghahramani & Adams 2015. Long Gibbs chains can replace samples. If
+    they miss a part of the distribution, log Z is too small again.
     """
     weights, _ = _anneal(key, layer, a, gibbs(key, layer, v), betas[::-1])
     return LogPartition(_log_z_of_pixels(layer, a) - _log_mean_exp(weights), weights.std())
@@ -142,12 +143,12 @@ def reverse_ais(
 def frames(
     key: Key, layer: Params, v: Float[Array, "n visible"], count: int, every: int
 ) -> Float[Array, "count n visible"]:
-    """Gibbs chains from v, seen after every so many steps: the means of the pixels given the hidden units.
+    """Gibbs chains from v, seen after every `every` steps: the means of the pixels given the hidden units.
 
-    Raises ValueError if a number is less than 1.
+    Raises ValueError if `count` or `every` is less than 1.
     """
     if min(count, every) < 1:
-        raise ValueError(f"frames need at least one frame and one step a frame, not {count} and {every}")
+        raise ValueError(f"frames need at least one frame and one step per frame, not {count} and {every}")
 
     def frame(v, key):
         key_steps, key_seen = jax.random.split(key)

@@ -1,8 +1,8 @@
-"""Many runs as one program: vmapped or in turn on each device, shared out over devices, and over hosts.
+"""Many runs as one program. Devices and hosts share the runs; each device trains its own by vmap or in turn.
 
-The devices form a mesh of two axes. Along `run` each device trains runs of its own; along `data` several devices train
-the same runs, each on its part of every minibatch (see `dlx.train.fit`). One CPU core, several of them, GPUs, and the
-devices of many hosts joined by `jax.distributed` all take the same way.
+The devices form a mesh of two axes. Along `run` each device trains runs of its own. Along `data` several devices train
+the same runs, each on its part of every minibatch: see `dlx.train.fit`. The code is the same for one CPU core, several
+cores, GPUs, and devices of many hosts. `jax.distributed` joins the hosts.
 """
 
 import contextlib
@@ -21,21 +21,24 @@ from dlx import types
 from dlx.types import Data
 
 Run = Callable[[types.Key, Any, Data], Any]
-"""One run: key, what varies from run to run (`Hypers`, say), and data to anything made of arrays."""
+"""One run. It takes a key, what varies between runs, and the data. It returns a pytree of arrays."""
 Keys = Key[Array, " runs"]
 
 
 class Sweep:
-    """`run(key, given, data)`, compiled to take many keys [runs], `given` [runs, ...] of each, and one data set.
+    """`run(key, given, data)`, compiled for many runs: keys [runs], `given` [runs, ...], and one data set.
 
-    Uses so many `devices` (None: all) or the ones that it is given, `per_run` of them for each run. Devices that are
-    only described (see `jax.experimental.topologies`) can be lowered for. A last round of devices that the runs do not
-    fill is made up by copies, which are thrown away; on one host a run alone is not copied. Each device trains its own
-    runs, `at_once` of them side by side by vmap (None: on a CPU one, which is faster there; elsewhere all), and then
-    the next. On many hosts every process makes the same call, and gets every result.
+    Uses this many `devices` (None: all) or the ones that it is given, `per_run` of them for each run. Devices that are
+    only described (see `jax.experimental.topologies`) can be lowered for. If the runs do not fill the last round of
+    devices, copies fill it and are thrown away. On one host a run alone is not copied.
 
-    Raises ValueError, when made, if there are not so many devices, `per_run` does not divide them, or there are devices
-    of other hosts that are not to be used; when called, if there are fewer runs than devices asked for.
+    Each device trains its own runs, `at_once` of them side by side by vmap, and then the next. None stands for one run
+    on a CPU, where that is faster, and for all runs elsewhere. On many hosts every process makes the same call, and
+    gets every result.
+
+    Raises ValueError when it is made, if there are not that many devices, or if `per_run` does not divide them. On many
+    hosts it also does if some devices would be left out. When it is called, it raises ValueError if the runs cannot use
+    all the devices that were asked for.
     """
 
     def __init__(
@@ -55,7 +58,7 @@ class Sweep:
         if devices not in (None, present) and jax.process_count() > 1:
             raise ValueError(f"{devices} devices asked for; on many hosts it must be all {present} or no number")
         if per_run < 1 or (devices or present) % per_run:
-            raise ValueError(f"{per_run} devices a run do not divide {devices or present} devices; choose a divisor")
+            raise ValueError(f"{per_run} devices per run do not divide {devices or present} devices; choose a divisor")
 
     def __call__(self, keys: Keys, given: Any, data: Data) -> Any:
         """The results of all runs [runs, ...], as NumPy arrays."""
@@ -64,14 +67,14 @@ class Sweep:
         return jax.tree.map(lambda leaf: leaf[: len(keys)], found)
 
     def memory(self, keys: Keys, given: Any, data: Data) -> int:
-        """Bytes that these runs take on each device, the data among them, as the compiler counts them."""
+        """Bytes that these runs and the data take on each device, as the compiler counts them."""
         mesh, args = self._place(keys, given, data)
         return memory(self._program(mesh, args))
 
     def lower(self, runs: int, given: Any, data: Any) -> jax.stages.Lowered:
-        """The program of so many runs by the shapes of what each is given and of the data; nothing is run.
+        """The program of this many runs, from the shapes of one run's `given` and of the data. Nothing is run.
 
-        Raises ValueError if the runs are not shared out evenly.
+        Raises ValueError if the groups of devices do not divide the runs.
         """
         groups = self.groups(runs)
         if runs % groups:
@@ -89,17 +92,17 @@ class Sweep:
         return jax.jit(self._batch(mesh)).lower(*varied, shapes(data, PartitionSpec()))
 
     def groups(self, runs: int) -> int:
-        """How many of these runs are trained side by side on devices of their own; on one host, one run takes one."""
+        """The number of groups of devices that these runs take. On one host a run alone takes one group."""
         groups = (self.devices or len(self._there)) // self.per_run
         if self.devices is not None and groups > runs:
             raise ValueError(
-                f"{self.devices} devices are more than {runs} runs can use at {self.per_run} a run; ask for fewer "
-                "devices, for more runs, or for more devices a run"
+                f"{self.devices} devices are more than {runs} runs can use at {self.per_run} per run; ask for fewer "
+                "devices, for more runs, or for more devices per run"
             )
         return 1 if runs == 1 and jax.process_count() == 1 else groups
 
     def runs_side_by_side(self, runs: int) -> int:
-        """How many of so many runs a device trains side by side."""
+        """How many of these runs one device trains side by side."""
         return self.at_once or (1 if self._there[0].platform == "cpu" else runs)
 
     def _place(self, keys: Keys, given: Any, data: Data) -> tuple[Mesh, tuple]:
@@ -139,7 +142,7 @@ class Sweep:
 
 
 def memory(program: Any) -> int:
-    """Bytes that a compiled program takes on each device: its arguments, what it gives, and what it needs between."""
+    """Bytes that a compiled program takes on each device: arguments, results, and what it needs between."""
     need = program.memory_analysis()
     return need.argument_size_in_bytes + need.output_size_in_bytes + need.temp_size_in_bytes
 
@@ -166,7 +169,7 @@ def _gather(tree: Any) -> Any:
 def budget() -> int:
     """Bytes that a program may take on each device: nine tenths of a device's memory that is free now.
 
-    CPU devices share what the machine, or the container that this process is in, has left.
+    CPU devices share the memory that is left to the machine, or to the container of this process.
     """
     here = jax.local_devices()
     stats = here[0].memory_stats()
@@ -176,7 +179,7 @@ def budget() -> int:
 
 
 def free_memory(group: Path = Path("/sys/fs/cgroup")) -> int:
-    """Bytes of main memory that are free: of the machine, or of the control group that a container is."""
+    """Bytes of main memory that are free in the machine, or in the control group of a container."""
     free = psutil.virtual_memory().available
     with contextlib.suppress(OSError, ValueError):  # no such group, or "max"
         limit, used = (int((group / f"memory.{name}").read_text()) for name in ("max", "current"))

@@ -3,9 +3,9 @@
     python -m experiments accelerators                # every page's programs: about an hour on two cores
     python -m experiments accelerators --pages dbn    # those of one page; the others stay in the table
 
-Each program of a page's preset `paper` is compiled by `Sweep` itself, as it would be where the devices are. The run
-axis goes over eight devices, with four runs on each. One program has the data axis as well. Nothing is run. Kernels,
-bytes and copies are counted in the compiled text. The command makes an environment of several GB for each kind.
+`Sweep` itself compiles each program of a page's preset `paper`, as it would on the devices. Eight devices share the
+run axis, with four runs on each. One program has the data axis as well. Nothing is run. Kernels, bytes and copies are
+counted in the compiled text. The command makes an environment of several GB for each kind.
 """
 
 import json
@@ -35,7 +35,7 @@ ENVIRONMENTS, RESULTS = ROOT / ".accelerators", Path(__file__).parent / "results
 RUNS_A_DEVICE = 4
 DEVICES = 8
 LAUNCH = 3e-6
-"""Seconds that a GPU takes at least for a kernel."""
+"""The least seconds that a GPU takes for a kernel."""
 H100 = """gpu_device_info { threads_per_block_limit: 1024 threads_per_warp: 32 shared_memory_per_block: 49152
 shared_memory_per_core: 233472 threads_per_core_limit: 2048 core_count: 132 fpus_per_core: 128
 block_dim_limit_x: 2147483647 block_dim_limit_y: 65535 block_dim_limit_z: 65535 memory_bandwidth: 3352320000000
@@ -45,16 +45,17 @@ platform_name: "CUDA" dnn_version_info { major: 9 minor: 8 } device_description_
 
 
 class Kind(NamedTuple):
-    """A kind of device: the extra that compiles for it, what its environment needs, and what it can do in a second."""
+    """A kind of device: the extra that compiles for it, what its environment needs, and its speed."""
 
     title: str
     extra: str
     variables: dict[str, str]
     flops: float
-    """Of the matrix products that JAX makes of float32 by default: TF32 on the one, bfloat16 on the other."""
+    """Per second, of JAX's default matrix products of float32: TF32 on the H100, bfloat16 on the TPU."""
     bandwidth: float
+    """Bytes per second."""
     launch: float
-    """Seconds of a kernel at least."""
+    """The least seconds per kernel."""
 
 
 KINDS = {
@@ -66,17 +67,17 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Options:
-    """What is to be compiled."""
+    """The options of the command."""
 
     pages: tuple[str, ...] = ()
-    """The pages whose programs are compiled; the table keeps what it has of the others. Default: all pages."""
+    """The pages whose programs are compiled. The table keeps its rows of the others. Default: all pages."""
     kinds: tuple[str, ...] = tuple(KINDS)
     """Kinds of devices: cuda, tpu."""
     here: bool = False
-    """Compile in this environment for one kind, and print a line of JSON a program. The command does so itself."""
+    """Compile in this environment for one kind, and print one line of JSON per program. The command uses it itself."""
 
     def check(self) -> None:
-        """Raise ValueError for pages and kinds that there are not."""
+        """Raise ValueError for pages and kinds that do not exist."""
         for name, given, known in (("pages", self.pages, list(studies())), ("kinds", self.kinds, list(KINDS))):
             if wrong := sorted({*given} - {*known}):
                 raise ValueError(f"--{name} {' '.join(wrong)}: there are {', '.join(known)}")
@@ -89,7 +90,7 @@ def studies() -> dict[str, Any]:
 
 
 def devices(kind: str) -> list[Any]:
-    """Descriptions of eight devices. Raises an error of JAX's if the plug-in is missing."""
+    """Descriptions of eight devices. JAX raises an error if the plug-in is missing."""
     from jax.experimental import topologies
 
     if kind == "cuda":
@@ -100,7 +101,7 @@ def devices(kind: str) -> list[Any]:
 
 
 def programs(names: Sequence[str]) -> Iterator[tuple[str, Unit, int, Any]]:
-    """Page, a unit of each compiled program, how many there are, and the shapes of what it takes."""
+    """For each compiled program: page, one unit, the number of its units, and the shapes of what it takes."""
     from dlx.study.record import on_host
     from dlx.study.shapes import Shapes, planned
 
@@ -116,7 +117,7 @@ def programs(names: Sequence[str]) -> Iterator[tuple[str, Unit, int, Any]]:
 
 
 def label(unit: Unit) -> str:
-    """A program in a line, with the fields that differ from their defaults, and the one that it starts from."""
+    """A program in one line: its fields that are not at their defaults, and what it starts from."""
 
     def said(program: Any) -> str:
         fields = ", ".join(f"{name} {value}" for name, value in changed(program).items())
@@ -126,7 +127,7 @@ def label(unit: Unit) -> str:
 
 
 def compiled(kind: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """A row for every program, and one more of the first program for its data axis."""
+    """A row for every program, and one more for the data axis of the first program."""
     there = devices(kind)
     for number, (name, unit, count, shapes) in enumerate(programs(names)):
         yield one_row(name, unit, count, shapes, there, 1)
@@ -135,11 +136,11 @@ def compiled(kind: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def one_row(name: str, unit: Unit, count: int, shapes: Any, there: list[Any], per_run: int) -> dict[str, Any]:
-    """What is known of one program, compiled for these devices with so many of them a run.
+    """The row of one program, compiled for these devices with `per_run` of them per run.
 
-    `step` is of the loop with most kernels, which makes `steps` rounds in an epoch; `epoch` is all of an epoch, and
-    `once` what is done once a run, or of a program without epochs everything. `copied` are the shapes of the arrays of
-    floats that a step copies.
+    `step` is one round of the loop with most kernels, and `steps` the number of its rounds per epoch. `epoch` is the
+    whole of an epoch. `once` is what is done once per run: everything, for a program without epochs. `copied` are the
+    shapes of the arrays of floats that a step copies.
     """
     from dlx.inspect.compiled import Compiled
     from dlx.study.record import one_run
@@ -174,7 +175,7 @@ def one_row(name: str, unit: Unit, count: int, shapes: Any, there: list[Any], pe
 
 
 def environment(kind: str) -> Path:
-    """The Python of an environment that compiles for this kind of device. Made when it is first asked for."""
+    """The Python of an environment that compiles for this kind of device. It is made on its first use."""
     folder = ENVIRONMENTS / kind
     ready, python = folder / "ready", folder / "bin" / "python"
     wanted = [f"jax[{KINDS[kind].extra}]=={version('jax')}", "-r", str(ROOT / "requirements.lock")]
@@ -199,13 +200,13 @@ def elsewhere(kind: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def bound(kind: str, cost: dict[str, Any], flops: float | int) -> float:
-    """Seconds that a device takes at least: by its arithmetic, by its memory, or by the launches of its kernels."""
+    """The least seconds that a device takes: by its arithmetic, its memory, or its kernel launches."""
     there = KINDS[kind]
     return max(flops / there.flops, cost["bytes"] / there.bandwidth, cost["kernels"] * there.launch)
 
 
 def epochs_run(page: str) -> dict[str, float]:
-    """Mean epochs that the committed runs of each program took, as patience ended them; by the program's identity."""
+    """The mean epochs of the committed runs of each program, by its identity. Patience ended some of them."""
     from dlx.store import open_store
     from dlx.study.command import STORE
     from dlx.study.verify import unpack
@@ -215,8 +216,8 @@ def epochs_run(page: str) -> dict[str, float]:
         with tempfile.TemporaryDirectory(prefix="dlx-accelerators-") as folder:
             store = open_store(unpack(archive, Path(folder) / "committed"), STORE)
             for path in sorted((store.folder / "units").rglob("*.json")):
-                record = store.load(path.relative_to(store.folder / "units").with_suffix("").as_posix())
-                curves = [curve for part in record["curves"].values() for curve in part.values()] if record else []
+                record = store.load(path.relative_to(store.folder / "units").with_suffix("").as_posix()) or {}
+                curves = [curve for part in record.get("curves", {}).values() for curve in part.values()]
                 if curves:
                     identity = json.dumps([record["program"], record["fields"]])
                     found.setdefault(identity, []).append(max(map(len, curves)))
@@ -224,7 +225,7 @@ def epochs_run(page: str) -> dict[str, float]:
 
 
 def flops_of(rows: Sequence[dict[str, Any]]) -> Callable[[dict[str, Any], str], float]:
-    """FLOPs of a row's part. They are counted in the text for GPUs, where matrix products stand as such."""
+    """FLOPs of a part of a row. They are counted in the text for GPUs, which has matrix products as such."""
     known = {(row["page"], row["program"], row["devices_a_run"]): row for row in rows if row["kind"] == "cuda"}
 
     def flops(row: dict[str, Any], part: str) -> float:
@@ -234,7 +235,7 @@ def flops_of(rows: Sequence[dict[str, Any]]) -> Callable[[dict[str, Any], str], 
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """A row a page and kind: what is the most of all its programs, and the least time of all its runs."""
+    """One row per page and kind: the most that any program takes, and the least time of all runs."""
     flops, body = flops_of(rows), []
     for page, kind in dict.fromkeys((row["page"], row["kind"]) for row in rows):
         mine = [row for row in rows if (row["page"], row["kind"], row["devices_a_run"]) == (page, kind, 1)]
@@ -263,7 +264,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]
 
 
 def details(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """A row a program and kind."""
+    """One row per program and kind."""
     flops = flops_of(rows)
     return DETAILS, [
         [
@@ -284,7 +285,7 @@ def details(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]
 
 
 def weights(row: dict[str, Any]) -> list[list[int]]:
-    """The copied arrays that may be weights: those whose axis after that of the runs does not count examples."""
+    """The copied arrays that may be weights. Their axes after that of the runs do not count examples."""
     examples = {row["identity"][1].get(name) for name in ("batch_size", "chains")}
     return [dims for dims in row["copied"] if len(dims) > 2 and not {*dims[1:-1]} & examples]
 
@@ -304,12 +305,12 @@ INTRODUCTION = """# What the pages would do on accelerators
 
 `python -m experiments accelerators`, on {machine}, {date}, JAX {jax}, revision {revision}: every program of every
 page's preset `paper`, compiled and **not run**, for eight H100s and for a TPU v5e slice of 2 x 4
-([figures](accelerators.json)). Four runs are side by side on a device, and the run axis is shared out over eight
-devices. A step is a round of the program's busiest loop: a minibatch of training, or a temperature of annealing. Copied
-arrays have the axis of the runs first.
+([numbers](accelerators.json)). Four runs are side by side on a device, and eight devices share the run axis. A step is
+a round of the program's busiest loop: a minibatch of training, or a temperature of annealing. Copied arrays have the
+axis of the runs first.
 
 The last two columns are an **estimate from below** of the time of all the page's runs, with the epochs that the
-committed runs took. A device takes at least what its arithmetic costs, or its memory, or on a GPU 3 microseconds a
+committed runs took. A device takes at least what its arithmetic costs, or its memory, or on a GPU 3 microseconds per
 kernel, whichever is most. Arithmetic: 495 TFLOP/s in TF32, and 197 in bfloat16, which JAX takes by default. Memory:
 3.35 and 0.82 TB/s, as if no cache held anything. Compiling, reading data and what a host does come on top. Nobody has
 measured it yet.
@@ -318,7 +319,7 @@ measured it yet.
 
 
 def save(rows: list[dict[str, Any]]) -> None:
-    """Write the rows, and the table that is made of them."""
+    """Write the rows, and the table of them."""
     provenance_ = provenance()
     found = {
         "command": "python -m experiments accelerators",
@@ -341,7 +342,7 @@ def say(text: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Compile and write the table; exits with status 2 for what a user can mend, 130 when interrupted."""
+    """Compile and write the table. It exits with status 2 for what a user can correct, and 130 when interrupted."""
     steady()
     try:
         import tyro

@@ -2,14 +2,14 @@
 
     python -m experiments bench            # tables
     python -m experiments bench --json     # the same as one JSON object
-    python -m experiments bench --page optimizers    # seconds of an epoch of a page's rows, as a JSON object
+    python -m experiments bench --page optimizers    # seconds per epoch of a page's rows, as a JSON object
     python -m experiments bench --device   # for a GPU or a TPU: up to 128 runs, both precisions, the table of 2006
 
-A step on n examples counts as 6 n FLOPs a connection (2 forward, 4 backward), the field's convention; `executed` leaves
-out the gradient for the net's input, which is never computed. A step of an auto-associator or of CD-1 counts 10 n. The
-peak is the best single-precision product of two 4096 x 4096 matrices by NumPy in the same process. Seconds are of an
-epoch on 50 000 digits, from the difference of three epochs and one, each the fastest of several. Run it on a machine
-that does nothing else.
+A step on n examples counts as 6 n FLOPs per connection: 2 forward, 4 backward. This is the field's convention.
+`executed` leaves out the gradient for the net's input, which is never computed. A step of an auto-associator or of CD-1
+counts as 10 n. The peak is NumPy's fastest float32 product of two 4096 x 4096 matrices in the same process. Seconds are
+per epoch of 50 000 digits. They are half the difference of three epochs and one, each the fastest of several. Run it on
+a machine that does nothing else.
 """
 
 import importlib
@@ -58,22 +58,22 @@ from dlx.types import Data
 
 @dataclass(frozen=True)
 class Options:
-    """What the benchmark can be asked for."""
+    """The options of the benchmark."""
 
     json: bool = False
     """Print one JSON object instead of tables."""
     examples: int = 5_000
-    """Training examples that an epoch is measured on: 500 or more. With few, the times are less sure."""
+    """Training examples of the epoch that is measured: 500 or more. With few, the times are less sure."""
     seeds: tuple[int, ...] | None = None
     """Numbers of runs to compare. Default: 1 2 4 8, and with --device 1 8 32 128."""
     device: bool = False
-    """Measure an accelerator at full size, with the whole table of 2006, and write a file that can be committed."""
+    """Measure an accelerator at full size, with the whole table of 2006. Write a file that can be committed."""
     table: bool = True
     """With --device: train the table, too. It needs MNIST."""
     out: Path = Path(__file__).parent / "results" / "bench"
-    """With --device: the folder of the file, which is named after the device."""
+    """With --device: the folder of the file. The file is named after the device."""
     page: str | None = None
-    """Measure the rows of this page instead, at its preset "paper", one run on one device."""
+    """Measure the rows of this page instead, with its preset "paper", one run on one device."""
     data: str | None = None
     """Data set of the page. Default: its own."""
     measurements: int = 10
@@ -93,15 +93,15 @@ class Options:
 
 
 def sgemm_gflops(n: int = 4096, repeats: int = 5) -> float:
-    """The best of some products of two n x n float32 matrices, in GFLOP/s."""
+    """The fastest of several products of two n x n float32 matrices, in GFLOP/s."""
     a = np.ones((n, n), np.float32)
     return 2 * n**3 / min(wall_time(lambda: a @ a) for _ in range(repeats)) / 1e9
 
 
 def row_memory(data: Data) -> float:
-    """Peak memory of this process, in units of 2**30 bytes, after one run of a table's row. To be called first.
+    """Peak memory of this process, in units of 2**30 bytes, after one run of a table's row. Call it first.
 
-    The run is the fine-tuning of a deep net for an epoch, and its errors on all splits.
+    The run fine-tunes a deep net for one epoch, and evaluates its errors on all splits.
     """
     net = mlp(WIDTHS)
     tune = greedy.finetune(net, sgd(0.1), epochs=1, patience=1, batch_size=100)
@@ -131,17 +131,17 @@ COLUMNS = {
     "compile_seconds": ("s to compile", "{:.1f}"),
     "memory_gb": ("GB a device", "{:.2f}"),
 }
-"""What a table shows: the heading of each figure, and how it is written."""
+"""The columns of the tables: the heading and the format of each."""
 
 
 class Row(NamedTuple):
-    """A row of a table: what is to be timed, and how."""
+    """A row of a table: what to time, and how."""
 
     table: str
     case: Case
     runs: int
     first: dict[str, Any]
-    """The first column, where a table has one of its own."""
+    """The first column, if the table has one of its own."""
     how: dict[str, int]
     """Keyword arguments of `timing`."""
 
@@ -163,7 +163,7 @@ def rows(seeds: Sequence[int]) -> Iterator[Row]:
 
 
 def measure(options: Options) -> dict[str, Any]:
-    """All figures by table, each a list of rows. Says on stderr what is being measured."""
+    """All numbers by table, each a list of rows. It says on stderr what it measures."""
     data, asked = random_data(options.examples), list(rows(options.seeds or (1, 2, 4, 8)))
     say("measuring the memory of one run, and then the speed of a matrix product")
     memory, peak = row_memory(random_data(EXAMPLES)), sgemm_gflops()
@@ -176,14 +176,14 @@ def measure(options: Options) -> dict[str, Any]:
 
 
 def product_gflops(precision: str, n: int = 8192) -> float:
-    """The best of some products of two n x n float32 matrices on one device, in GFLOP/s."""
+    """The fastest of several products of two n x n float32 matrices on one device, in GFLOP/s."""
     product = jax.jit(lambda a: jax.numpy.matmul(a, a, precision=precision))
     a = jax.numpy.ones((n, n), np.float32)
     return 2 * n**3 / min(wall_time(lambda: product(a).block_until_ready()) for _ in range(5)) / 1e9
 
 
 def measure_device(options: Options) -> dict[str, Any]:
-    """Every case on all devices by precision and number of runs, at full size, and the seconds of the table of 2006."""
+    """Every case at full size on all devices, by precision and number of runs; seconds of the 2006 table."""
     data, found, peaks = random_data(EXAMPLES), [], {}
     for precision, setting in PRECISIONS.items():
         peaks[precision] = product_gflops(setting) * jax.device_count()
@@ -196,7 +196,7 @@ def measure_device(options: Options) -> dict[str, Any]:
 
 
 def table_seconds() -> float | None:
-    """How long the table of 2006 takes, from nothing to its report; None if it fails, which it then says itself."""
+    """The seconds of the table of 2006, from nothing to its report. None if it fails; it then says so itself."""
     say("training the table of 2006")
     with tempfile.TemporaryDirectory(prefix="dlx-bench-") as folder:
         command = [sys.executable, "-m", "experiments", "bengio2006", "--preset", "paper", "--out", folder]
@@ -206,7 +206,7 @@ def table_seconds() -> float | None:
 
 
 def measure_page(name: str, options: Options) -> dict[str, Any]:
-    """The seconds of an epoch of a page's rows. Raises ValueError if there is no such page."""
+    """The seconds per epoch of a page's rows. Raises ValueError if there is no such page."""
     known = [path.stem for path in Path(__file__).parent.glob("[!_]*.py")]
     study = getattr(importlib.import_module(f"experiments.{name}"), "STUDY", None) if name in known else None
     if study is None:
@@ -215,7 +215,7 @@ def measure_page(name: str, options: Options) -> dict[str, Any]:
 
 
 def figures(case: Case, runs: int, time: Timing, peak: float) -> dict[str, Any]:
-    """What a table shows of the runs of a case. `peak`: GFLOP/s of a matrix product."""
+    """A table's numbers for the runs of a case. `peak` is the GFLOP/s of a matrix product."""
     rate = runs * EXAMPLES * case.flops / time.epoch / 1e9
     return {
         "case": case.name,
@@ -230,11 +230,11 @@ def figures(case: Case, runs: int, time: Timing, peak: float) -> dict[str, Any]:
 
 
 PRECISIONS = {"float32": "highest", "tf32": "tensorfloat32"}
-"""What JAX calls the precision of a matrix product. CPUs know the first alone, and TPUs come near to both."""
+"""JAX's names for the precisions of a matrix product. CPUs know only the first; TPUs come near to both."""
 
 
 def say(text: str) -> None:
-    """Print a line to stderr: stdout is for the figures."""
+    """Print a line to stderr: stdout is for the results."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -248,7 +248,7 @@ def show(found: dict[str, Any]) -> None:
 
 
 def write(found: dict[str, Any], folder: Path) -> None:
-    """Write what was measured of a device, and say where."""
+    """Write what was measured of a device, and print the path of the file."""
     known = provenance()
     path = folder / f"{re.sub('[^a-z0-9]+', '-', known['device'].lower()).strip('-')}.json"
     folder.mkdir(parents=True, exist_ok=True)
@@ -257,7 +257,7 @@ def write(found: dict[str, Any], folder: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print; exits with status 2 for what a user can mend, 130 when interrupted."""
+    """Measure and print. It exits with status 2 for an error that a user can correct, and 130 when interrupted."""
     steady()
     try:
         import tyro

@@ -1,8 +1,8 @@
 """What Boltzmann machines have learnt: their likelihood, their samples, and what they take for a digit, on MNIST.
 
-A restricted Boltzmann machine, the layer that a deep belief network is made of, is trained by contrastive divergence
-with 1 and with 10 Gibbs steps, and by persistent chains. How probable are unseen digits then? With 20 hidden units the
-partition function can be summed; with 500 it is estimated from both sides, by annealing towards the machine and back.
+A restricted Boltzmann machine is the layer of a deep belief network. It is trained by contrastive divergence with 1 and
+10 Gibbs steps, and by persistent chains. How probable are unseen digits then? With 20 hidden units the partition
+function is summed. With 500 it is estimated from both sides: by annealing towards the machine and back.
 
     python -m experiments dbn                   # 8 x 8 digits: about a minute on two cores
     python -m experiments dbn --preset paper    # MNIST, binarised anew in every batch: about 1 hour on two cores
@@ -30,7 +30,7 @@ from dlx.train import examples, fit, minibatches
 
 @dataclass(frozen=True)
 class Machine:
-    """The training of an RBM by CD-k, or by PCD if it has chains; the rate falls to 0 in a line. Keeps the layer."""
+    """Trains an RBM by CD-k, or by PCD if it has chains. The rate falls to 0 in a line. It keeps the layer."""
 
     hidden: int
     k: int
@@ -39,7 +39,7 @@ class Machine:
     batch_size: int
 
     def __call__(self, key, hypers, given, data, progress):
-        """Starts from small weights, and from visible biases that give each pixel its mean."""
+        """It starts from small weights, and from visible biases that give each pixel its mean."""
         key_init, key_train = jax.random.split(key)
         steps = self.epochs * (examples(data.train) // self.batch_size)
         rule = optax.sgd(lambda count: hypers.rate * (1 - count / steps))
@@ -55,15 +55,15 @@ class Machine:
 
 @dataclass(frozen=True)
 class Judged:
-    """What a given machine has learnt, in nats a digit. Keeps Gibbs chains that start from test digits."""
+    """What a given machine has learnt, in nats per digit. It keeps Gibbs chains that start from test digits."""
 
     temperatures: int
     chains: int
     steps: int
-    """Gibbs steps of a frame, and of the chains that the way back starts from."""
+    """Gibbs steps per frame, and of the chains that the way back starts from."""
 
     def __call__(self, key, hypers, given, data, progress):
-        """The likelihood by both estimates of log Z, or the sum; and the free energies of what are no digits."""
+        """The likelihood by both estimates of log Z, or by the sum, and the free energies of other images."""
         (layer,), keys = given, jax.random.split(key, 8)
         bits = {name: sampling.binarise(keys[0], split) for name, split in data._asdict().items()}
         a, betas = sampling.independent_pixels(jnp.asarray(data.train.x)), sampling.temperatures(self.temperatures)
@@ -117,7 +117,7 @@ METHODS = {"cd1": ("CD-1", 1, 0), "cd10": ("CD-10", 10, 0), "pcd": ("persistent 
 def rows(options, about):
     """Each way to train at both sizes, by the rate whose machine makes validation digits most probable.
 
-    Where log Z is estimated, it is the less flattering of the two ways that counts.
+    If log Z is estimated, the less flattering of the two estimates counts.
     """
     quick = options.preset == "quick"
     epochs, batch, ways = (10, 20, (200, 50, 100)) if quick else (20, 100, (3_000, 100, 500))
@@ -157,7 +157,7 @@ SMALLER, LARGER, LONGER = ([f"{rows}/{name}" for name in METHODS] for rows in ("
 
 
 def below(measure, words):
-    """A decider of what is to be below 0 in every row: by how much digits are above or below what is no digit."""
+    """A decider: in every row a measure, a difference of digits and what is not a digit, is below 0."""
     return claims.at_most(Metric(f"test/{measure}", words), [*SMALLER, *LARGER], 0)
 
 

@@ -194,9 +194,9 @@ def test_devices_form_groups_of_those_that_share_a_run(devices, per_run, runs, g
     [
         (lambda: Sweep(run, devices=99), "99 devices asked for; there are"),
         (lambda: Sweep(run, devices=0), "0 devices asked for"),
-        (lambda: Sweep(run, per_run=99), "99 devices a run do not divide 2 devices"),
-        (lambda: Sweep(run, per_run=0), "0 devices a run do not divide"),
-        (lambda: Sweep(run, devices=1, per_run=2), "2 devices a run do not divide 1 devices"),
+        (lambda: Sweep(run, per_run=99), "99 devices per run do not divide 2 devices"),
+        (lambda: Sweep(run, per_run=0), "0 devices per run do not divide"),
+        (lambda: Sweep(run, devices=1, per_run=2), "2 devices per run do not divide 1 devices"),
         (lambda: Sweep(run, devices=2).groups(1), "2 devices are more than 1 runs can use"),
     ],
 )

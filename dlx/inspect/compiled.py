@@ -1,7 +1,7 @@
-"""What a compiled program does on a device, read from its optimised HLO text: kernels, bytes, FLOPs, copies.
+"""The kernels, bytes, FLOPs and copies of a compiled program on a device, from its optimised HLO text.
 
-Nothing is run, so that the device need not be there. One instruction of a computation that is not fused into another is
-one kernel. Those that only name or reshape memory are none.
+Nothing is run, so the device need not be there. An instruction of a computation that is not fused into another is one
+kernel. Instructions that only name or reshape memory are no kernels.
 """
 
 import math
@@ -12,14 +12,14 @@ from functools import cached_property
 from typing import NamedTuple
 
 BITS = {"pred": 8, "s4": 4, "u4": 4, "bf16": 16}
-"""Of the types whose names do not end with their bits."""
+"""The bits of the types whose names do not end with them."""
 NO_KERNEL = {
     "parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "partition-id", "replica-id",
     "opt-barrier", "copy-start", "copy-done", "async-done", "async-update", "add-dependency", "domain",
 }  # fmt: skip
 COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "reduce-scatter", "collective-permute", "collective-broadcast")
 SLICES = ("dynamic-slice", "gather", "slice")
-"""Of their first operand they read no more than they give."""
+"""They read no more of their first operand than they return."""
 
 
 class Cost(NamedTuple):
@@ -35,12 +35,12 @@ class Cost(NamedTuple):
         return Cost(*(mine + its for mine, its in zip(self, other, strict=True)))
 
     def times(self, n: float | int) -> "Cost":
-        """That of n rounds."""
+        """The cost of n rounds."""
         return Cost(*(n * mine for mine in self))
 
 
 class Shape(NamedTuple):
-    """An array's type; `place` is the memory space that a TPU's program puts it in, and 0 the main memory."""
+    """An array's type. `place` is the memory space that a TPU's program puts it in; 0 is the main memory."""
 
     dtype: str
     dims: tuple[int, ...]
@@ -66,15 +66,15 @@ class Instruction:
 
     name: str
     shapes: tuple[Shape, ...]
-    """Of what it gives; several for a tuple."""
+    """The shapes of its result; several for a tuple."""
     opcode: str
     operands: tuple[str, ...]
-    """The names of the instructions that it takes; of a parameter its number, of a constant its value."""
+    """The names of the instructions that it takes. For a parameter it is its number, for a constant its value."""
     attributes: str
 
     @property
     def bytes(self) -> int:
-        """How many bytes of main memory it gives."""
+        """How many bytes of main memory its result takes."""
         return sum(shape.in_main_memory for shape in self.shapes)
 
     def called(self, attribute: str) -> str | None:
@@ -83,7 +83,7 @@ class Instruction:
         return found[1] if found else None
 
     def dims(self, attribute: str) -> tuple[int, ...]:
-        """Dimensions that an attribute lists."""
+        """The dimensions that an attribute lists."""
         found = re.search(rf"\b{attribute}={{([\d,]*)}}", self.attributes)
         return tuple(int(n) for n in found[1].split(",") if n) if found else ()
 
@@ -105,7 +105,7 @@ class Compiled:
         self.computations, self.entry = parse(text)
 
     def cost(self, name: str | None = None, rounds: float | int = 1) -> Cost:
-        """What a computation does (None: the whole program). A loop of unknown length makes so many `rounds`."""
+        """What a computation does (None: the whole program). A loop of unknown length counts this many `rounds`."""
         total = Cost()
         computation = self.computations[name or self.entry]
         for one in computation.values():
@@ -113,7 +113,7 @@ class Compiled:
         return total
 
     def trips(self, loop: Instruction) -> int | None:
-        """How many rounds a loop makes that counts from 0 up to a constant; None for any other."""
+        """The number of rounds of a loop that counts from 0 up to a constant; None for any other loop."""
         condition = self.computations[loop.called("condition") or ""]
         *_, root = condition.values()
         ends = [condition[name] for name in root.operands if name in condition]
@@ -144,7 +144,7 @@ class Compiled:
 
     @cached_property
     def loops(self) -> dict[str, list[Loop]]:
-        """The loops of each computation, those of the computations that it calls without a loop among them."""
+        """The loops of each computation, and of the computations that it calls outside its loops."""
 
         def within(name: str) -> Iterator[Loop]:
             for one in self.computations[name].values():
@@ -156,7 +156,7 @@ class Compiled:
         return {name: list(within(name)) for name in self.computations}
 
     def busiest(self, rounds: float | int = 1) -> Loop | None:
-        """The loop with most kernels: of the epoch where there is one, which is a loop of unknown length."""
+        """The loop with most kernels. A loop of unknown length is over epochs; then take the loop within it."""
 
         def kernels(loop: Loop) -> float | int:
             return self.cost(loop.body, rounds).kernels * (rounds if loop.trips is None else loop.trips)
@@ -168,7 +168,7 @@ class Compiled:
         return found
 
     def copies(self, name: str) -> list[Shape]:
-        """Arrays of floating-point numbers that a computation, or a loop within it, copies within one memory."""
+        """Floating-point arrays that a computation, or a loop within it, copies within one memory."""
         computation, found = self.computations[name], []
         for one in computation.values():
             if inner := one.called("body") or (one.opcode == "call" and one.called("to_apply")):
@@ -180,13 +180,13 @@ class Compiled:
 
     @property
     def collectives(self) -> list[str]:
-        """The opcodes of all exchanges between devices, wherever they are."""
+        """The opcodes of all exchanges between devices, in any computation."""
         every = (one.opcode.removesuffix("-start") for part in self.computations.values() for one in part.values())
         return sorted(opcode for opcode in every if opcode in COLLECTIVES)
 
 
 def parse(text: str) -> tuple[Mapping[str, Computation], str]:
-    """The computations of an HLO module by name, and the name of the one that it begins with."""
+    """The computations of an HLO module by name, and the name of its entry."""
     found: dict[str, dict[str, Instruction]] = {}
     entry, name = "", None
     for line in text.splitlines():
@@ -215,7 +215,7 @@ def _instruction(line: str) -> Instruction | None:
 
 
 def _closing(text: str) -> int:
-    """How long the text is up to the bracket that closes its first one."""
+    """The length of the text up to the bracket that closes its first bracket."""
     depth = 0
     for i, letter in enumerate(text):
         depth += (letter == "(") - (letter == ")")
@@ -240,7 +240,7 @@ def _flops(one: Instruction, computation: Computation) -> float | int:
 
 
 def _read(one: Instruction, computation: Computation, inside: Computation) -> float | int:
-    """Bytes that a kernel reads. Of what it only takes slices of, it reads those."""
+    """Bytes that a kernel reads. If it only takes slices of an operand, it reads only these."""
     if one.opcode in SLICES:
         return one.bytes
     number = {part.name: int(part.operands[0]) for part in inside.values() if part.opcode == "parameter"}
@@ -255,7 +255,7 @@ def _read(one: Instruction, computation: Computation, inside: Computation) -> fl
 
 
 def _written(one: Instruction, inside: Computation) -> float | int:
-    """Bytes that a kernel writes. What updates a slice in place writes that slice."""
+    """Bytes that a kernel writes. If it updates a slice in place, it writes only that slice."""
     updates = [part for part in inside.values() if part.opcode == "dynamic-update-slice"]
     in_place = {part.shapes[0]: inside[part.operands[1]].bytes for part in updates}
     return float(sum(in_place.get(shape, shape.in_main_memory) for shape in one.shapes))

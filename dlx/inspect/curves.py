@@ -7,9 +7,9 @@ from dlx.types import Scalar
 
 
 def epochs_to(target: float, score: Float[Array, " epochs"]) -> Scalar:
-    """Epochs until the score, as a line from epoch to epoch, is down to the target; infinite if it never is.
+    """The number of epochs until the score reaches the target; infinite if it never does.
 
-    What is reached within the first epoch counts as one epoch.
+    It is interpolated linearly between epochs. A target that the first epoch reaches counts as one epoch.
     """
     epoch = jnp.argmax(score <= target)
     before, after = score[jnp.maximum(epoch - 1, 0)], score[epoch]

@@ -1,4 +1,4 @@
-"""Update rules in NumPy as the lectures write them: what optimizers are checked against."""
+"""Update rules in NumPy, as the lectures write them. Optimizers are checked against them."""
 
 import jax
 import numpy as np
@@ -8,7 +8,7 @@ from dlx.types import Key
 
 
 def by_formula(rate: float, w: np.ndarray, grads: np.ndarray) -> dict[str, np.ndarray]:
-    """Where gradients [steps, n] lead w [n], by the name of the rule.
+    """Where gradients [steps, n] lead parameters w [n], by the name of the rule.
 
     Lectures CS/CNS/EE 155 16, "Learning Rate & Momentum"; on feed-forward nets, "Adapting Learning Rates"; Alpaydin 12,
     "Improving Training Convergence" to "ADAM". Nesterov's momentum: Sutskever et al. 2013, section 2.
@@ -32,9 +32,9 @@ def by_formula(rate: float, w: np.ndarray, grads: np.ndarray) -> dict[str, np.nd
 
 
 def gap(key: Key, rule: str, optimizer: optax.GradientTransformation, rate: float, steps: int) -> float:
-    """How far some steps of an optimizer, on 100 parameters and random gradients, end from where the formula does.
+    """The largest difference between an optimizer's and the formula's parameters after some steps.
 
-    It is the largest difference as a share of the longest way that a parameter went.
+    It is relative to the longest way of any parameter. There are 100 parameters, and the gradients are random.
     """
     start, *grads = np.asarray(jax.random.normal(key, (1 + steps, 100)), np.float32)
     expected = by_formula(rate, start.astype(float), np.array(grads, float))[rule]

@@ -1,4 +1,4 @@
-"""What gradients are like."""
+"""The spread of minibatch gradients."""
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +11,11 @@ from dlx.types import Key, Loss, Params, Scalar, Split
 def spread(
     key: Key, loss: Loss, params: Params, train: Split, sizes: tuple[int, ...], draws: int
 ) -> Float[Array, " n"]:
-    """E |g - G|^2 / |G|^2 of minibatches of each size: g is their gradient, and G that of all examples.
+    """E |g - G|^2 / |G|^2 for each size of minibatch: g is its gradient, and G that of all examples.
 
-    The expectation is a mean over so many minibatches, whose examples are drawn with replacement. For a loss that is a
-    mean over examples and has no noise of its own it falls as 1 / size (lecture on feed-forward nets,
-    "Mini-batch, Momentum").
+    The expectation is a mean over `draws` minibatches, whose examples are drawn with replacement. It falls as 1 / size
+    if the loss is a mean over examples and has no noise of its own. Lecture on feed-forward nets, "Mini-batch,
+    Momentum".
     """
     total = len(jax.tree.leaves(train)[0])
     key_loss, *keys = jax.random.split(key, 1 + len(sizes))

@@ -1,7 +1,7 @@
-"""Does the units of a plan that have no record yet, and reads those that have one.
+"""Does the units of a plan that have no record yet, and reads the records of the others.
 
-Each finished unit is a record on disk. So the same command again does only what is missing, and the same command twice
-at once shares the work. On many hosts the first process alone reads and writes the store.
+Each finished unit leaves a record on disk. So a command that is given again does only what is missing. Two processes
+with the same command share the work. On many hosts only the first process reads and writes the store.
 """
 
 import itertools
@@ -26,15 +26,15 @@ from dlx.unit import Kept, Naming, Program, Result, Unit
 
 
 class Estimate(NamedTuple):
-    """What is to be expected of units that have no record yet."""
+    """The estimated cost of the units that have no record yet."""
 
     units: int
     seconds: float
     """Of the units whose program has records."""
     unknown: int
-    """Units whose program has no record to learn from."""
+    """The number of units whose program has no record."""
     memory: int
-    """Most bytes on a device that a program with records took; 0 if none has any."""
+    """The most bytes per device in any record; 0 without records."""
 
 
 class Runner:
@@ -58,7 +58,7 @@ class Runner:
         )
 
     def finished(self, unit: Unit) -> dict[str, Any] | None:
-        """The record of the unit if there is one."""
+        """The record of the unit, or None if there is none."""
         if unit not in self._records and (record := from_first_process(lambda: self.store.load(self._name(unit)))):
             self._records[unit] = record
         return self._records.get(unit)
@@ -68,10 +68,10 @@ class Runner:
         return self.store.load_arrays(self._name(unit))
 
     def advance(self, units: Sequence[Unit], keep: Sequence[Unit] = ()) -> bool:
-        """Do some of the units, or of those that they start from; False if none is missing, or if the time is up.
+        """Do some of the missing units. Return False if none is missing or the time is up.
 
-        Saved are the arrays that `keep` and the units that others start from keep. Other processes with the same folder
-        share the work. If they are at all that is left, wait a moment.
+        Arrays are saved for the units in `keep`, and for units that a missing unit starts from. Processes that share
+        the folder share the work. If others are at work on all that is left, it waits a moment.
         """
         missing = self.missing(units, keep)
         if not missing or not from_first_process(lambda: time.monotonic() < self.deadline):
@@ -81,7 +81,7 @@ class Runner:
         if taken:
             self._do(taken, {*keep, *itertools.chain(*(unit.given for unit in missing))})
         elif not self._waiting:
-            self.progress.say("other processes are at what is left; waiting for them")
+            self.progress.say("other processes are doing what is left; waiting for them")
         self._waiting = not taken
         time.sleep(self._waiting)
         return True
@@ -103,13 +103,16 @@ class Runner:
         return missing
 
     def costs(self, units: Iterable[Unit]) -> dict[str, float]:
-        """Estimated seconds of each unit by label: those of its program's records, or else the mean of all."""
+        """The seconds of each unit by label, estimated from the records of its program.
+
+        If its program has none, they are the mean of all programs that have some, or else 1.
+        """
         known = self._seconds()
         typical = float(np.mean(list(known.values()))) if known else 1.0
         return {self.naming.label(unit): known.get(unit.program, typical) for unit in units}
 
     def estimate(self, units: Sequence[Unit]) -> Estimate:
-        """What the units take that have no record yet, by the records of those that have one."""
+        """The cost of the units without a record, estimated from the records there are."""
         missing, known = self.missing(units), self._seconds()
         seconds = sum(known.get(unit.program, 0.0) for unit in missing)
         unknown = sum(unit.program not in known for unit in missing)
@@ -127,7 +130,7 @@ class Runner:
         return self.naming.name(unit)
 
     def _take(self, ready: Sequence[Unit]) -> list[Unit]:
-        """The first unit that this process gets, and of the others of its program as many as are trained at once.
+        """Claim the first free unit, and as many more of its program as are trained at once.
 
         No other process gets them before `_do` is done.
         """
@@ -164,7 +167,7 @@ class Runner:
         return self._sweep(batch[0].program, devices)
 
     def _fit(self, group: Sequence[Unit], data: Data) -> tuple[Sequence[Unit], tuple[Any, Any], int]:
-        """The first units of the group, as many as the devices' memory holds at once; their inputs; bytes a device."""
+        """The first units of the group, as many as the memory holds, their inputs, and the bytes per device."""
         program, count = self._program(group), len(group)
         limit = from_first_process(self.options.bytes_a_device)
         while True:
@@ -186,7 +189,7 @@ class Runner:
         return group[:count], inputs, need
 
     def _do(self, group: Sequence[Unit], keep: set[Unit]) -> None:
-        """Train the first units of the group, as many as fit; write their records; release all."""
+        """Train the first units of the group, as many as fit. Write their records, and release all units."""
         begin, first = time.monotonic(), group[0]
         self.progress.unit(self.naming.label(first))
         if on_host(first.program):
@@ -206,13 +209,13 @@ class Runner:
             self._leave(unit)
 
     def _leave(self, unit: Unit) -> None:
-        """Let other processes have the unit, and read its record again when it is asked for."""
+        """Release the unit to other processes, and read its record again when it is asked for."""
         self._records.pop(unit, None)
         if jax.process_index() == 0:
             self.store.release(self._name(unit))
 
     def _on_host(self, unit: Unit) -> tuple[Kept, Result]:
-        """The outcome of a program that is not compiled; only the first process runs it."""
+        """What a program that is not compiled returns. Only the first process runs it."""
         if jax.process_index() > 0:
             return {}, Result()
         run = one_run(unit.program, self.progress)

@@ -1,5 +1,6 @@
-"""The programs of a page by the shapes of what they take: without data, and without training anything."""
+"""The programs of a page, by the shapes of their arguments. Nothing is trained."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -14,26 +15,29 @@ from dlx.unit import Kept, Result, Unit
 
 
 def unwatched(stage, *, epochs, percent=True):
-    """In the place of a progress display."""
+    """It takes the place of a progress display, and shows nothing."""
 
 
 class Planned(NamedTuple):
-    """What a page comes to with a preset."""
+    """The programs of a page with a preset."""
 
     about: dict[str, Dataset]
     units: list[Unit]
     """One of each program, each after those that it stands on."""
     runs: list[int]
-    """How many units of that program the page asks for, if no run of a search fails."""
+    """How many units of each program the page asks for, if no run of a search fails."""
 
 
 def planned(study: Study, preset: str, seeds: int | None = 1) -> Planned:
-    """A unit of every distinct program of a page. With `seeds` None the page says how many seeds.
+    """One unit of each program of a page. If `seeds` is None, the page says how many fresh seeds there are.
 
-    In place of images of the size of MNIST it takes blank ones.
+    With the preset `paper` blank images take the place of MNIST.
     """
-    options = study.options(preset=preset, data="blank" if preset == "paper" else None)  # ty: ignore[invalid-argument-type]
-    about = dict(study.datasets(options))
+    options = study.options(preset=preset)  # ty: ignore[invalid-argument-type]
+    try:
+        about = dict(study.datasets(replace(options, data="blank") if preset == "paper" else options))
+    except ValueError:  # the page makes its own data
+        about = dict(study.datasets(options))
     rows, search = rows_and_search(study, options, about)
     ends = foresee(rows, lambda unit: None, seeds or options.fresh_seeds(), search)
     units = list(dict.fromkeys(link for unit in ends for link in unit.lineage))
@@ -43,12 +47,12 @@ def planned(study: Study, preset: str, seeds: int | None = 1) -> Planned:
 
 
 def program(unit: Unit) -> Any:
-    """What units share that are runs of one compiled program; a blind unit differs in its data alone."""
+    """What the units of one compiled program share. A blind unit differs only in its data."""
     return kind(unit)[:-1] if not unit.given else (kind(unit)[0], tuple(map(program, unit.given)), unit.data)
 
 
 class Shapes:
-    """What the units of a page take and give, as shapes. Each program is traced once."""
+    """The shapes of what the units of a page take and return. Each program is traced once."""
 
     def __init__(self, about: dict[str, Dataset]):
         self.about = about
@@ -62,7 +66,7 @@ class Shapes:
         return jax.eval_shape(lambda: jax.random.key(0)), (hypers, given), data
 
     def traced(self, unit: Unit) -> jax.stages.Traced:
-        """One run of a compiled program."""
+        """One run of a program, traced from the shapes of its arguments."""
         key = program(unit)
         if key not in self._traced:
             self._traced[key] = jax.jit(one_run(unit.program, unwatched)).trace(*self.arguments(unit))

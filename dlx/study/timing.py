@@ -1,4 +1,4 @@
-"""Runs to be timed, and how: the cases that the benchmark shares out over devices and runs."""
+"""The cases that the benchmark times, and how it times them."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -21,13 +21,13 @@ VISIBLE, CLASSES = 784, 10
 WIDTHS = (500, 500, 500)
 EXAMPLES = 50_000
 LARGEST_BATCH = 500
-"""The largest minibatch of a case. An epoch needs one at least."""
+"""The largest minibatch of a case. An epoch needs at least one."""
 REPEATS = 4
-"""Times that each of the two is run in turn; the fastest counts."""
+"""How often the short and the long run are timed, in turn. The fastest counts."""
 
 
 class Case(NamedTuple):
-    """A run to be timed, of so many epochs, and the FLOPs an example: by convention and as executed."""
+    """A run to time, with this many epochs, and its FLOPs per example: by convention and as executed."""
 
     name: str
     run: Callable[[int], Run]
@@ -36,15 +36,18 @@ class Case(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """Runs of one program: seconds an epoch of 50 000 for all of them, seconds to compile, bytes a device."""
+    """What runs of one program take together."""
 
     epoch: float
+    """Seconds per epoch of 50 000 examples."""
     compile: float
+    """Seconds to compile."""
     memory: int
+    """Bytes per device."""
 
 
 def fresh(net: Model, stage: Stage) -> Run:
-    """The run that trains fresh parameters by a stage; nothing varies but the key."""
+    """The run that trains fresh parameters by a stage. Only the key varies."""
     return lambda key, given, data: stage(key, net.init(key, data.train.x[0]), data)
 
 
@@ -76,7 +79,7 @@ def cases() -> Iterator[Case]:
 
 
 def random_data(examples: int) -> Data:
-    """Noise in the shape of MNIST with `examples` training digits, and few others."""
+    """Noise in the shape of MNIST, with `examples` training digits and few others."""
     rng = np.random.default_rng(0)
 
     def split(n: int) -> Labelled:

@@ -237,7 +237,9 @@ def test_several_hosts_give_what_one_gives(finished, cache, tmp_path, count):
     all_ = [start(tmp_path, cache, *hosts, str(i)) for i in range(count)]
     said = [process.communicate(timeout=300) for process in all_]
     assert [process.returncode for process in all_] == count * [0], said[0][1].decode()[-2000:]
-    assert [b"report: " in out for out, _ in said] == [True] + (count - 1) * [False], "the first alone prints and writes"
+    assert [b"report: " in out for out, _ in said] == [True] + (count - 1) * [False], (
+        "the first alone prints and writes"
+    )
     mine, whole = (
         json.loads((folder / "out" / "bengio2006" / "results.json").read_text())["rows"]
         for folder in (tmp_path, finished[0])
@@ -285,7 +287,7 @@ def test_a_process_takes_the_first_unit_that_no_other_has_and_those_like_it(tmp_
         (["--rows", "exp4/*"], "names no row; the rows are exp2/dbn"),
         (["--search", "random", "--trials", "0"], "--trials must be at least 1, not 0"),
         (["--devices", "99"], "99 devices asked for; there are"),
-        (["--devices-per-run", "99"], "99 devices a run do not divide"),
+        (["--devices-per-run", "99"], "99 devices per run do not divide"),
         (["--memory", "1e-6"], "takes "),
         (["--memory", "0"], "--memory 0 leaves no memory"),
         (["--minutes", "nan"], "--minutes must be a number"),
