@@ -169,7 +169,7 @@ def one_row(name: str, unit: Unit, count: int, shapes: Any, there: list[Any], pe
         "step": text.cost(loop.body if loop else None)._asdict(),
         "copied": sorted({copy.dims for copy in text.copies(loop.body)}) if loop else [],
         "steps": (loop.trips or 1) if loop else 1,
-        "epoch": (text.cost(rounds=1) + once.times(-1))._asdict(),
+        "epoch": text.cost(rounds=1).plus(once.times(-1))._asdict(),
         "once": once._asdict(),
     }
 

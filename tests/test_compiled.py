@@ -76,9 +76,9 @@ def test_a_step_reads_slices_and_writes_slices_and_counts_its_products():
 
 def test_loops_count_their_rounds_and_those_of_unknown_length_as_many_as_they_are_said_to_make():
     once = Cost(kernels=1, bytes=64)
-    epoch = STEP.times(50) + Cost(kernels=1, bytes=200) + Cost(bytes=200)
+    epoch = STEP.times(50).plus(Cost(kernels=1, bytes=200 + 200))
     for rounds in (0, 1, 3):
-        assert WRITTEN.cost(rounds=rounds) == once + epoch.times(rounds)
+        assert WRITTEN.cost(rounds=rounds) == once.plus(epoch.times(rounds))
 
 
 def test_the_busiest_loop_is_that_of_the_steps_within_the_epochs():
