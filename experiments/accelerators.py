@@ -4,8 +4,8 @@
     python -m experiments accelerators --pages dbn    # those of one page; the others stay in the table
 
 `Sweep` itself compiles each program of a page's preset `paper`, as it would on the devices. Eight devices share the
-run axis, with four runs on each. One program has the data axis as well. Nothing is run. Kernels, bytes and copies are
-counted in the compiled text. The command makes an environment of several GB for each kind.
+run axis, with four runs on each. One program of each page has the data axis as well. Nothing is run. Kernels, bytes and
+copies are counted in the compiled text. The command makes an environment of several GB for each kind.
 """
 
 import json
@@ -127,12 +127,12 @@ def label(unit: Unit) -> str:
 
 
 def compiled(kind: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """A row for every program, and one more for the data axis of the first program."""
-    there = devices(kind)
-    for number, (name, unit, count, shapes) in enumerate(programs(names)):
-        yield one_row(name, unit, count, shapes, there, 1)
-        if number == 0:
-            yield one_row(name, unit, count, shapes, there, 2)
+    """A row for every program, and one more of each page's first program for its data axis."""
+    there, seen = devices(kind), set()
+    for name, unit, count, shapes in programs(names):
+        for per_run in (1,) if name in seen else (1, 2):
+            yield one_row(name, unit, count, shapes, there, per_run)
+        seen.add(name)
 
 
 def one_row(name: str, unit: Unit, count: int, shapes: Any, there: list[Any], per_run: int) -> dict[str, Any]:
