@@ -49,6 +49,7 @@ def random_batch(binary=False):
 
 LOSSES = {
     "cross-entropy": ("net", supervised.cross_entropy(NET)),
+    "squared error": ("net", lambda *args: supervised.squared_error(NET)(*of_targets(*args))),
     "auto-associator, tied": ("layer", reconstruction.autoassociator()),
     "auto-associator, untied": ("untied", reconstruction.autoassociator()),
     "denoising, tied": ("layer", reconstruction.autoassociator(0.4)),
@@ -68,6 +69,10 @@ LOSSES = {
 
 def critic_and_generator():
     return adversarial.non_saturating(GENERATOR, CRITIC, latent=2)
+
+
+def of_targets(params, key, batch):
+    return params, key, batch._replace(y=jnp.eye(CLASSES)[batch.y])
 
 
 def of_examples(params, key, batch):
@@ -437,3 +442,13 @@ def test_what_a_net_carries_goes_through_the_loss_beside_its_value():
     value, metrics = supervised.cross_entropy(carrying)(None, jax.random.key(0), batch)
     assert float(value) == pytest.approx(np.log(3))
     assert metrics == {"carried": {"seen": 8}}
+
+
+def test_squared_error_is_scikit_learns_summed_over_outputs():
+    from sklearn.metrics import mean_squared_error
+
+    params, (x, y) = jax.tree.map(jnp.asarray, random_params("net")), random_batch()
+    batch = Labelled(jnp.asarray(x, jnp.float32), jnp.eye(CLASSES)[y])
+    expected = CLASSES * mean_squared_error(batch.y, NET.apply(params, batch.x))
+    assert supervised.squared_error(NET)(params, jax.random.key(0), batch)[0] == pytest.approx(expected, rel=1e-5)
+    assert supervised.squared_distance(NET)(params, batch).mean() == pytest.approx(expected, rel=1e-5)

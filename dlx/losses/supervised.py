@@ -1,4 +1,4 @@
-"""What a classifier is trained on and judged by."""
+"""The loss that a classifier is trained on, and the error that judges it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,11 +10,11 @@ from jaxtyping import Array, Float
 from dlx.types import CARRIED, Batch, Labelled, Loss, Model, Params, PerExample
 
 Criterion = Callable[[Any, Batch], Float[Array, " n"]]
-"""How far each output of a net [n, ...] is from what the batch says."""
+"""The loss of each example [n], from the outputs of a net [n, ...] and the batch."""
 
 
 def mean_of(criterion: Criterion, net: Model) -> Loss:
-    """Mean over a batch of a criterion of the net's output as in training. What the net carries is handed on."""
+    """The mean of a criterion over a batch, of the net's output in training. It passes on what the net carries."""
 
     def loss(params, key, batch):
         output, carried = net.train(params, key, batch.x)
@@ -24,7 +24,7 @@ def mean_of(criterion: Criterion, net: Model) -> Loss:
 
 
 def cross_entropy(net: Model) -> Loss:
-    """Mean of -log softmax(logits)_y, in nats (lecture CMU 10-601B 16, "Supervised fine-tuning")."""
+    """The mean of -log softmax(logits)_y, in nats (lecture CMU 10-601B 16, "Supervised fine-tuning")."""
     return mean_of(lambda logits, batch: optax.softmax_cross_entropy_with_integer_labels(logits, batch.y), net)
 
 
@@ -33,5 +33,19 @@ def misclassified(net: Model) -> PerExample:
 
     def per_example(params: Params, split: Labelled) -> Float[Array, " n"]:
         return (jnp.argmax(net.apply(params, split.x), axis=-1) != split.y).astype(jnp.float32)
+
+    return per_example
+
+
+def squared_error(net: Model) -> Loss:
+    """Mean over a batch of |output - y|^2, where the net's output and y are [n, outputs]."""
+    return mean_of(lambda outputs, batch: jnp.square(outputs - batch.y).sum(-1), net)
+
+
+def squared_distance(net: Model) -> PerExample:
+    """|output - y|^2 of each example."""
+
+    def per_example(params: Params, split: Batch) -> Float[Array, " n"]:
+        return jnp.square(net.apply(params, split.x) - split.y).sum(-1)
 
     return per_example

@@ -8,15 +8,16 @@ p(v, h) ~ exp(v w h + b h + c v - base(v) - base(h)): given the other side, a un
 and the log-partition A(u).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.nn.initializers import Initializer, glorot_uniform
-from jaxtyping import Array, Float, Shaped
+from jax.nn.initializers import Initializer, constant, glorot_uniform, he_normal, zeros
+from jaxtyping import Array, Float, Int, Shaped
 
-from dlx.types import Key, Params
+from dlx.types import Key, Params, Rate
 
 
 def fan_uniform() -> Initializer:
@@ -30,7 +31,19 @@ def fan_uniform() -> Initializer:
     return init
 
 
-INITIALIZERS = {"fan": fan_uniform(), "glorot": glorot_uniform()}
+INITIALIZERS: Mapping[str, Initializer] = {
+    "fan": fan_uniform(),
+    "glorot": glorot_uniform(),
+    "he": he_normal(),
+    "zeros": zeros,
+    "equal": constant(0.01),
+}
+"""Where weights may start from, by name.
+
+glorot is U[-b, b] with b = sqrt(6) / sqrt(fan-in + fan-out), for units whose slope at 0 is 1 (Glorot & Bengio 2010,
+equation 16; lecture on feed-forward nets, "Initialization"). he is N(0, 2 / fan-in), cut off at two standard deviations
+and rescaled, for rectifiers (He et al. 2015, equation 10). With zeros or equal weights nothing breaks the symmetry.
+"""
 
 
 def as_float(x: Shaped[Array, "..."]) -> Float[Array, "..."]:
@@ -74,6 +87,56 @@ GAUSSIAN = Units(
 """Real numbers of variance 1, with the mean u."""
 RELU = Units("rectified linear", jax.nn.relu)
 """max(u, 0), without a distribution here."""
+LEAKY = Units("leaky rectified linear", lambda u: jnp.maximum(u, 0.01 * u))
+"""max(u, u / 100), without a distribution (Maas, Hannun & Ng 2013, equation 3)."""
+IDENTITY = Units("linear", lambda u: u)
+"""u itself, without a distribution."""
+
+UNITS: Mapping[str, Units] = {"sigmoid": SIGMOID, "tanh": TANH, "relu": RELU, "leaky": LEAKY, "identity": IDENTITY}
+"""Hidden units by name."""
+
+
+def number_of(name: str, kinds: Mapping[str, Any]) -> int:
+    """The place of a name among kinds such as `UNITS`, from 0: what `switch_units` and `switch_initializers` take.
+
+    Raises ValueError, with the names that there are, if it is not among them.
+    """
+    if name not in kinds:
+        raise ValueError(f"there is no {name!r}; choose one of {', '.join(kinds)}")
+    return list(kinds).index(name)
+
+
+def switch_units(index: Rate) -> Units:
+    """Those of `UNITS` that have the index, which may be traced: so one program serves all. They have no distribution.
+
+    A fraction is cut off, and an index beyond the ends is that of the end.
+    """
+    return Units("any", lambda u: jax.lax.switch(_place(index), [units.mean for units in UNITS.values()], u))
+
+
+def switch_initializers(index: Rate, scale: Rate = 1.0) -> Initializer:
+    """That of `INITIALIZERS` that has the index, its weights times `scale`; both may be traced.
+
+    A fraction is cut off, and an index beyond the ends is that of the end.
+    """
+
+    def init(key, shape, dtype=jnp.float32, out_sharding=None):
+        del out_sharding
+        draw = [partial(one, shape=shape, dtype=dtype) for one in INITIALIZERS.values()]
+        return scale * jax.lax.switch(_place(index), draw, key)
+
+    return init
+
+
+def _place(index: Rate) -> Int[Array, ""]:
+    return jnp.asarray(index).astype(jnp.int32)
+
+
+def check_positive(**sizes: int) -> None:
+    """Raise ValueError for the size of a net that is not at least 1, such as widths or depth."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1, not {size}")
 
 
 class LayerKind(NamedTuple):

@@ -7,7 +7,7 @@ from flax import linen as nn
 from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float, Shaped
 
-from dlx.nets.layer import INITIALIZERS, SIGMOID, LayerKind, Units, as_float
+from dlx.nets.layer import INITIALIZERS, SIGMOID, LayerKind, Units, as_float, check_positive
 from dlx.nets.module import Affine, Layer, model
 from dlx.types import Model, Params
 
@@ -39,7 +39,10 @@ def mlp(
     """A net from inputs [n, visible], pixels or floats, to logits [n, classes].
 
     Its parameters are layers `{w, b, c}` named `hidden_0`, `hidden_1`, ... and `output`, which is `{w, b}`.
+
+    Raises ValueError if a width or the number of classes is less than 1.
     """
+    check_positive(classes=classes, **{f"width {i + 1}": width for i, width in enumerate(widths)})
     return model(MLP(widths, classes, initializer, units))
 
 

@@ -1,6 +1,6 @@
-"""What all figures share: one panel that is 6 inches wide, so that a phone can show it, with its legend and its PNG.
+"""What all figures share: a panel, 6 inches wide so that a phone can show it, its legend, and its PNG.
 
-matplotlib is used through its objects, never through global state, and is imported only when a figure is asked for.
+matplotlib is used through its objects, never through global state. It is imported only when a figure is drawn.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def wrap(text: str, width: int) -> str:
 
 
 def panel(height: float, xlabel: str, ylabel: str = "", title: str = "") -> tuple[Figure, Axes]:
-    """A figure with one panel, `height` inches high without its title. The grid is of the axes that have a name."""
+    """A figure with one panel, `height` inches high without its title. An axis gets a grid if it has a name."""
     from matplotlib.figure import Figure
 
     title = wrap(title, 54)
@@ -75,8 +75,9 @@ def log_ticks(low: float, top: float) -> Float[np.ndarray, " _ticks"]:
         ticks = np.outer(tens, steps).ravel()
         ticks = ticks[(low <= ticks) & (ticks <= top)]
         if len(ticks) <= 12:
-            break
-    return ticks
+            return ticks
+    tens = tens[(low <= tens) & (tens <= top)]
+    return tens[:: math.ceil(len(tens) / 12)]
 
 
 def png(figure: Figure, limit: int = 200_000) -> bytes:

@@ -7,11 +7,28 @@ from dlx.study.options import CommonOptions
 
 
 def images(quick: str = "digits", paper: str = "mnist", rows: bool = False) -> Callable[[CommonOptions], Dataset]:
-    """Loads the data set that the options ask for, or else the preset's; `rows`: each image as one row of pixels."""
+    """A loader of the data set that the options ask for, or else of the preset's.
+
+    With `rows` each image is one row of pixels.
+    """
 
     def load(options: CommonOptions) -> Dataset:
         name = {"quick": quick, "paper": paper}[options.preset] if options.data is None else options.data
         dataset = read(name)
         return dataset._replace(data=flat(dataset.data)) if rows else dataset
+
+    return load
+
+
+def generated(quick: Callable[[], Dataset], paper: Callable[[], Dataset]) -> Callable[[CommonOptions], Dataset]:
+    """A loader of data that are made from a formula, one for each preset.
+
+    It raises ValueError if the options ask for a data set by name.
+    """
+
+    def load(options: CommonOptions) -> Dataset:
+        if options.data is not None:
+            raise ValueError(f"this page makes its own data; leave out --data {options.data}")
+        return {"quick": quick, "paper": paper}[options.preset]()
 
     return load

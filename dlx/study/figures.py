@@ -2,22 +2,24 @@
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 
 from dlx.show import figures as draw
+from dlx.show.line_figure import lines as draw_lines
 from dlx.stats import interval
 from dlx.study.found import Found
 from dlx.study.page import Metric, Trial
 
 Figures = Callable[[Found], Any]
-"""Gives a matplotlib figure, a list of them, or None if there is nothing to be drawn."""
+"""Returns a matplotlib figure, a list of them, or None if there is nothing to draw."""
 
 
 def bars(metric: Metric, groups: tuple[str, ...] = ()) -> Figures:
-    """A figure a group: the mean of each row with its interval, its seeds, and the paper's figure."""
+    """One figure per group: the mean of each row with its interval, its seeds, and the paper's value."""
 
     def figure(found: Found) -> list[Any]:
         drawn = []
@@ -38,7 +40,7 @@ def bars(metric: Metric, groups: tuple[str, ...] = ()) -> Figures:
 def curves(
     name: str, label: str, scale: float | int = 1, groups: tuple[str, ...] = (), xlabel: str = "epoch"
 ) -> Figures:
-    """A figure a group: a curve of each row, as its mean over seeds in a band from the best to the worst."""
+    """One figure per group, with one curve per row: the mean over seeds, in a band from best to worst."""
 
     def figure(found: Found) -> list[Any]:
         return [
@@ -54,13 +56,61 @@ def curves(
     return figure
 
 
+def lines(metric: Metric, place: Callable[[str], tuple[str, float]], xlabel: str, groups: tuple[str, ...]) -> Figures:
+    """A figure a group: a metric over what differs between rows, such as depth, with a line for rows that share one.
+
+    `place(row)` gives the name of a row's line, and where on it the row stands. Both axes are logarithmic.
+    """
+
+    def figure(found: Found) -> list[Any]:
+        drawn = []
+        for group, rows in panels(found, groups).items():
+            points: dict[str, dict[float, np.ndarray]] = {}
+            for row in rows:
+                line, x = place(row)
+                points.setdefault(line, {})[x] = metric.scale * found[row].values(metric.name)
+            there = {line: (list(values), list(values.values())) for line, values in points.items()}
+            drawn.append(draw_lines(there, xlabel=xlabel, ylabel=metric.label, title=group, log_x=True))
+        return drawn
+
+    return figure
+
+
+def profiles(
+    name: str,
+    label: str,
+    xlabel: str = "layer",
+    groups: tuple[str, ...] = (),
+    rows: str = "*",
+    places: Sequence[float] = (),
+    scale: float | int = 1,
+) -> Figures:
+    """A figure a group: what a curve of each row says layer by layer, on a logarithmic axis.
+
+    `rows` is a pattern of names, such as "*/20". With places the curve is over these, on a logarithmic axis, too.
+    """
+
+    def figure(found: Found) -> list[Any]:
+        drawn = []
+        for group, names in panels(found, groups).items():
+            there = {}
+            for runs in (found[row] for row in names if fnmatchcase(row, rows)):
+                columns = [column[np.isfinite(column)] for column in scale * runs.curves(name).T]
+                there[runs.row.title] = (places or range(1, 1 + len(columns)), columns)
+            if there:
+                drawn.append(draw_lines(there, xlabel=xlabel, ylabel=label, title=group, log_x=bool(places)))
+        return drawn
+
+    return figure
+
+
 def panels(found: Found, groups: tuple[str, ...]) -> dict[str, list[str]]:
-    """The rows that have runs by group, of all groups or of those that are named."""
+    """The rows that have runs, by group; only of `groups`, if any are given."""
     return {group: rows for group, rows in found.groups().items() if not groups or group in groups}
 
 
 def filters(name: str, groups: tuple[str, ...] = (), count: int = 6) -> Figures:
-    """The filters [inputs, units] that the first seed of each row keeps under a name, as images of the data's shape."""
+    """The filters that the first seed of each row keeps under a name: [inputs, units], as images."""
 
     def figure(found: Found) -> Any:
         kept, shape = _kept_by_rows(found, name, groups)
@@ -70,7 +120,7 @@ def filters(name: str, groups: tuple[str, ...] = (), count: int = 6) -> Figures:
 
 
 def samples(name: str, groups: tuple[str, ...] = ()) -> Figures:
-    """The images [down, across, pixels] that the first seed of each row keeps under a name, of the data's shape."""
+    """The images that the first seed of each row keeps under a name: [down, across, pixels]."""
 
     def figure(found: Found) -> Any:
         kept, shape = _kept_by_rows(found, name, groups)
@@ -100,10 +150,10 @@ def search(
     group: str = "",
     measure: str = "",
 ) -> Figures:
-    """A figure a hyper-parameter: the score of every trial of the rows, of one group if it is named.
+    """One figure per hyper-parameter: the score of every trial of the rows, or only of those of `group`.
 
-    `hypers(row, trial)` names what a trial is drawn against; without it, that is every number that the searches vary.
-    A `measure` such as "valid/error" takes the place of the score.
+    `hypers(row, trial)` returns the values that a trial is drawn against. Without it these are all numbers that the
+    searches vary. A `measure` such as "valid/error" takes the place of the score.
     """
 
     def figure(found: Found) -> list[Any]:
@@ -127,7 +177,7 @@ def _is_number(value: Any) -> bool:
 
 
 def searched(found: Found) -> list[str]:
-    """The arguments that differ between the trials of a row, in the order in which they stand there."""
+    """The arguments that differ between the trials of a row, in the order of the trials."""
     names: dict[str, None] = {}
     for outcome in found.outcomes.values():
         trials = [one.trial for one in outcome.tried]

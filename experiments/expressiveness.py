@@ -1,0 +1,248 @@
+"""What can wide and deep nets express? A function by width, parity by depth, AND and OR, and nets that are linear.
+
+A net of one hidden layer is fitted to Franke's function, at several widths. Nets of one to three hidden layers learn
+the parity of some bits from all of their patterns: how few units are enough? Beside them are circuits of AND and OR. A
+net of minima and maxima learns AND and OR. What can be said exactly is checked exactly.
+
+    python -m experiments expressiveness                   # about a minute on two cores
+    python -m experiments expressiveness --preset paper    # about 15 minutes on two cores
+
+Lecture: CS/CNS/EE 155 16, "Recap: 2 Layer Neural Network" to "What Happens if No Transfer Function?", "Deep
+Convolutional Networks".
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from dlx.algorithms import gradient
+from dlx.data.generated import bit_patterns, first_bits, franke, franke_points, square
+from dlx.losses.supervised import cross_entropy, misclassified, squared_distance, squared_error
+from dlx.nets import collapsed, logical, saw
+from dlx.nets.layer import RELU
+from dlx.nets.masked import masked
+from dlx.show.line_figure import maps
+from dlx.stage import evaluate
+from dlx.study import Claim, Metric, Result, Row, Study, Unit, claims, datasets, figures, main
+from dlx.study.numbered import by_number
+from dlx.train import fit, minibatches, valid
+from dlx.types import Data
+
+WIDTHS = (1, 4, 16, 64, 256)
+LAYERS = {1: "One hidden layer", 2: "Two hidden layers", 3: "Three hidden layers"}
+SIZES = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+"""Units a layer, among which the smallest net that learns parity is looked for."""
+FORMULAS = {"AND": logical.conjunction, "OR": logical.disjunction, "AND of the ORs of pairs": logical.pairs}
+CHECKS = {
+    "gates": ("AND as a minimum, OR as a maximum", lambda key, n: logical.wrong_gates(n)),
+    "circuits": ("parity by AND and OR gates: depth two, and deep", lambda key, n: logical.wrong_circuits(n)),
+    "thresholds": ("parity by n threshold units", lambda key, n: logical.wrong_counts(n)),
+    "saw": ("a saw of 2^n pieces by 2 n rectified units, or 2^n", lambda key, n: saw.saw_gap(n)),
+    "layers": ("linear layers as one", lambda key, n: collapsed.layers_gap(key, 4 * n)),
+    "convolutions": ("linear convolutions as one", lambda key, n: collapsed.kernels_gap(key, 2 * n)),
+    "rectified": ("rectified layers as one", lambda key, n: collapsed.layers_gap(key, 4 * n, RELU)),
+}
+
+
+class Hypers(NamedTuple):
+    """A rate, and a number: units of a layer, bits, the place of a formula in `FORMULAS`, or the size of a check."""
+
+    rate: float
+    number: float
+
+
+def descend(key, net, loss, rate, epochs, steps, data, **more):
+    """Adam in minibatches of 32, at a rate that falls to 0 in a line. Returns parameters and curve."""
+    key_init, key_train = jax.random.split(key)
+    rule = optax.adam(lambda count: rate * (1 - count / (epochs * steps)))
+    train = fit(gradient(loss, rule), minibatches(32, steps=steps), epochs=epochs, **more)
+    return train(key_train, net.init(key_init, data.train.x[0]), data)
+
+
+@dataclass(frozen=True)
+class Approximate:
+    """The fit of one hidden layer of tanh units to a function. Keeps its values at `picture`^2 points of the square."""
+
+    epochs: int
+    steps: int
+    picture: int = 48
+
+    def __call__(self, key, hypers, given, data, progress):
+        """The root of the mean squared error by split, and its logarithm; y has the variance 1."""
+        net, follow = masked(hypers.number, WIDTHS[-1]), progress("function", epochs=self.epochs, percent=False)
+        ways = squared_error(net), hypers.rate, self.epochs, self.steps, data
+        params, curve = descend(key, net, *ways, progress=follow)
+        _, found = evaluate(square=squared_distance(net))(key, params, data)
+        rms = {split: jnp.sqrt(getattr(found, split)["square"]) for split in Data._fields}
+        measures = {split: {"rms": value, "log": jnp.log2(value)} for split, value in rms.items()}
+        values = net.apply(params, square(self.picture).reshape(-1, 2)).reshape(self.picture, self.picture)
+        return {"picture": values}, Result(rms["valid"], measures, diverged=curve.diverged)
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The training of nets of `depth` layers of rectified units on the parity of bits, a net of each size."""
+
+    depth: int
+    epochs: int
+    steps: int
+
+    def __call__(self, key, hypers, given, data, progress):
+        """The hidden units of the smallest net without an error after some epoch; if none is, twice the largest's."""
+        data = Data(*(first_bits(split, hypers.number) for split in data))
+
+        def least_error(key_and_width):
+            net = masked(key_and_width[1], SIZES[-1], self.depth, 2, RELU)
+            ways = cross_entropy(net), hypers.rate, self.epochs, self.steps, data
+            _, curve = descend(key_and_width[0], net, *ways, score=valid(misclassified(net)))
+            return jnp.where(curve.diverged, 1.0, curve.score.min())
+
+        widths = jnp.array(SIZES, jnp.float32)
+        errors = jax.lax.map(least_error, (jax.random.split(key, len(SIZES)), widths))
+        units = self.depth * jnp.where(errors == 0, widths, 2 * widths[-1]).min()
+        return {}, Result(errors.mean(), {"parity": {"units": units, "log": jnp.log2(units), "errors": errors}})
+
+
+@dataclass(frozen=True)
+class MinMax:
+    """The training of a net of minima and maxima on a formula, from all patterns of the bits."""
+
+    groups: int
+    pieces: int
+    epochs: int
+    steps: int
+
+    def __call__(self, key, hypers, given, data, progress):
+        """The training error at the end."""
+        net, number = logical.min_max(self.groups, self.pieces), hypers.number.astype(jnp.int32)
+
+        def labelled(split):
+            return split._replace(y=jax.lax.switch(number, list(FORMULAS.values()), split.x > 0).astype(jnp.int32))
+
+        data = Data(*map(labelled, data))
+        params, curve = descend(key, net, cross_entropy(net), hypers.rate, self.epochs, self.steps, data)
+        error = misclassified(net)(params, data.train).mean()
+        return {}, Result(error, {"formula": {"error": error}}, diverged=curve.diverged)
+
+
+@dataclass(frozen=True)
+class ExactCheck:
+    """What can be said exactly, checked by enumeration or at random weights."""
+
+    check: str
+    """A name in `CHECKS`."""
+    host = True
+
+    def __call__(self, key, hypers, given, data, progress):
+        """How far it is from what is said; 0 if nothing but rounding is between them."""
+        return {}, Result(0.0, {"exact": {"gap": np.float32(CHECKS[self.check][1](key, int(hypers.number)))}})
+
+
+def rows(options, about):
+    """Widths, parity by depth and bits, formulas, and what is exact. All that train have the same rates to choose."""
+    quick = options.preset == "quick"
+    function, bits, numbers = ((20, 50), (10, 100), (4, 6)) if quick else ((200, 500), (20, 500), (4, 6, 8, 10))
+    rates = [0.003, 0.01, 0.03] if quick else [0.001, 0.003, 0.01, 0.03, 0.1]
+
+    def row(name, title, group, program, number, data="patterns", keep=0):
+        def build(seed, rate=0.0):
+            return Unit(program, Hypers(rate, number), seed=seed, data=data)
+
+        space = [{} if isinstance(program, ExactCheck) else {"rate": rates}]
+        return Row(name, title, build, space, group=group, search_seeds=1 if quick else 2, keep=keep)
+
+    return [
+        *(row(f"width/{n}", f"{n} hidden units", "Width", Approximate(*function), n, "main", 1) for n in WIDTHS),
+        *(row(f"parity{i}/{n}", f"{n} bits", LAYERS[i], Parity(i, *bits), n) for i in LAYERS for n in numbers),
+        *(row(f"formula/{i}", one, "Formulas", MinMax(8, 8, *bits), i) for i, one in enumerate(FORMULAS)),
+        *(
+            row(f"exact/{one}", title, "Exact", ExactCheck(one), 6 if quick else 8)
+            for one, (title, _) in CHECKS.items()
+        ),
+    ]
+
+
+RMS = Metric("test/rms", "rms error, % of the spread", 100)
+LOG = Metric("test/log", "log2 of the rms error")
+UNITS, LOG_UNITS = Metric("parity/units", "fewest units"), Metric("parity/log", "log2 of the fewest units")
+WRONG, GAP = Metric("formula/error", "error %", 100, " %"), Metric("exact/gap", "gap, millionths", 1e6)
+
+
+def most_bits(decide):
+    """The decider that `decide` makes of the numbers of bits that were run."""
+    return lambda found: decide([int(name[8:]) for name in found if name.startswith("parity1/")])(found)
+
+
+def exact(check, tolerance=0):
+    """A decider: a check finds no more than rounding."""
+    return claims.at_most(GAP, f"exact/{check}", tolerance)
+
+
+# fmt: off
+CLAIMS = [
+    Claim("A hidden layer four times as wide errs less, at every width.",
+          claims.all_of(*(claims.lower(RMS, f"width/{4 * n}", f"width/{n}") for n in WIDTHS[:-1])), ("B4",)),
+    Claim("With 256 units the error is at most 1 % of the function's spread.",
+          claims.at_most(RMS, "width/256", 1), ("B4",)),
+    Claim("From 16 to 256 units the error falls to a quarter or less, as Barron's bound 1 / sqrt(units) does.",
+          claims.lower(LOG, "width/256", "width/16", least=2)),
+    Claim("An OR of ANDs for the parity of n bits needs 2^(n-1) + 1 gates; a deep circuit does it with 3 (n - 1).",
+          exact("circuits"), ("B5",)),
+    Claim("A saw of 2^n pieces takes 2 n rectified units in n layers; one layer has a unit for each piece.",
+          exact("saw"), ("B5",)),
+    Claim("Parity does not need many threshold units: n in one hidden layer.", exact("thresholds")),
+    Claim("Of trained nets of one hidden layer, the smallest that learns parity grows by sqrt(2) a bit or more.",
+          most_bits(lambda n: claims.higher(LOG_UNITS, f"parity1/{n[-1]}", f"parity1/{n[0]}", (n[-1] - n[0]) / 2))),
+    Claim("At the most bits, nets of two and of three hidden layers learn parity with fewer units than nets of one.",
+          most_bits(lambda n: claims.lower(LOG_UNITS, [f"parity{i}/{n[-1]}" for i in (2, 3)], f"parity1/{n[-1]}"))),
+    Claim("On truth values the minimum is AND, and the maximum is OR.", exact("gates"), ("B6",)),
+    Claim("A net of minima and maxima learns AND, OR, and an AND of ORs, without an error.",
+          claims.at_most(WRONG, [f"formula/{i}" for i in range(len(FORMULAS))], 0), ("B6",)),
+    Claim("Linear layers are one linear layer, to a millionth.", exact("layers", 1), ("B7",)),
+    Claim("Linear convolutions are one convolution, to a millionth.", exact("convolutions", 1), ("B8",)),
+    Claim("Rectified layers are not: the best linear map leaves more than a tenth.",
+          claims.higher(GAP, "exact/rectified", "exact/layers", 1e5), ("B7",)),
+]
+# fmt: on
+
+
+def pictures(found):
+    """Franke's function, and what nets of the first seed make of it."""
+    nets = {f"{n} units": found[f"width/{n}"].kept(1)["picture"] for n in WIDTHS if f"width/{n}" in found}
+    true = franke(np.asarray(square(Approximate.picture), float))
+    return maps({"Franke's function": (true - true.mean()) / true.std(), **nets})
+
+
+GATES = {"gates, OR of ANDs": lambda n: 2 ** (n - 1) + 1, "gates, deep circuit": lambda n: 3 * (n - 1)}
+STUDY = Study(
+    doc=__doc__,
+    data={
+        "main": datasets.generated(partial(franke_points, 600, 300), partial(franke_points, 5000, 2000)),
+        "patterns": datasets.generated(partial(bit_patterns, 6), partial(bit_patterns, 10)),
+    },
+    rows=rows,
+    metrics=[RMS, UNITS, WRONG, GAP],
+    claims=CLAIMS,
+    figures={
+        "width.png": by_number(RMS, "hidden units", ["Width"], log_x=True),
+        "parity.png": by_number(UNITS, "bits", list(LAYERS.values()), beside=GATES),
+        "pictures.png": pictures,
+        "search.png": figures.search("validation rms error", group="Width"),
+    },
+    captions={
+        "width.png": "Error on test points by width: the mean over seeds, in a band from best to worst.",
+        "parity.png": "Hidden units of the smallest net that learns parity, beside the gates of circuits (dashed).",
+        "pictures.png": "The function, and what nets of the first seed make of it.",
+        "search.png": "Root of the mean squared error on validation points at each rate.",
+    },
+    notes=Path(__file__).parent / "notes" / "expressiveness.md",
+)
+
+if __name__ == "__main__":
+    main(STUDY)
