@@ -3,7 +3,7 @@
 Does it help a deep net to train its layers one after the other first, and do labels help with that? Experiment 2
 compares three hidden layers with one. Experiment 3 is the same with a top hidden layer of 20 units. The paper's deep
 rows have equal searches. The trial with the least validation error is trained again from fresh seeds, which are
-reported. Experiment 3 takes over the choice of pre-training. Below the paper's rows are our own, with later ways to train.
+reported. Experiment 3 takes over the choice of pre-training. Below the paper's rows are ours: later ways to train.
 
     python -m experiments bengio2006                   # 8 x 8 digits: about a minute on two cores
     python -m experiments bengio2006 --preset paper    # MNIST: 6 to 11 hours on two cores
