@@ -307,7 +307,7 @@ INTRODUCTION = """# What the pages would do on accelerators
 page's preset `paper`, compiled and **not run**, for eight H100s and for a TPU v5e slice of 2 x 4
 ([numbers](accelerators.json)). Four runs are side by side on a device, and eight devices share the run axis. A step is
 a round of the program's busiest loop: a minibatch of training, or a temperature of annealing. Copied arrays have the
-axis of the runs first.
+axis of the runs first. With "2 a run" two devices share the minibatches of a run, which one program of each page shows.
 
 The last two columns are an **estimate from below** of the time of all the page's runs, with the epochs that the
 committed runs took. A device takes at least what its arithmetic costs, or its memory, or on a GPU 3 microseconds per

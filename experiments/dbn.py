@@ -184,7 +184,7 @@ STUDY = Study(
     figures={
         "samples.png": figures.samples("chains", ("The larger machine",)),
         "small.png": figures.samples("chains", ("The smaller machine",)),
-        "likelihood.png": figures.bars(NATS),
+        "likelihood.png": figures.bars(NATS, ("The smaller machine", "The larger machine")),
         "search.png": figures.search("-log p of a validation digit, nats"),
     },
     captions={
