@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from dlx import greedy
 from dlx.algorithms import gradient
 from dlx.inspect.curves import epochs_to
-from dlx.inspect.layers import by_layer, decades_apart, decades_lost, largest_step
+from dlx.inspect.layers import by_layer, decades_apart, decades_lost, largest_step, logarithm
 from dlx.losses.supervised import cross_entropy, misclassified
 from dlx.nets.deep import BLOCKS, activations, affine, deep
 from dlx.nets.layer import BINARY, INITIALIZERS, switch_initializers, switch_units
@@ -177,7 +177,7 @@ class Deep:
         params, (curve, errors) = chain(train, evaluate(error=misclassified(net)))(key_train, fresh, data)
         after, result = look(params), Result.of(curve, errors)
         moved = jnp.abs(params["input"]["w"] - fresh["input"]["w"]).max()
-        seen = {"start": {"base": before["gradient"][0], "inactive": before["inactive"].mean()}}
+        seen = {"start": {"base": logarithm(before["gradient"][0]), "inactive": before["inactive"].mean()}}
         seen["end"] = {"active": after["active"].mean(), "inactive": after["inactive"].mean(), "moved": moved}
         curves = {**result.curves, "start": before, "end": after}
         return {}, result._replace(measures={**result.measures, **seen}, curves=curves)

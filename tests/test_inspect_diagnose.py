@@ -129,7 +129,7 @@ def test_the_net_and_the_data_are_measured():
 def test_examples_are_found_among_others_bit_by_bit():
     among = np.random.default_rng(0).integers(0, 256, (30, 3, 3), np.uint8)
     examples = np.concatenate([among[[4, 7]], among[[1]] ^ 1])
-    np.testing.assert_array_equal(found_in(examples, among), [True, True, False])
+    np.testing.assert_array_equal(found_in(jnp.array(examples), jnp.array(among)), [True, True, False])
 
 
 def test_a_net_without_hidden_units_is_refused():

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.flatten_util import ravel_pytree
 from scipy.special import expit, logsumexp, softmax, xlogy
 from scipy.stats import binom, chisquare, norm
 from sklearn.metrics import log_loss
 
+from dlx.inspect.check import check
 from dlx.losses import adversarial, energy, reconstruction, supervised
 from dlx.nets.layer import BINARY, GAUSSIAN, RELU, SIGMOID, TANH, LayerKind
 from dlx.nets.mlp import mlp
@@ -82,19 +82,9 @@ def of_examples(params, key, batch):
 @pytest.mark.parametrize("name", LOSSES)
 def test_gradient_agrees_with_central_differences(name):
     kind, loss = LOSSES[name]
-    with jax.enable_x64(True):
-        batch = jax.tree.map(jnp.asarray, random_batch())
-        flat, restore = ravel_pytree(jax.tree.map(jnp.asarray, random_params(kind)))
-
-        def value(flat):
-            return loss(restore(flat), jax.random.key(0), batch)[0]
-
-        steps = 1e-6 * jnp.eye(flat.size)
-        found, slopes = jax.jit(
-            lambda flat: (jax.grad(value)(flat), jax.vmap(lambda d: value(flat + d) - value(flat - d))(steps))
-        )(flat)
-        np.testing.assert_allclose(found, slopes / 2e-6, rtol=1e-5, atol=1e-8)
-        assert np.abs(found).max() > 1e-2
+    gaps = check(loss, jax.random.key(0), random_params(kind), random_batch(), worst=1000)
+    assert gaps.relative < 1e-6
+    assert max(abs(one.gradient) for one in gaps.worst) > 1e-2
 
 
 @pytest.mark.parametrize("mean_field", [False, True])

@@ -46,12 +46,17 @@ def by_layer(
     return {"gradient": gradient, "variance": variances(units), "active": active(units), "inactive": inactive(units)}
 
 
+def logarithm(values: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """The logarithm to base 10; that of `TINY` where a value is smaller."""
+    return jnp.log10(jnp.maximum(values, TINY))
+
+
 def decades_lost(values: Float[Array, " depth"]) -> Scalar:
     """By how many powers of 10 a layer falls short of the one above it: the slope of a line through the logarithms.
 
     Negative if values grow towards the base. At least two layers are needed for a line.
     """
-    logs = jnp.log10(jnp.maximum(values, TINY))
+    logs = logarithm(values)
     place = jnp.arange(len(values)) - (len(values) - 1) / 2
     return (place * logs).sum() / jnp.square(place).sum()
 
@@ -64,7 +69,7 @@ def largest_step(values: Float[Array, " depth"]) -> Scalar:
 
 def decades_apart(values: Float[Array, " depth"]) -> Scalar:
     """By how many powers of 10 the largest and the smallest differ."""
-    logs = jnp.log10(jnp.maximum(values, TINY))
+    logs = logarithm(values)
     return logs.max() - logs.min()
 
 

@@ -1,0 +1,50 @@
+"""Lines over what differs between rows, and over the layers of nets: what is drawn is what the records say."""
+
+import numpy as np
+from synthetic import find, record, row
+
+from dlx.show import canvas
+from dlx.study import figures
+from dlx.study.page import Metric
+
+
+def trained(errors, curve=()):
+    """What is found of rows named group/depth/line whose seeds have these test errors, and all this curve."""
+    rows = [row(name, group=name.partition("/")[0]) for name in errors]
+    records = {
+        one.build(seed): record(measures={"test": {"error": error}}, curves={"start": {"norm": list(curve)}})
+        for one in rows
+        for seed, error in enumerate(errors[one.name], 1)
+    }
+    return find(rows, records)
+
+
+def test_a_metric_is_drawn_over_the_places_of_the_rows_line_by_line():
+    errors = {"g/1/a": [0.1, 0.3], "g/20/a": [0.5, 0.7], "g/1/b": [0.2, 0.2], "other/1/a": [0.9, 0.9]}
+
+    def place(row):
+        return row.split("/")[2], int(row.split("/")[1])
+
+    drawn = figures.lines(Metric("test/error", "error %", 100), place, "hidden layers", ("g",))(trained(errors))
+    ((axes,),) = [figure.axes for figure in drawn]
+    np.testing.assert_allclose(axes.lines[0].get_xydata(), [[1, 20], [20, 60]])
+    np.testing.assert_allclose(axes.lines[1].get_xydata(), [[1, 20]])
+    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_xscale()) == ("hidden layers", "error %", "log")
+
+
+def test_a_curve_over_layers_is_drawn_for_the_rows_of_a_pattern_and_groups_without_any_are_left_out():
+    found = trained({"g/1/a": [0.1, 0.3], "g/20/a": [0.5, 0.7], "other/1/a": [0.9, 0.9]}, [1e-3, 1e-1])
+    drawn = figures.profiles("start/norm", "norm", rows="*/20/*", scale=10)(found)
+    ((axes,),) = [figure.axes for figure in drawn]
+    ((line,),) = [axes.lines]
+    np.testing.assert_allclose(line.get_xydata(), [[1, 1e-2], [2, 1]])
+    assert (axes.get_xlabel(), axes.get_xscale(), axes.get_yscale()) == ("layer", "linear", "log")
+    (figure,) = figures.profiles("start/norm", "norm", "rate", ("other",), places=(0.1, 3.0))(found)
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_xydata(), [[0.1, 1e-3], [3, 1e-1]])
+    assert figure.axes[0].get_xscale() == "log"
+
+
+def test_over_many_decades_ticks_are_some_powers_of_ten():
+    ticks = canvas.log_ticks(3e-18, 2.0)
+    assert 3 <= len(ticks) <= 12
+    np.testing.assert_allclose(np.log10(ticks), np.round(np.log10(ticks)))
