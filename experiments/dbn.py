@@ -121,7 +121,7 @@ def rows(options, about):
     """
     quick = options.preset == "quick"
     epochs, batch, ways = (10, 20, (200, 50, 100)) if quick else (20, 100, (3_000, 100, 500))
-    long, longest = ((1_000, 100), (2_000, 100)) if quick else ((20_000, 300), (50_000, 1_500))
+    long, longest = ((300, 100), (400, 100)) if quick else ((20_000, 300), (50_000, 1_500))
     sizes = {"smaller": 10, "larger": 64} if quick else {"smaller": 20, "larger": 500}
     paper, seeds = {"larger/cd10": {"test/nats": Published(86.34, "B")}}, min(5, options.fresh_seeds())
 

@@ -82,7 +82,7 @@ def test_what_cannot_be_checked_is_refused():
         check(lambda w, key, batch: (jnp.log(-w).sum(), {}), jax.random.key(0), jnp.ones(2), ())
 
 
-@pytest.mark.parametrize("start", [0.01, 1.0, 10.0])
+@pytest.mark.parametrize("start", [0.3, 1.0, 10.0])
 def test_slopes_agree_with_right_gradients_and_not_with_wrong_ones_at_any_start(start):
     net = NETS["tanh, two layers"]
     params = jax.tree.map(lambda leaf: start * leaf, far(net))
@@ -129,13 +129,12 @@ def codes(seed=0, n=200, width=6):
 
 
 def test_correlations_are_those_of_numpy_and_a_constant_unit_is_correlated_with_all():
-    h = codes() @ codes(1, 6)
-    expected = np.abs(np.corrcoef(h.T))
+    h = jnp.asarray(codes() @ codes(1, 6))
+    expected = np.abs(np.corrcoef(np.asarray(h).T))
     np.testing.assert_allclose(units.correlations(h), expected, atol=1e-5)
     others = expected[~np.eye(6, dtype=bool)]
     assert units.correlation(h) == pytest.approx(others.mean(), rel=1e-4)
-    h[:, 2] = 0.7
-    found = np.asarray(units.correlations(h))
+    found = np.asarray(units.correlations(h.at[:, 2].set(0.7)))
     assert (found[2] == 1).all()
     np.testing.assert_allclose(
         np.delete(np.delete(found, 2, 0), 2, 1), np.delete(np.delete(expected, 2, 0), 2, 1), atol=1e-5

@@ -8,7 +8,7 @@ Lecture on feed-forward nets, "Gradient Checking": (f(x + e) - f(x - e)) / 2 e.
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -93,7 +93,7 @@ def _both(loss: Loss, key: Key, params: Params, batch: Batch) -> tuple[Params, P
     return restore(gradient), restore(jnp.take_along_axis(slopes, nearest[None], 0)[0])
 
 
-def _as_float64(leaf: Array) -> Array:
+def _as_float64(leaf: Any) -> Array:
     leaf = jnp.asarray(leaf)
     return leaf.astype(jnp.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 

@@ -96,14 +96,15 @@ UNITS: Mapping[str, Units] = {"sigmoid": SIGMOID, "tanh": TANH, "relu": RELU, "l
 """Hidden units by name."""
 
 
-def number_of(name: str, kinds: Mapping[str, Any]) -> int:
-    """The place of a name among kinds such as `UNITS`, from 0: what `switch_units` and `switch_initializers` take.
+def number_of(name: str, kinds: Mapping[str, Any]) -> float:
+    """The place of a name among kinds such as `UNITS`, from 0, as a float: a hyper-parameter that `switch_units` and
+    `switch_initializers` take.
 
     Raises ValueError, with the names that there are, if it is not among them.
     """
     if name not in kinds:
         raise ValueError(f"there is no {name!r}; choose one of {', '.join(kinds)}")
-    return list(kinds).index(name)
+    return float(list(kinds).index(name))
 
 
 def switch_units(index: Rate) -> Units:

@@ -346,12 +346,13 @@ def test_a_platform_that_is_not_there_is_said_in_words(tmp_path):
 
 
 def test_an_unknown_experiment_is_refused_and_the_known_are_named(capsys):
-    from experiments.__main__ import main
+    from experiments.__main__ import FOLDER, main
 
     with pytest.raises(SystemExit) as stop:
         main(["bengio2007"])
     assert stop.value.code == 2
-    assert "there are bench, bengio2006, dbn, optimizers, report, verify" in capsys.readouterr().err
+    known = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
+    assert f"there are {', '.join(known)}, report, verify" in capsys.readouterr().err
 
 
 def test_the_settings_of_jax_are_those_of_the_options(call, monkeypatch):
