@@ -65,7 +65,7 @@ class Signs(NamedTuple):
 class Thresholds(NamedTuple):
     """What a sign must be above, or below where it says so. The notes of the page `debugging` say how they were set."""
 
-    gradient: float = 0.2
+    gradient: float = 0.05
     leaked: float = 0.01
     inputs: float = 10.0
     twins: float = 0.5
