@@ -11,80 +11,15 @@ Lecture: CMU 10-601B 16, "Problem B: Vanishing Gradients"; CS/CNS/EE 155 16, "Gr
 "Initialization"; Alpaydin 12, "Rectified Linear Unit (ReLU)", "Skip Connections"; CS7015 9, "A quick recap".
 """
 
-from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
-import optax
-
 from dlx import study
-from dlx.algorithms import gradient
-from dlx.inspect.layers import gap_to_inputs
-from dlx.losses.supervised import cross_entropy, misclassified
-from dlx.nets.deep import activations, deep, plain
-from dlx.nets.layer import INITIALIZERS, RELU, TANH, UNITS, as_float, number_of, switch_initializers
-from dlx.optim import clipped, sgd
-from dlx.programs import Deep, NetHypers, Rate, Stack
-from dlx.study import ERRORS, Claim, Metric, Result, Row, Study, Unit, claims, figures, main
-from dlx.train import fit, minibatches, take, valid
-
-
-@dataclass(frozen=True)
-class Ladder:
-    """An epoch of a deep net of rectified linear units at each of several rates: at how many does it not learn?"""
-
-    depth: int
-    width: int
-    batch_size: int
-    rates: tuple[float, ...]
-
-    def __call__(self, key, hypers, given, data, progress):
-        """All rates start from the same weights. At chance is who errs on four of five validation examples."""
-        key_init, key_train = jax.random.split(key)
-        start = switch_initializers(hypers.start, hypers.scale)
-        net = deep(plain, self.depth, self.width, units=RELU, initializer=start)
-        params, loss = net.init(key_init, data.train.x[0]), cross_entropy(net)
-
-        def run(rate):
-            train = fit(gradient(loss, clipped(rate, hypers.limit)), minibatches(self.batch_size), epochs=1)
-            end, curve = train(key_train, params, data)
-            return curve.diverged, valid(misclassified(net))(end, data)
-
-        diverged, errors = jax.lax.map(run, jnp.array(self.rates))
-        errors, first = jnp.where(diverged, 1.0, errors), take(data.train, jnp.arange(self.batch_size))
-        norm = optax.tree.norm(jax.grad(loss, has_aux=True)(params, key, first)[0])
-        shares = {"lost": (errors > 0.8).mean(), "error": errors.mean(), "under": jnp.log10(15 / norm)}
-        return {}, Result(errors.min(), {"ladder": shares}, {"ladder": {"error": errors}})
-
-
-@dataclass(frozen=True)
-class Exact:
-    """What must hold to rounding, of tanh nets of three layers: each measure is to be 0."""
-
-    width: int
-    batch_size: int
-
-    def __call__(self, key, hypers, given, data, progress):
-        """Gradients at weights of 0; units that start equal, after an epoch; gradients against inputs."""
-        key_init, key_train = jax.random.split(key)
-        view = activations(plain(TANH, INITIALIZERS["zeros"]), TANH)
-        first, one = take(data.train, jnp.arange(self.batch_size)), take(data.train, jnp.arange(1))
-        nets = {name: deep(plain, 3, self.width, units=TANH, initializer=INITIALIZERS[name]) for name in INITIALIZERS}
-        drawn = {name: net.init(key_init, data.train.x[0]) for name, net in nets.items()}
-        slopes, _ = jax.grad(cross_entropy(nets["zeros"]), has_aux=True)(drawn["zeros"], key, first)
-        train = fit(gradient(cross_entropy(nets["equal"]), sgd(0.1)), minibatches(self.batch_size), epochs=1)
-        h = view(train(key_train, drawn["equal"], data)[0], first.x)
-        one = one._replace(x=as_float(one.x))
-        gaps = {
-            "zero": jnp.max(jnp.array([jnp.abs(part["w"]).max() for part in slopes.values()])),
-            "equal": jnp.abs(h - h[..., :1]).max(),
-            "input": gap_to_inputs(key, cross_entropy(nets["glorot"]), view, drawn["glorot"], one),
-        }
-        return {}, Result(0.0, {"exact": gaps})
-
+from dlx.nets.layer import INITIALIZERS, UNITS, number_of
+from dlx.programs import Rate, Stack
+from dlx.programs.deep import Deep, Exact, Ladder, NetHypers
+from dlx.study import ERRORS, Claim, Metric, Row, Study, Unit, claims, figures, main
 
 TITLES = {"sigmoid": "sigmoid", "tanh": "tanh", "relu": "rectified linear", "leaky": "leaky"}
 STARTS = {"fan": "U[-1/√d, 1/√d]", "glorot": "the lecture's U[-b, b]", "he": "He's start"}
@@ -141,8 +76,8 @@ def rows(options, about):
           for size, scale, title in (("he", 1.0, "He's start"), ("large", 1.5, "1.5 times He's start"))
           for name, limit, words in (("free", 1e30, "no limit"), ("clamped", 15.0, "at most 15"))),
         *(row(f"kind/{depth}/{kind}", f"{kind}, depth {depth}", "Plain, skip, gated",
-              partial(net, depth, units="tanh", kind=kind, width=narrow), {"rate": RATES[places[depth] : places[depth] + 4]})
-          for kind, places in KINDS.items() for depth in kinds),
+              partial(net, depth, units="tanh", kind=kind, width=narrow), {"rate": RATES[first : first + 4]})
+          for kind, places in KINDS.items() for depth, first in places.items() if depth in kinds),
         *(row(f"below/{units}", TITLES[units], "Units that start below 0",
               partial(net, 1, units=units, bias=-5.0), {"rate": RATES[3:6]}) for units in ("relu", "leaky")),
         row("exact", "tanh, three layers", "Exact claims", lambda seed: Unit(Exact(width, batch), seed=seed)),
@@ -229,7 +164,7 @@ FIGURES = {
                   "Norm of the gradient of each layer's weights after training."),
     "greedy.png": (figures.profiles("start/gradient", "norm of the gradient", rows="greedy/*/*"),
                    "Norm of the gradient before fine-tuning, with and without pre-training."),
-    "ladder.png": (figures.profiles("ladder/error", "validation error %", "rate", rows="ladder/*", places=LADDER, scale=100),
+    "ladder.png": (figures.profiles("ladder/error", "validation error %", "rate", (), "ladder/*", LADDER, 100),
                    "Validation error after an epoch at each rate; a run that diverged counts as 100 %."),
     **{f"search-{i}.png": (figures.search("validation error %", 100, group=group), f"{group}: every trial.")
        for i, group in enumerate(("By depth", "Plain, skip, gated"), 1)},

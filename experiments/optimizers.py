@@ -26,7 +26,8 @@ from dlx.inspect.gradients import spread
 from dlx.losses.supervised import cross_entropy
 from dlx.nets.mlp import mlp
 from dlx.optim import RULES, sgd
-from dlx.programs import Descent, Rate
+from dlx.programs import Rate
+from dlx.programs.descent import Descent
 from dlx.show.figures import Point, scatter
 from dlx.study import ERRORS, Claim, Metric, Result, Row, Study, Unit, claims, clock, figures, main
 from dlx.train import examples, fit, minibatches

@@ -10,7 +10,8 @@ from dlx.inspect.layers import by_layer
 from dlx.losses.supervised import cross_entropy
 from dlx.nets.deep import activations, deep, plain, skip
 from dlx.nets.layer import BINARY, INITIALIZERS, TANH, UNITS, number_of
-from dlx.programs import Deep, NetHypers, Rate, Stack
+from dlx.programs import Rate, Stack
+from dlx.programs.deep import Deep, NetHypers
 from dlx.show.progress import silent
 from dlx.study.record import one_run
 from dlx.train import take

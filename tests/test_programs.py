@@ -13,7 +13,8 @@ from dlx.losses.supervised import cross_entropy, misclassified
 from dlx.nets.layer import INITIALIZERS
 from dlx.nets.mlp import codes, hidden, mlp
 from dlx.optim import halve_on_plateau
-from dlx.programs import Descent, Layer, LayerHypers, Rate, greedy_layers, merge
+from dlx.programs import Layer, LayerHypers, Rate, greedy_layers, merge
+from dlx.programs.descent import Descent
 from dlx.show.progress import silent
 from dlx.stage import chain, evaluate, focus
 from dlx.study.record import one_run

@@ -1,4 +1,4 @@
-"""Data sets that are made from a formula: all patterns of some bits, and a stated function of two numbers."""
+"""Data sets that are made from a formula: patterns of bits, a stated function of two numbers, and two spirals."""
 
 from typing import NamedTuple
 
@@ -10,6 +10,8 @@ from dlx.data.sources import Dataset, Provenance, fingerprint
 from dlx.types import Data, Labelled, Rate
 
 MOST_BITS = 16
+RADIUS = 6.5
+"""Of the two spirals at their outer ends."""
 
 
 class Targets(NamedTuple):
@@ -77,6 +79,23 @@ def franke_points(train: int, others: int) -> Dataset:
     y = ((y - y[:train].mean()) / y[:train].std()).astype(np.float32)
     ends = [(0, train), (train, train + others), (train + others, len(x))]
     return _dataset("Franke's function", Data(*(Targets(x[a:b], y[a:b]) for a, b in ends)), classes=0)
+
+
+def two_spirals(turns: Rate, points: int = 97, shift: Rate = 0.0) -> Labelled:
+    """Points of two spirals that wind around each other, [2 points, 2]: those of class 0, then of class 1.
+
+    Point i of class 0 has the angle 2 pi turns i / 96 and the radius 6.5 (104 - i) / 104; class 1 is opposite. With
+    `shift` .5 the points lie half-way between these. `turns` and `shift` may be traced. Of 3 turns it is the task of
+    Lang & Witbrock 1988, "Learning to tell two spirals apart".
+
+    Raises ValueError if a class would have no point, or more than 104, which lie beyond the centre.
+    """
+    if not 1 <= points <= 104:
+        raise ValueError(f"a spiral of {points} points cannot be drawn; choose 1 to 104 points")
+    place = jnp.arange(points) + shift
+    angle, radius = 2 * jnp.pi * turns * place / 96, RADIUS * (104 - place) / 104
+    x = radius[:, None] * jnp.stack([jnp.sin(angle), jnp.cos(angle)], -1)
+    return Labelled(jnp.concatenate([x, -x]), jnp.repeat(jnp.arange(2), points, total_repeat_length=2 * points))
 
 
 def _dataset(name: str, data: Data, classes: int) -> Dataset:

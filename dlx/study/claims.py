@@ -6,7 +6,7 @@ resolved*. A decider is a function of `Found`. All numbers are in the metric's u
 """
 
 from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -123,16 +123,32 @@ def at_most(metric: Metric, rows: Names, bound: float | int) -> Decide:
 
     It holds if all 95 % intervals are at most `bound`. It does not hold if one lies wholly above.
     """
+    return _means(metric, rows, lambda mean: _bounded(mean, bound), max)
 
+
+def at_least(metric: Metric, rows: Names, bound: float | int) -> Decide:
+    """The mean of each row is at least `bound`.
+
+    It holds if all 95 % intervals are at least `bound`. It does not hold if one lies wholly below.
+    """
+
+    def mirrored(mean: Interval) -> str:
+        low, high = (None if end is None else -end for end in (mean.high, mean.low))
+        return _bounded(Interval(-mean.mean, low, high, mean.n), -bound)
+
+    return _means(metric, rows, mirrored, min)
+
+
+def _means(metric: Metric, rows: Names, verdict: Callable[[Interval], str], extreme: Any) -> Decide:
     def decider(found: Found) -> Finding:
         values = {name: _values(found, name, metric) for name in _names(rows)}
         means = {name: interval(one) for name, one in values.items() if len(one)}
-        told = means if len(means) < 3 else [max(means, key=lambda name: means[name].mean)]
+        told = means if len(means) < 3 else [extreme(means, key=lambda name: means[name].mean)]
         words = [f"{name} {_mean(means[name])}{metric.unit} over {means[name].n} seeds" for name in told]
         if len(told) < len(means):
-            words = [f"the largest of {len(means)} means: {words[0]}"]
+            words = [f"the {'largest' if extreme is max else 'least'} of {len(means)} means: {words[0]}"]
         words += [f"{name} is not finished" for name in values if name not in means]
-        verdicts = [_bounded(means[name], bound) if name in means else OPEN for name in values]
+        verdicts = [verdict(means[name]) if name in means else OPEN for name in values]
         return Finding(joined(verdicts), "; ".join(words))
 
     return decider

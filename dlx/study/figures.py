@@ -84,10 +84,12 @@ def profiles(
     rows: str = "*",
     places: Sequence[float] = (),
     scale: float | int = 1,
+    log_x: bool = True,
 ) -> Figures:
     """A figure a group: what a curve of each row says layer by layer, on a logarithmic axis.
 
-    `rows` is a pattern of names, such as "*/20". With places the curve is over these, on a logarithmic axis, too.
+    `rows` is a pattern of names, such as "*/20". With places the curve is over these; with `log_x` their axis is
+    logarithmic, too.
     """
 
     def figure(found: Found) -> list[Any]:
@@ -98,7 +100,7 @@ def profiles(
                 columns = [column[np.isfinite(column)] for column in scale * runs.curves(name).T]
                 there[runs.row.title] = (places or range(1, 1 + len(columns)), columns)
             if there:
-                drawn.append(draw_lines(there, xlabel=xlabel, ylabel=label, title=group, log_x=bool(places)))
+                drawn.append(draw_lines(there, xlabel=xlabel, ylabel=label, title=group, log_x=log_x and bool(places)))
         return drawn
 
     return figure

@@ -36,6 +36,22 @@ def test_at_most_is_decided_by_the_interval(bound, verdict):
     assert finding.words == f"a 12 [{low:.3g}, {high:.3g}] points over 5 seeds"
 
 
+@pytest.mark.parametrize("place", [-2.0, -1.001, -0.999, 0.999, 1.001, 2.0])
+def test_at_least_is_at_most_of_the_negative(place):
+    half = stats.t.ppf(0.975, 4) * stats.sem(BASE)
+    negative = decided(claims.at_most(FRACTION, "a", -BASE.mean() - place * half), {"a": -BASE})
+    finding = decided(claims.at_least(FRACTION, "a", BASE.mean() + place * half), {"a": BASE})
+    assert finding.verdict == negative.verdict
+    assert finding.words.startswith("a 0.12 [")
+
+
+def test_at_least_tells_the_least_of_many_rows_and_needs_two_seeds():
+    found = {"a": BASE + 0.1, "b": BASE, "c": BASE + 0.2}
+    assert "the least of 3 means: b 0.12" in decided(claims.at_least(FRACTION, list(found), 0.05), found).words
+    assert decided(claims.at_least(FRACTION, list(found), 0.2), found).verdict == "does not hold"
+    assert decided(claims.at_least(FRACTION, "a", 0.05), {"a": [0.1]}).verdict == "not resolved"
+
+
 def test_at_most_takes_every_row_and_needs_two_seeds():
     decide = claims.at_most(FRACTION, ["a", "b"], 0.2)
     assert decided(decide, {"a": BASE, "b": BASE}).verdict == "holds"
