@@ -149,7 +149,9 @@ AT_START = tuple(f"At the start: {title}" for title in STARTS.values())
 
 def by_depth(metric, group):
     """A metric against depth; rows are named group/depth/line."""
-    return figures.lines(metric, lambda row: (row.split("/")[2], int(row.split("/")[1])), "hidden layers", (group,))
+    return figures.lines(
+        metric, lambda row: (row.name.split("/")[2], int(row.name.split("/")[1])), "hidden layers", (group,)
+    )
 
 
 FIGURES = {

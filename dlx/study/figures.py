@@ -12,7 +12,7 @@ from dlx.show import figures as draw
 from dlx.show.line_figure import lines as draw_lines
 from dlx.stats import interval
 from dlx.study.found import Found
-from dlx.study.page import Metric, Trial
+from dlx.study.page import Metric, Row, Trial
 
 Figures = Callable[[Found], Any]
 """Returns a matplotlib figure, a list of them, or None if there is nothing to draw."""
@@ -56,22 +56,29 @@ def curves(
     return figure
 
 
-def lines(metric: Metric, place: Callable[[str], tuple[str, float]], xlabel: str, groups: tuple[str, ...]) -> Figures:
-    """A figure a group: a metric over what differs between rows, such as depth, with a line for rows that share one.
+def lines(
+    metric: Metric,
+    place: Callable[[Row], tuple[str, float]],
+    xlabel: str,
+    groups: tuple[str, ...] = (),
+    log_x: bool = True,
+    beside: Mapping[str, Callable[[float], float]] | None = None,
+) -> Figures:
+    """A metric over what differs between rows, such as depth, with a line for rows that share one.
 
-    `place(row)` gives the name of a row's line, and where on it the row stands. Both axes are logarithmic.
+    `place(row)` gives the name of a row's line, and where on it the row stands. `beside` has functions of the place, by
+    name, which are drawn dashed. The vertical axis is logarithmic, and with `log_x` the horizontal one, too.
     """
 
-    def figure(found: Found) -> list[Any]:
-        drawn = []
-        for group, rows in panels(found, groups).items():
-            points: dict[str, dict[float, np.ndarray]] = {}
-            for row in rows:
-                line, x = place(row)
-                points.setdefault(line, {})[x] = metric.scale * found[row].values(metric.name)
-            there = {line: (list(values), list(values.values())) for line, values in points.items()}
-            drawn.append(draw_lines(there, xlabel=xlabel, ylabel=metric.label, title=group, log_x=True))
-        return drawn
+    def figure(found: Found) -> Any:
+        drawn: dict[str, dict[float, np.ndarray]] = {}
+        for name in itertools.chain(*panels(found, groups).values()):
+            line, x = place(found[name].row)
+            drawn.setdefault(line, {})[x] = metric.scale * found[name].values(metric.name)
+        places = sorted({x for line in drawn.values() for x in line})
+        known = {name: {x: np.array([value(x)]) for x in places} for name, value in (beside or {}).items()}
+        there = {line: (list(values), list(values.values())) for line, values in (drawn | known).items()}
+        return draw_lines(there, xlabel=xlabel, ylabel=metric.label, log_x=log_x) if drawn else None
 
     return figure
 

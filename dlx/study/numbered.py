@@ -2,11 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
-
-from dlx.show.line_figure import lines
-from dlx.study.figures import Figures, panels
-from dlx.study.found import Found
+from dlx.study.figures import Figures, lines
 from dlx.study.page import Metric
 
 
@@ -26,16 +22,4 @@ def by_number(
     beside: Mapping[str, Callable[[float], float]] | None = None,
 ) -> Figures:
     """A line a group: the metric of its rows against their numbers. `beside` has functions of the number, by name."""
-
-    def figure(found: Found):
-        drawn = {}
-        for group, rows in panels(found, tuple(groups)).items():
-            drawn[group] = (
-                [number(row) for row in rows],
-                [metric.scale * found[row].values(metric.name) for row in rows],
-            )
-        places = sorted({place for ours, _ in drawn.values() for place in ours})
-        known = {name: (places, [np.array([value(n)]) for n in places]) for name, value in (beside or {}).items()}
-        return lines(drawn | known, xlabel=xlabel, ylabel=metric.label, log_x=log_x) if drawn else None
-
-    return figure
+    return lines(metric, lambda row: (row.group, number(row.name)), xlabel, tuple(groups), log_x, beside)
