@@ -127,14 +127,12 @@ STUDY = Study(
     claims=CLAIMS,
     figures={
         "line.png": lines("loss", "training loss, nats"),
-        "error.png": lines("error", "training error %", 100),
         "small.png": small,
         "planes.png": planes,
         "search.png": figures.search("validation error %", 100),
     },
     captions={
         "line.png": "Training loss on the straight line between two nets: the mean over seeds, from best to worst.",
-        "error.png": "Training error on the same lines.",
         "small.png": "Loss by two weights, u across and v up, from -4 to 4, and at which minimum each start ends.",
         "planes.png": "Logarithm of the loss on planes. Left: the first net is a quarter across and up; the second "
         "three quarters across, and three quarters up with its units in order. Right: random directions.",

@@ -14,7 +14,7 @@ LINE = (
     {"algorithms"},
     {"train"},
     {"stage"},
-    {"greedy", "sampling"},
+    {"greedy", "growing", "sampling"},
     {"unit"},
     {"programs"},
     {"sweep"},

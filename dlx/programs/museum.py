@@ -25,7 +25,10 @@ from dlx.unit import Result
 
 @dataclass(frozen=True)
 class Museum:
-    """The training of a net of two hidden layers, spoiled or sound, and what `diagnose` says of it."""
+    """The training of a net of two hidden layers, spoiled or sound, and what `diagnose` says of it.
+
+    There are too many runs for their records to say which test examples are wrong.
+    """
 
     width: int
     train: int
@@ -58,6 +61,7 @@ class Museum:
         called = {**flags, "sound": name(flags) == SOUND, "first": name(flags)}
         measures = {
             **result.measures,
+            "test": errors.test,
             "signs": signs._asdict(),
             "flags": {flag: 1.0 * value for flag, value in called.items()},
             "units": {one.__name__: one(top) for one in (units.redundant, units.correlation, units.activity)},

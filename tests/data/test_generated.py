@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from dlx.data.generated import bit_patterns, first_bits, franke, franke_points, square
+from dlx.data.generated import bit_patterns, first_bits, franke, franke_points, square, two_spirals
 from dlx.data.sources import fingerprint
 
 
@@ -71,6 +71,23 @@ def test_the_points_of_the_square_are_rows_of_its_second_number():
     np.testing.assert_array_equal(points[:, 1], [[0, -1], [0, 0], [0, 1]])
 
 
+def test_two_spirals_are_those_of_lang_and_witbrock_and_of_other_turns():
+    points = [
+        (side * r * math.sin(a), side * r * math.cos(a))
+        for side in (1, -1)
+        for a, r in ((i * math.pi / 16, 6.5 * (104 - i) / 104) for i in range(97))
+    ]
+    x, y = jax.jit(two_spirals)(3.0)
+    np.testing.assert_allclose(x, points, atol=1e-4)
+    np.testing.assert_array_equal(y, [0] * 97 + [1] * 97)
+    for turns in (1.0, 2.0):
+        angles = np.unwrap(np.arctan2(*two_spirals(turns).x[:97].T))
+        assert angles[-1] - angles[0] == pytest.approx(2 * np.pi * turns, abs=1e-4)
+    between, ends = two_spirals(3.0, 96, 0.5).x[:96], np.array(points)
+    radii = np.linalg.norm(ends[:97], axis=1)
+    np.testing.assert_allclose(np.linalg.norm(between, axis=1), (radii[1:] + radii[:-1]) / 2, rtol=1e-4)
+
+
 @pytest.mark.parametrize("make", [lambda: bit_patterns(3), lambda: franke_points(20, 5)])
 def test_the_same_data_are_made_each_time_and_are_known_by_their_fingerprint(make):
     first, second = make(), make()
@@ -85,6 +102,7 @@ def test_the_same_data_are_made_each_time_and_are_known_by_their_fingerprint(mak
         (lambda: bit_patterns(0), "0 bits"),
         (lambda: bit_patterns(17), "1 to 16"),
         (lambda: franke_points(100, 1), "two points"),
+        (lambda: two_spirals(3.0, 105), "1 to 104"),
     ],
 )
 def test_what_cannot_be_made_is_an_error(make, words):

@@ -27,10 +27,12 @@ class Growth(NamedTuple):
 
     units: Scalar
     """Hidden units at the end."""
+    weights: Scalar
+    """Weights of these units and of the output, biases among them."""
     steps: Int[Array, ""]
     """Steps of the rule; those of candidates count, those of one phase for all candidates once."""
-    errors: Float[Array, " most"]
-    """The share of the training examples that were wrong at the end of the time with 1, 2, ... units; or infinite."""
+    losses: Float[Array, " most"]
+    """The cross-entropy in training at the end of the time with 1, 2, ... units; infinite if that did not come."""
     solved: Bool[Array, ""]
 
 
@@ -62,27 +64,28 @@ def descend(
     return jax.lax.scan(step, (params, state), None, length=steps)[0]
 
 
-def created_output(params: Params, units: Rate, x: Float[Array, "n inputs"]) -> Float[Array, " n"]:
-    """The log-odds by the first `units` of one layer of tanh units, which has all that there may ever be."""
-    return masked(units, params["output"]["w"].shape[0]).apply(params, x)[:, 0]
+def layer_output(params: Params, x: Float[Array, "n inputs"], units: Rate | None = None) -> Float[Array, " n"]:
+    """The log-odds by one layer of tanh units, of which the first `units` count; without a number all."""
+    most = params["output"]["w"].shape[0]
+    return masked(most if units is None else units, most).apply(params, x)[:, 0]
 
 
 def create_nodes(
     key: Key,
     split: Labelled,
     rule: optax.GradientTransformation,
-    units: Rate,
-    slope: Rate,
-    *,
     most: int,
     window: int,
     windows: int,
+    start: Rate = 1.0,
+    slope: Rate = 0.05,
 ) -> tuple[Params, Growth]:
-    """Train one hidden layer that starts with `units` units, and gets one more each time that the loss is flat.
+    """Train a hidden layer of `start` units that gets one more each time that the loss is flat, up to `most`.
 
     Flat is a loss that changed in `window` steps by less than `slope` times what it was when the last unit came (Ash's
     trigger slope). All go on to be trained. With a slope of 0 the net keeps its size. It ends when the task is learnt,
-    or after all windows. `units` and `slope` may be traced.
+    or after all windows. Returns the parameters of `masked`, in which units that never came have no weight in the
+    output. `start` and `slope` may be traced.
 
     Raises ValueError if `most`, `window` or `windows` is less than 1.
     """
@@ -90,7 +93,10 @@ def create_nodes(
         raise ValueError(f"{most} units, or {windows} windows of {window} steps: each must be 1 at least")
 
     def output(params, units):
-        return created_output(params, units, split.x)
+        return layer_output(params, split.x, units)
+
+    def weights(units):
+        return (split.x.shape[1] + 2) * units + 1
 
     def go_on(state):
         params, inner, growth, before, at_last = state
@@ -99,18 +105,41 @@ def create_nodes(
         z = output(params, units)
         loss, solved = nats(z, split.y), learnt(z, split.y)
         add = (jnp.abs(before - loss) < slope * at_last) & (units < most) & ~solved
-        errors = growth.errors.at[units.astype(jnp.int32) - 1].set(wrong(z, split.y))
-        growth = Growth(units + add, growth.steps + window, errors, solved)
+        losses = growth.losses.at[units.astype(jnp.int32) - 1].set(loss)
+        units = units + add
+        growth = Growth(units, weights(units), growth.steps + window, losses, solved)
         return params, inner, growth, loss, jnp.where(add, loss, at_last)
 
-    params, units = masked(most, most).init(key, split.x[0]), jnp.asarray(units, jnp.float32)
+    params, units = masked(most, most).init(key, split.x[0]), jnp.asarray(start, jnp.float32)
     loss = nats(output(params, units), split.y)
-    growth = Growth(units, jnp.zeros((), jnp.int32), jnp.full(most, jnp.inf), jnp.asarray(False))
+    growth = Growth(units, weights(units), jnp.zeros((), jnp.int32), jnp.full(most, jnp.inf), jnp.asarray(False))
     state = params, rule.init(params), growth, loss, loss
     params, _, growth, *_ = jax.lax.while_loop(
         lambda state: ~state[2].solved & (state[2].steps < windows * window), go_on, state
     )
-    return params, growth
+    there = jnp.arange(most)[:, None] < growth.units
+    return {**params, "output": {**params["output"], "w": jnp.where(there, params["output"]["w"], 0)}}, growth
+
+
+def smallest(
+    key: Key, split: Labelled, rule: optax.GradientTransformation, sizes: tuple[int, ...], window: int, windows: int
+) -> tuple[Params, Growth]:
+    """Train a hidden layer of each of the sizes; return that of the fewest units that learns the task.
+
+    If none does, it is that of the last size. Sizes go up. The steps are those of all nets together. The conditions of
+    `create_nodes` hold.
+    """
+    keys, units = jax.random.split(key, len(sizes)), jnp.array(sizes, jnp.float32)
+    nets = jax.lax.map(
+        lambda key_and_units: create_nodes(
+            key_and_units[0], split, rule, sizes[-1], window, windows, key_and_units[1], 0.0
+        ),
+        (keys, units),
+    )
+    solved = nets[1].solved
+    place = jnp.where(solved.any(), jnp.argmax(solved), len(sizes) - 1)
+    params, growth = jax.tree.map(lambda leaf: leaf[place], nets)
+    return params, growth._replace(steps=nets[1].steps.sum())
 
 
 def cascade_features(w: Float[Array, "most features"], x: Float[Array, "n inputs"]) -> Float[Array, "n features"]:
@@ -134,7 +163,7 @@ def correlation(h: Float[Array, "n candidates"], residual: Float[Array, " n"]) -
 
 
 def cascade(
-    key: Key, split: Labelled, rule: optax.GradientTransformation, *, most: int, candidates: int, steps: int
+    key: Key, split: Labelled, rule: optax.GradientTransformation, most: int, candidates: int, steps: int
 ) -> tuple[Params, Growth]:
     """Train the output, then add units one by one, until the task is learnt or there are `most`.
 
@@ -153,28 +182,32 @@ def cascade(
         v, _ = descend(lambda v: nats(features @ v, split.y), rule, v, rule.init(v), steps)
         return v, features @ v
 
-    def best_candidate(key, w, z):
+    def best_candidate(key, w, z, units):
         features, residual = cascade_features(w, split.x), jax.nn.sigmoid(z) - split.y
 
         def score(pool):
             return correlation(jnp.tanh(features @ pool.T), residual)
 
-        there = jnp.arange(count) < count - most + (w != 0).any(1).sum()
+        there = jnp.arange(count) < count - most + units
         pool = there * jax.random.uniform(key, (candidates, count), minval=-1, maxval=1)
         pool, _ = descend(lambda pool: -score(pool).sum(), rule, pool, rule.init(pool), steps)
         return pool[jnp.argmax(score(pool))]
 
+    def grown(units, so_far, losses, z):
+        weights = (count - most) * (units + 1) + units * (units + 1) / 2
+        return Growth(units, weights, so_far, losses, learnt(z, split.y))
+
     def go_on(state):
         params, z, growth = state
         i = growth.units.astype(jnp.int32)
-        w = params["w"].at[i].set(best_candidate(jax.random.fold_in(key, i), params["w"], z))
+        w = params["w"].at[i].set(best_candidate(jax.random.fold_in(key, i), params["w"], z, i))
         v, z = trained_output(w, params["v"])
-        errors = growth.errors.at[i].set(wrong(z, split.y))
-        return {"w": w, "v": v}, z, Growth(growth.units + 1, growth.steps + 2 * steps, errors, learnt(z, split.y))
+        losses = growth.losses.at[i].set(nats(z, split.y))
+        return {"w": w, "v": v}, z, grown(growth.units + 1, growth.steps + 2 * steps, losses, z)
 
     w = jnp.zeros((most, count))
     v, z = trained_output(w, jnp.zeros(count))
-    growth = Growth(jnp.zeros(()), jnp.asarray(steps, jnp.int32), jnp.full(most, jnp.inf), learnt(z, split.y))
+    growth = grown(jnp.zeros(()), jnp.asarray(steps, jnp.int32), jnp.full(most, jnp.inf), z)
     params, _, growth = jax.lax.while_loop(
         lambda state: ~state[2].solved & (state[2].units < most), go_on, ({"w": w, "v": v}, z, growth)
     )
