@@ -90,8 +90,9 @@ def test_copies_within_one_memory_and_exchanges_are_named():
     assert WRITTEN.collectives == ["all-reduce"]
 
 
+@pytest.mark.parametrize("nets", [1, 4])
 @pytest.mark.parametrize(("m", "k", "rounds"), [(3, 5, 1), (64, 32, 7)])
-def test_products_of_a_compiled_program_are_those_by_hand(m, k, rounds):
+def test_products_of_a_compiled_program_are_those_by_hand(m, k, rounds, nets):
     def program(x, w):
         def patient(state):
             return (state[0] < 100) & (state[1].sum() > 1e9)
@@ -99,11 +100,14 @@ def test_products_of_a_compiled_program_are_those_by_hand(m, k, rounds):
         def epoch(state):
             return state[0] + 1, jax.lax.fori_loop(0, 10, lambda _, x: jnp.tanh(x @ w), state[1])
 
-        return jax.lax.while_loop(patient, epoch, (0, x))
+        def train(scale):
+            return jax.lax.while_loop(patient, epoch, (0, scale * x))
+
+        return train(1) if nets == 1 else jax.lax.map(train, jnp.arange(nets))
 
     shapes = jax.ShapeDtypeStruct((m, k), np.float32), jax.ShapeDtypeStruct((k, k), np.float32)
     compiled = Compiled(jax.jit(program).lower(*shapes).compile().as_text())
-    assert compiled.cost(rounds=rounds).flops == rounds * 10 * 2 * m * k * k
+    assert compiled.cost(rounds=rounds).flops == nets * rounds * 10 * 2 * m * k * k
     loop = compiled.busiest(rounds)
     assert loop.trips == 10
     assert compiled.cost(loop.body).flops == 2 * m * k * k

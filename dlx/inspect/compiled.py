@@ -157,7 +157,10 @@ class Compiled:
         return {name: list(within(name)) for name in self.computations}
 
     def busiest(self, rounds: float | int = 1) -> Loop | None:
-        """The loop with most kernels. A loop of unknown length is over epochs; then take the loop within it."""
+        """The loop with most kernels. A loop of unknown length is over epochs; then take the loop within it.
+
+        So it is if a loop of unknown length is within one of known length, such as one over several nets.
+        """
 
         def kernels(loop: Loop) -> float | int:
             return self.cost(loop.body, rounds).kernels * (rounds if loop.trips is None else loop.trips)
@@ -165,8 +168,11 @@ class Compiled:
         found, here = None, self.loops[self.entry]
         while here:
             found = max(here, key=kernels)
-            here = self.loops[found.body] if found.trips is None else []
+            here = self.loops[found.body] if found.trips is None or self._holds_epochs(found.body) else []
         return found
+
+    def _holds_epochs(self, name: str) -> bool:
+        return any(loop.trips is None or self._holds_epochs(loop.body) for loop in self.loops[name])
 
     def copies(self, name: str) -> list[Shape]:
         """Floating-point arrays that a computation, or a loop within it, copies within one memory."""
