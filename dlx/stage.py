@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dlx.nets.layer import as_float
+from dlx.nets.module import STATISTICS
 from dlx.nets.standardised import STANDARD
 from dlx.train import by_batches
 from dlx.types import Data, Key, Params, PerExample, Scalar, Stage
@@ -91,3 +92,23 @@ def standardise(key: Key, params: Params, data: Data) -> tuple[Params, None]:
     x = as_float(jnp.asarray(data.train.x))
     scale = jnp.where(x.max(0) > x.min(0), x.std(0), 1)  # rounding gives a constant a deviation, too
     return {**params, STANDARD: {"mean": x.mean(0), "scale": scale}}, None
+
+
+def population(views: Mapping[str, Callable[[Params, Any], Any]]) -> Stage:
+    """The stage that stores the statistics of batch normalisation over all training examples, layer by layer.
+
+    `views[name](params, x)` is what layer `name` normalises [n, width]. Its mean and variance go to
+    `params[STATISTICS][name]`. Layers come in order, each with the stored statistics of those below (lecture on
+    feed-forward nets, "Batch Normalization"; the variance is that of all examples, where algorithm 2 of Ioffe & Szegedy
+    2015 averages over minibatches).
+    """
+
+    def stored(key: Key, params: Params, data: Data):
+        del key
+        for name, view in views.items():
+            z = by_batches(view, params, data.train.x)
+            statistics = {**params[STATISTICS], name: {"mean": z.mean(0), "var": z.var(0)}}
+            params = {**params, STATISTICS: statistics}
+        return params, None
+
+    return stored

@@ -1,0 +1,105 @@
+"""Multi-layer perceptrons with batch normalisation before their units (Ioffe & Szegedy 2015, algorithms 1 and 2).
+
+A hidden layer is f(scale (x w - mean) / sqrt(var + EPSILON) + b). In training mean and variance are those of the
+minibatch. In use they are those that stand among the parameters: a running average, or what `dlx.stage.population`
+stored. Lectures: on feed-forward nets, "Batch Normalization"; Alpaydin 12, "Batch Normalization".
+"""
+
+from collections.abc import Callable, Mapping
+
+import jax
+import jax.numpy as jnp
+from jax.nn.initializers import Initializer
+from jaxtyping import Array, Float, Shaped
+
+from dlx.nets.layer import INITIALIZERS, SIGMOID, Units, as_float, check_positive
+from dlx.nets.mlp import hidden
+from dlx.nets.module import STATISTICS
+from dlx.types import Model, Params
+
+EPSILON = 1e-5
+DECAY = 0.99
+"""Of the running statistics, a minibatch."""
+
+Statistics = Mapping[str, Float[Array, " _width"]]
+"""`mean` and `var` of a layer's inputs x w, unit by unit."""
+
+
+def normalised(
+    widths: tuple[int, ...],
+    classes: int = 10,
+    *,
+    units: Units = SIGMOID,
+    initializer: Initializer = INITIALIZERS["glorot"],
+) -> Model:
+    """A net from inputs [n, visible], pixels or floats, to logits [n, classes]; every hidden layer is normalised.
+
+    Its parameters are `hidden_0`, ... {w, scale, b}, `output` {w, b}, and `STATISTICS`, by layer {mean, var}.
+
+    Raises ValueError if a width or the number of classes is less than 1.
+    """
+    check_positive(classes=classes, **{f"width {i + 1}": width for i, width in enumerate(widths)})
+
+    def init(key, x):
+        *keys, key_output = jax.random.split(key, len(widths) + 1)
+        fans = (x.shape[0], *widths)
+        layers = {
+            hidden(i): {"w": initializer(one, fans[i : i + 2], jnp.float32), "scale": jnp.ones(n), "b": jnp.zeros(n)}
+            for i, (one, n) in enumerate(zip(keys, widths, strict=True))
+        }
+        output = {"w": initializer(key_output, (fans[-1], classes), jnp.float32), "b": jnp.zeros(classes)}
+        fresh = {hidden(i): {"mean": jnp.zeros(n), "var": jnp.ones(n)} for i, n in enumerate(widths)}
+        return {**layers, "output": output, STATISTICS: fresh}
+
+    def end(params, codes):
+        return codes @ params["output"]["w"] + params["output"]["b"]
+
+    def apply(params, x):
+        return end(params, layer_inputs(len(widths), units)(params, x))
+
+    def train(params, key, x):
+        del key
+        x, running = as_float(x), {}
+        for i in range(len(widths)):
+            name = hidden(i)
+            z = x @ params[name]["w"]
+            batch, old = {"mean": z.mean(0), "var": z.var(0)}, params[STATISTICS][name]
+            x = units.mean(_normal(params[name], z, batch))
+            running[name] = {of: DECAY * old[of] + (1 - DECAY) * jax.lax.stop_gradient(batch[of]) for of in batch}
+        return end(params, x), {STATISTICS: running}
+
+    return Model(init, apply, train)
+
+
+def _normal(layer: Params, z: Float[Array, "n width"], statistics: Statistics) -> Float[Array, "n width"]:
+    """What the units of the layer get, where its inputs x w are z."""
+    return layer["scale"] * (z - statistics["mean"]) / jnp.sqrt(statistics["var"] + EPSILON) + layer["b"]
+
+
+def pre_activations(i: int, units: Units = SIGMOID) -> Callable[[Params, Array], Array]:
+    """The view (params, x [n, visible]) -> [n, width]: what the units of hidden layer i get in use."""
+
+    def view(params: Params, x: Shaped[Array, "n visible"]) -> Float[Array, "n width"]:
+        name = hidden(i)
+        z = layer_inputs(i, units)(params, x) @ params[name]["w"]
+        return _normal(params[name], z, params[STATISTICS][name])
+
+    return view
+
+
+def layer_inputs(i: int, units: Units = SIGMOID) -> Callable[[Params, Array], Array]:
+    """The view (params, x [n, visible]) -> [n, fan-in]: what hidden layer i gets in use, before its weights."""
+
+    def view(params: Params, x: Shaped[Array, "n visible"]) -> Float[Array, "n fan_in"]:
+        return units.mean(pre_activations(i - 1, units)(params, x)) if i else as_float(x)
+
+    return view
+
+
+def to_normalise(widths: tuple[int, ...], units: Units = SIGMOID) -> dict[str, Callable[[Params, Array], Array]]:
+    """By hidden layer, the view (params, x [n, visible]) -> [n, width] whose mean and variance its statistics are."""
+
+    def view(i):
+        return lambda params, x: layer_inputs(i, units)(params, x) @ params[hidden(i)]["w"]
+
+    return {hidden(i): view(i) for i in range(len(widths))}
