@@ -37,6 +37,8 @@ FAULTS = {
 
 
 SPEEDS: dict[str, float] = {"low": 1 / 3, "middle": 1.0, "high": 3.0}
+RELU_NET, TANH_NET = "sound/wide-relu-middle", "sound/wide-tanh-middle"
+SHOWN = {RELU_NET: "sound", **{f"fault/{one}": FAULTS[one][0] for one in ("twins", "gradient", "inputs")}}
 SOUND_NETS = {f"sound/{'-'.join(one)}": one for one in product(("wide", "narrow"), UNITS, SPEEDS)}
 
 
@@ -49,7 +51,8 @@ def rows(options, about):
 
     def row(place, title, group, how, width=wide, sizes=sizes):
         hypers = Faults(**{**how, "rate": rate * how.get("rate", 1.0)})
-        return Row(place, title, lambda seed: Unit(Museum(width, *sizes), hypers, seed=seed), group=group, keep=1)
+        build, keep = lambda seed: Unit(Museum(width, *sizes), hypers, seed=seed), int(place in SHOWN)
+        return Row(place, title, build, group=group, keep=keep)
 
     def sound(of, kind, speed):
         how = {"units": float(UNITS.index(kind)), "rate": SPEEDS[speed] * (10 if kind == "sigmoid" else 1)}
@@ -70,7 +73,6 @@ def rows(options, about):
 # fmt: on
 
 
-RELU_NET, TANH_NET = "sound/wide-relu-middle", "sound/wide-tanh-middle"
 LIKE = {one: TANH_NET if "units" in how else RELU_NET for one, (_, how, _) in FAULTS.items()}
 NAMED = {f"fault/{one}": [one, "diverging"] if one == "bouncing" else [one] for one in FAULTS}
 FAILED = {f"failure/{one}": [one] for one in ("diverging", "slow", "small")} | {"fault/collapsed": ["collapsed"]}
@@ -84,8 +86,7 @@ def below(metric, *pairs):
 
 def pictures(found):
     """The upper hidden layer, sample by unit, after good training and after bad."""
-    shown = {RELU_NET: "sound", **{f"fault/{one}": FAULTS[one][0] for one in ("twins", "gradient", "inputs")}}
-    there = {title: found[row] for row, title in shown.items() if row in found and 1 in found[row].seeds}
+    there = {title: found[row] for row, title in SHOWN.items() if row in found and 1 in found[row].seeds}
     values = {title: runs.kept(1)["units"] for title, runs in there.items()}
     shape = next((one.shape for one in values.values()), (1, 1))
     return samples({title: one.reshape(1, 1, -1) for title, one in values.items()}, shape) if values else None
