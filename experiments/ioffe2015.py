@@ -30,7 +30,7 @@ SIZES = (10, 60, 250)
 
 
 def rows(options, about):
-    """The race; then nets on fewer digits by batch size, for as many passes; each row of a group has the same rates to choose."""
+    """The race; then nets on fewer digits by batch size, for as many passes. Rows of a group have equal searches."""
     quick = options.preset == "quick"
     widths, targets = ((32, 32, 32), (0.2, 0.1)) if quick else ((100, 100, 100), (0.05, 0.03))
     parts, steps, rates = (20, 100, [1.0, 3.0]) if quick else (100, 500, [0.3, 1.0, 3.0])
