@@ -196,14 +196,17 @@ def all_of(*deciders: Decide) -> Decide:
     """Every part holds. The claim does not hold if one part does not.
 
     p is that of the worst part, times the number of parts. If it is not below `LEVEL`, the claim does not hold yet: it
-    is not resolved.
+    is not resolved. Of more than three parts the words tell one that has the claim's verdict, that with the largest p.
     """
 
     def decider(found: Found) -> Finding:
         parts = [one(found) for one in deciders]
         p = min(1.0, len(parts) * max((part.p for part in parts if part.p is not None), default=0.0))
         verdict = joined([part.verdict for part in parts])
-        words = "; ".join(part.words for part in parts)
+        worst = max(parts, key=lambda part: (part.verdict == verdict, part.p or 0))
+        told = parts if len(parts) < 4 else [worst]
+        words = [f"{sum(part.verdict == HOLDS for part in parts)} of {len(parts)} parts hold"] * (len(parts) > 3)
+        words = "; ".join([*words, *(part.words for part in told)])
         return Finding(OPEN if verdict == HOLDS and p >= LEVEL else verdict, words, p or None)
 
     return decider

@@ -139,3 +139,19 @@ def test_all_of_holds_if_every_part_does_after_correction(parts, verdict, p):
     assert finding.verdict == verdict
     assert finding.p == (p if p is None else pytest.approx(p))
     assert finding.words == "; ".join(f"part {i}" for i in range(len(parts)))
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ([("holds", 1e-4), ("holds", 1e-3), ("holds", None), ("holds", 1e-5)], "4 of 4 parts hold; part 1"),
+        (
+            [("holds", 1e-4), ("does not hold", None), ("not resolved", 0.3), ("holds", 1e-5)],
+            "2 of 4 parts hold; part 1",
+        ),
+        ([("holds", 1e-4), ("not resolved", 0.2), ("not resolved", 0.3), ("holds", 0.9)], "2 of 4 parts hold; part 2"),
+    ],
+)
+def test_of_many_parts_the_words_tell_the_one_that_decides(parts, words):
+    deciders = [lambda found, part=part, i=i: Finding(part[0], f"part {i}", part[1]) for i, part in enumerate(parts)]
+    assert claims.all_of(*deciders)(found({"a": [0.1]})).words == words
