@@ -1,4 +1,7 @@
-"""Optimizers that the lectures teach, built from optax's own parts."""
+"""Optimizers that the lectures teach, built from optax's own parts.
+
+Each raises ValueError for a rate that is a number and not positive.
+"""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -13,6 +16,12 @@ from jaxtyping import Array, Int
 from dlx.types import Rate, Review, Scalar
 
 
+def _check_positive(**numbers: Rate | optax.Schedule) -> None:
+    for name, number in numbers.items():
+        if isinstance(number, int | float) and not number > 0:
+            raise ValueError(f"{name} must be above 0, not {number}")
+
+
 def sgd(
     rate: Rate | optax.Schedule, momentum: Rate | None = None, nesterov: bool = False
 ) -> optax.GradientTransformation:
@@ -23,6 +32,7 @@ def sgd(
 
     Lecture CS/CNS/EE 155 16, "Learning Rate & Momentum"; Sutskever et al. 2013, section 2.
     """
+    _check_positive(rate=rate)
     return optax.sgd(rate, momentum, nesterov)
 
 
@@ -31,6 +41,7 @@ def averaged(rate: Rate, decay: Rate = 0.9) -> optax.GradientTransformation:
 
     It is `sgd(rate * (1 - decay), decay)` (lecture Alpaydin 12, "Improving Training Convergence").
     """
+    _check_positive(rate=rate)
     return optax.chain(optax.ema(decay, debias=False), optax.scale_by_learning_rate(rate))
 
 
@@ -39,6 +50,7 @@ def adagrad(rate: Rate) -> optax.GradientTransformation:
 
     Duchi, Hazan & Singer 2011; lecture on feed-forward nets, "Adapting Learning Rates".
     """
+    _check_positive(rate=rate)
     return optax.adagrad(rate, initial_accumulator_value=0.0, eps=1e-8)
 
 
@@ -47,6 +59,7 @@ def rmsprop(rate: Rate) -> optax.GradientTransformation:
 
     Tieleman & Hinton 2012; lecture Alpaydin 12, "Adaptive Learning Factor".
     """
+    _check_positive(rate=rate)
     return optax.rmsprop(rate, 0.9, 1e-8)
 
 
@@ -57,6 +70,7 @@ def adam(rate: Rate) -> optax.GradientTransformation:
 
     Kingma & Ba 2015, algorithm 1; lecture Alpaydin 12, "ADAM: Adaptive Learning Factor w/ Momentum".
     """
+    _check_positive(rate=rate)
     return optax.adam(rate)
 
 
@@ -65,6 +79,7 @@ def clipped(rate: Rate, norm: Rate = 0.1) -> optax.GradientTransformation:
 
     Pascanu, Mikolov & Bengio 2013, algorithm 1; lecture CS/CNS/EE 155 16, "Gradient Clamping".
     """
+    _check_positive(norm=norm)
     return optax.chain(optax.clip_by_global_norm(norm), sgd(rate))
 
 

@@ -4,6 +4,7 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import expit, log_softmax
@@ -254,7 +255,7 @@ def test_fine_tuning_starts_from_the_pretrained_layers_and_a_fresh_output_layer(
     """Fine-tuning at rate 0 returns what it was given, and its loss is that of those parameters."""
     phase = {"epochs": 1, "batch_size": 20}
     layers = [focus(hidden(i), codes(i), ROWS[row](rate=0.1, **phase)) for i in range(2)] if ROWS[row] else []
-    train = chain(*layers, greedy.finetune(NET, sgd(0.0), **phase), evaluate(error=misclassified(NET)))
+    train = chain(*layers, greedy.finetune(NET, sgd(jnp.zeros(())), **phase), evaluate(error=misclassified(NET)))
     end, (*_, curve, errors) = jax.jit(train)(KEY, START, data)
     identical(end["output"], START["output"])
     for i in range(2):

@@ -277,7 +277,7 @@ def test_progress_is_told_of_every_epoch(data):
 @pytest.mark.parametrize("normalised", [False, True])
 def test_a_rate_of_0_changes_nothing_but_the_running_statistics(normalised, float_data):
     """With one batch an epoch these go towards the statistics of the training split."""
-    train = ours(normalised, optimizer=sgd(0.0), epochs=3, batch_size=60, patience=3)
+    train = ours(normalised, optimizer=sgd(jnp.zeros(())), epochs=3, batch_size=60, patience=3)
     start = STARTS[normalised]
     end, curve = jax.jit(train)(KEY, start, float_data)
     expected, losses = start, []

@@ -8,7 +8,7 @@ visible] as well. For other visible units R is -log p(x), up to a constant: half
 import jax
 import jax.numpy as jnp
 
-from dlx.nets.layer import BINARY, LayerKind, as_float, check_distribution
+from dlx.nets.layer import BINARY, LayerKind, as_float, check_distribution, check_probability
 from dlx.types import Loss, PerExample, Rate
 
 
@@ -18,9 +18,10 @@ def autoassociator(masking: Rate | None = None, kind: LayerKind = BINARY) -> Los
     With `masking` it is a denoising auto-associator: it gets the code of a corrupted copy. Corruption sets each visible
     unit to 0 with probability `masking` (Vincent et al. 2008).
 
-    Raises ValueError if the visible units have no distribution.
+    Raises ValueError if the visible units have no distribution, or `masking` is a number outside [0, 1).
     """
     check_distribution(kind.visible)
+    check_probability(masking=masking)
 
     def loss(layer, key, batch):
         clean = x = as_float(batch.x)

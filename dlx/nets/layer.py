@@ -8,7 +8,7 @@ p(v, h) ~ exp(v w h + b h + c v - base(v) - base(h)): given the other side, a un
 and the log-partition A(u).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -102,8 +102,7 @@ def number_of(name: str, kinds: Mapping[str, Any]) -> float:
 
     Raises ValueError, with the names that there are, if it is not among them.
     """
-    if name not in kinds:
-        raise ValueError(f"there is no {name!r}; choose one of {', '.join(kinds)}")
+    check_name(name, kinds)
     return float(list(kinds).index(name))
 
 
@@ -131,6 +130,19 @@ def switch_initializers(index: Rate, scale: Rate = 1.0) -> Initializer:
 
 def _place(index: Rate) -> Int[Array, ""]:
     return jnp.asarray(index).astype(jnp.int32)
+
+
+def check_name(name: str, kinds: Collection[str]) -> None:
+    """Raise ValueError, with the names that there are, for a name that is not among them."""
+    if name not in kinds:
+        raise ValueError(f"there is no {name!r}; choose one of {', '.join(kinds)}")
+
+
+def check_probability(**rates: Rate | None) -> None:
+    """Raise ValueError for a number outside [0, 1). What is traced passes."""
+    for name, rate in rates.items():
+        if isinstance(rate, int | float) and not 0 <= rate < 1:
+            raise ValueError(f"{name} must be at least 0 and less than 1, not {rate}")
 
 
 def check_positive(**sizes: int) -> None:

@@ -12,7 +12,7 @@ from dlx.algorithms import gradient
 from dlx.inspect.layers import by_layer, decades_apart, decades_lost, gap_to_inputs, largest_step, logarithm
 from dlx.losses.supervised import cross_entropy, misclassified
 from dlx.nets.deep import BLOCKS, activations, deep, plain
-from dlx.nets.layer import INITIALIZERS, RELU, TANH, as_float, switch_initializers, switch_units
+from dlx.nets.layer import INITIALIZERS, RELU, TANH, as_float, check_name, switch_initializers, switch_units
 from dlx.optim import clipped, sgd
 from dlx.programs.layers import merge
 from dlx.stage import chain, evaluate
@@ -50,6 +50,12 @@ class Deep:
     epochs: int
     batch_size: int
     looked_at: int = 1000
+
+    def __post_init__(self):
+        """Raise ValueError for a kind that there is not, or a net of so few layers that they cannot be compared."""
+        check_name(self.kind, BLOCKS)
+        if not self.epochs and self.depth < 3:
+            raise ValueError(f"without epochs layers are compared, of a net of 3 at least, not of {self.depth}")
 
     def __call__(self, key, hypers, given, data, progress):
         """Trains for all epochs."""

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from dlx.algorithms import gradient
 from dlx.inspect.curves import epochs_to
 from dlx.losses.supervised import cross_entropy, misclassified
+from dlx.nets.layer import check_name
 from dlx.nets.mlp import mlp
 from dlx.nets.standardised import standardised
 from dlx.optim import RULES, halve_on_plateau, sgd
@@ -29,6 +30,10 @@ class Descent:
     """The validation error that the race is to."""
     examples: int | None = None
     """With a number the score is that of the lecture's search on a subset: the largest rate that does not diverge."""
+
+    def __post_init__(self):
+        """Raise ValueError for a rule that there is not."""
+        check_name(self.rule, (*RULES, "halving", "decay", "standardised"))
 
     def __call__(self, key, hypers, given, data, progress):
         """Trains for all epochs, and measures how many it took to the target."""

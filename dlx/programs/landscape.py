@@ -11,6 +11,7 @@ from jaxtyping import Array
 from dlx.algorithms import gradient
 from dlx.inspect.slices import barrier, line, plane, random_neighbour
 from dlx.losses.supervised import cross_entropy, misclassified
+from dlx.nets.layer import check_name
 from dlx.nets.matching import match, reorder
 from dlx.nets.mlp import hidden, mlp
 from dlx.optim import sgd
@@ -65,6 +66,10 @@ class Grid:
     points: int
     steps: int
     batch_size: int = 4
+
+    def __post_init__(self):
+        """Raise ValueError for a net that there is not."""
+        check_name(self.net, SMALL)
 
     def __call__(self, key, hypers, given, data, progress):
         """Shares of the starts that end at the worse minimum, and at the nearer one; how far above it they end."""

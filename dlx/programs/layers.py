@@ -10,12 +10,14 @@ import jax.numpy as jnp
 
 from dlx import greedy
 from dlx.nets.deep import affine
-from dlx.nets.layer import BINARY, INITIALIZERS
+from dlx.nets.layer import BINARY, INITIALIZERS, check_name
 from dlx.nets.mlp import codes, hidden, mlp
 from dlx.stage import focus
 from dlx.train import by_batches
 from dlx.types import Data
 from dlx.unit import Kept, Program, Result, Unit
+
+METHODS = ("dbn", "autoassociator", "denoising", "supervised")
 
 
 class Rate(NamedTuple):
@@ -37,7 +39,7 @@ class Layer:
     """The greedy training of the last of `widths` on the layers below it, which are given. Keeps its own layer."""
 
     method: str
-    """dbn, autoassociator, denoising or supervised."""
+    """One of `METHODS`."""
     widths: tuple[int, ...]
     epochs: int
     initializer: str = "fan"
@@ -45,6 +47,11 @@ class Layer:
     k: int = 1
     batch_size: int = 20
     classes: int = 10
+
+    def __post_init__(self):
+        """Raise ValueError for a method or an initialiser that there is not."""
+        check_name(self.method, METHODS)
+        check_name(self.initializer, INITIALIZERS)
 
     def __call__(self, key, hypers, given, data, progress):
         """Trains the layer on the codes of those below it."""

@@ -9,7 +9,7 @@ import optax
 from dlx.algorithms import gradient
 from dlx.inspect.curves import epochs_to
 from dlx.losses.supervised import cross_entropy, misclassified
-from dlx.nets.layer import INITIALIZERS, as_float
+from dlx.nets.layer import INITIALIZERS, as_float, check_name
 from dlx.nets.mlp import codes, hidden, mlp
 from dlx.nets.normalised import normalised, pre_activations, to_normalise
 from dlx.optim import sgd
@@ -39,6 +39,10 @@ class Normalised:
     """Validation errors that the race is to."""
     examples: int | None = None
     """Train on so many of the training examples; on all without a number."""
+
+    def __post_init__(self):
+        """Raise ValueError for a kind that there is not."""
+        check_name(self.kind, ("batch", "plain"))
 
     def __call__(self, key, hypers, given, data, progress):
         """Steps to each target; errors and negative log-likelihoods by running averages, and by stored statistics."""
