@@ -1,11 +1,11 @@
 """Does an ensemble of deep nets err less than one net, and does it matter what differs between its members?
 
 Eight nets of rectified units are trained on the same digits. They differ in their start, in the order of their
-minibatches, or in both. The ensemble says the mean of their probabilities. How many members are needed? Beside it is one
-net with as many parameters as all members together.
+minibatches, or in both. The ensemble says the mean of their probabilities. How many members are needed? Beside it is
+one net with as many parameters as all members together.
 
     python -m experiments ensembles                   # 8 x 8 digits: less than a minute on two cores
-    python -m experiments ensembles --preset paper    # MNIST, 10 000 of its digits: about 10 minutes on two cores
+    python -m experiments ensembles --preset paper    # MNIST, 10 000 training digits: about 10 minutes on two cores
 
 Lecture: CS/CNS/EE 155 16, "Stochastic Gradient Descent + Tricks!".
 """
@@ -15,21 +15,21 @@ from pathlib import Path
 
 from dlx import study
 from dlx.programs.ensembles import Ensemble, Member, Which, as_large
-from dlx.show import figures as draw
+from dlx.show import canvas
 from dlx.study import ERRORS, Claim, Metric, Row, Study, Unit, claims, figures, main
 
 SIZES = (1, 2, 4, 8)
 MEMBERS = SIZES[-1]
 KINDS = {"order": "orders differ", "start": "starts differ", "both": "both differ"}
-ENSEMBLES, ALONE = f"Ensembles of {MEMBERS} nets", "One net"
+GROUP = f"One net, and ensembles of {MEMBERS}"
 
 
 def rows(options, about):
     """One net and a large one, each at its best rate; ensembles at that of the one. All have net 0 of a seed."""
     quick = options.preset == "quick"
-    widths, epochs, batch, examples = ((32, 32), 20, 20, 1000) if quick else ((100, 100), 30, 50, 10_000)
+    widths, epochs, batch, examples = ((32, 32), 30, 50, 1000) if quick else ((100, 100), 30, 50, 10_000)
     large = as_large(widths, MEMBERS, about["main"].data.train.x.shape[1])
-    rates = [{"rate": [0.03, 0.1, 0.3]}]
+    rates = [{"rate": [0.1, 0.2, 0.4, 0.8]}]
 
     def nets(kind, seed, rate):
         shape = large if kind == "large" else widths
@@ -41,17 +41,17 @@ def rows(options, about):
         return Unit(Ensemble(SIZES), given=tuple(units), seed=seed)
 
     return [
-        Row("single", "one member", partial(nets, "single"), rates, group=ALONE),
-        Row("large", f"as many parameters as {MEMBERS}", partial(nets, "large"), rates, group=ALONE),
-        *(Row(kind, title, partial(nets, kind), lambda chosen: [chosen["single"]], ("single",), ENSEMBLES)
+        Row("single", "one net", partial(nets, "single"), rates, group=GROUP, search_seeds=2),
+        Row("large", f"one net with the parameters of {MEMBERS}", partial(nets, "large"), rates, group=GROUP,
+            search_seeds=2),
+        *(Row(kind, title, partial(nets, kind), lambda chosen: [chosen["single"]], ("single",), GROUP)
           for kind, title in KINDS.items()),
     ]  # fmt: skip
 
 
 TEST = ERRORS[-1]
-MEMBER, GAIN, EARLY, DISAGREEMENT = (Metric(f"test/{name}", label, 100, " points") for name, label in (
-    ("member", "test error % of a member"), ("gain", "errors saved, points"),
-    ("early", "saved by two, beyond half"), ("disagreement", "two members disagree, %"),
+GAIN, EARLY, DISAGREEMENT = (Metric(f"test/{name}", label, 100, " points") for name, label in (
+    ("gain", "errors saved, points"), ("early", "saved by two beyond half"), ("disagreement", "members disagree, %"),
 ))  # fmt: skip
 NATS, LEFT = Metric("test/nats", "test nats"), Metric("test/left", "nats left, share")
 # fmt: off
@@ -76,23 +76,28 @@ CLAIMS = [
 
 
 def by_disagreement(found):
-    """The errors that each ensemble saves, against how often its members disagree."""
-    points = [
-        draw.Point(found[kind].row.title, {DISAGREEMENT.label: 100 * x}, 100 * y)
-        for kind in KINDS if kind in found
-        for x, y in zip(*(found[kind].values(one.name) for one in (DISAGREEMENT, GAIN)), strict=True)
-    ]  # fmt: skip
-    return draw.scatter(points, ylabel=GAIN.label) if points else None
+    """The errors that each ensemble saves, against how often its members disagree: a point a seed."""
+    figure, axes = canvas.panel(4.0, DISAGREEMENT.label, GAIN.label)
+    for i, kind in enumerate(KINDS):
+        if kind in found:
+            x, y = (100 * found[kind].values(metric.name) for metric in (DISAGREEMENT, GAIN))
+            axes.plot(x, y, canvas.MARKERS[i], color=canvas.COLOURS[i], markersize=8, label=KINDS[kind])
+    if not axes.lines:
+        return None
+    canvas.legend(figure, axes.lines, [str(line.get_label()) for line in axes.lines])
+    return figure
 
 
 STUDY = Study(
     doc=__doc__,
     data=study.images(quick="digits", paper="mnist", rows=True),
     rows=rows,
-    metrics=[ERRORS[1], TEST, MEMBER, GAIN, EARLY, DISAGREEMENT, NATS, LEFT],
+    metrics=[ERRORS[1], TEST, GAIN, EARLY, DISAGREEMENT, NATS, LEFT],
     claims=CLAIMS,
     figures={
-        "members.png": figures.profiles("test/by_size", "test error %", "members", (), "*", SIZES, 100),
+        "members.png": figures.profiles(
+            "test/by_size", "test error %", "members", places=[*map(float, SIZES)], scale=100
+        ),
         "disagreement.png": by_disagreement,
         "search.png": figures.search("validation error %", 100),
     },
@@ -100,7 +105,7 @@ STUDY = Study(
         "members.png": "Test error by number of members: the mean over seeds, from best to worst. "
         "One net has one error; its line is level.",
         "disagreement.png": "Errors that eight members save, against how often two of them disagree: a point a seed.",
-        "search.png": "Validation error of one net at each rate.",
+        "search.png": "Mean validation error of one net over two seeds, at each rate.",
     },
     notes=Path(__file__).parent / "notes" / "ensembles.md",
 )

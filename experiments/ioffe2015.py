@@ -107,6 +107,7 @@ STUDY = Study(
         "saturated.png": figures.curves("watched/saturated", "saturated %", 100, (RACE,), xlabel="part of the steps"),
         "quantiles.png": quantiles,
         "search.png": figures.search("validation error %", 100),
+        "search-steps.png": figures.search("steps to the first error", group=RACE, measure="race/to_1"),
     },
     captions={
         "race.png": "Validation error after every hundredth of the steps: the mean over seeds, from best to worst.",
@@ -116,6 +117,7 @@ STUDY = Study(
         "quantiles.png": "What a unit of the last hidden layer gets: from the 15 % to the 85 % quantile over examples, "
         "and the mean of these and the median, for the first seed.",
         "search.png": "Validation error at each rate.",
+        "search-steps.png": "Steps to the first error at each rate.",
     },
     notes=Path(__file__).parent / "notes" / "ioffe2015.md",
 )

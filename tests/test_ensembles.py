@@ -1,0 +1,102 @@
+"""Ensembles against NumPy, scikit-learn and enumeration; and what differs between members."""
+
+from functools import cache
+from itertools import combinations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss
+
+from dlx.nets.mlp import hidden
+from dlx.programs import ensembles
+from dlx.programs.ensembles import Ensemble, Member, Which, rectified
+from dlx.show.progress import silent
+from dlx.study.record import one_run
+
+KEY = jax.random.key(3)
+WIDTHS = (7, 5)
+
+
+@cache
+def compiled(program):
+    return jax.jit(one_run(program, silent))
+
+
+def member(data, start, order, rate=0.1):
+    return compiled(Member(WIDTHS, 2, 10, 40))(KEY, (Which(rate, start, order), ()), data)[0]
+
+
+def judged(sizes, given, data):
+    return compiled(Ensemble(sizes))(KEY, ((), given), data)[1]
+
+
+def same(one, other):
+    return all(np.array_equal(a, b) for a, b in zip(*map(jax.tree.leaves, (one, other)), strict=True))
+
+
+def test_a_start_and_an_order_decide_a_member_and_each_makes_a_difference(data):
+    starts = [member(data, start, order, rate=0.0) for start, order in ((0, 0), (0, 1), (1, 0))]
+    assert same(starts[0], starts[1])
+    assert not same(starts[0], starts[2])
+    ends = [member(data, start, order) for start, order in ((0, 0), (0, 1), (1, 0), (0, 0))]
+    assert same(ends[0], ends[3])
+    assert not any(same(one, other) for one, other in combinations(ends[:3], 2))
+
+
+@pytest.mark.parametrize(("example", "seen"), [(39, True), (40, False)])
+def test_a_member_is_trained_on_the_first_examples_alone(data, example, seen):
+    x = data.train.x.copy()
+    x[example] = 255 - x[example]
+    other = data._replace(train=data.train._replace(x=x))
+    assert same(member(data, 0, 0), member(other, 0, 0)) == (not seen)
+
+
+def test_an_ensemble_is_judged_as_by_hand(data):
+    net = rectified(WIDTHS)
+    given = tuple(net.init(key, data.train.x[0]) for key in jax.random.split(KEY, 4))
+    result = judged((1, 2, 4, 8), given, data)
+    x, y = jnp.asarray(data.test.x), data.test.y
+    said = np.stack([jax.nn.softmax(net.apply(params, x)) for params in given]).astype(np.float64)
+    errors = [np.mean([said[i : i + size].mean(0).argmax(-1) != y for i in range(0, 4, size)]) for size in (1, 2, 4)]
+    losses = [log_loss(y, one / one.sum(-1, keepdims=True), labels=range(10)) for one in (said.mean(0), *said)]
+    classes = said.argmax(-1)
+    expected = {
+        "error": errors[2],
+        "nats": losses[0],
+        "gain": errors[0] - errors[2],
+        "early": errors[0] - errors[1] - (errors[0] - errors[2]) / 2,
+        "left": losses[0] / np.mean(losses[1:]),
+        "disagreement": np.mean([np.mean(a != b) for a, b in combinations(classes, 2)]),
+        "wrong": said.mean(0).argmax(-1) != y,
+    }
+    assert set(result.measures["test"]) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(result.measures["test"][name], value, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(result.curves["test"]["by_size"], [*errors, errors[2]], rtol=1e-5)
+    np.testing.assert_allclose(result.score, result.measures["valid"]["error"])
+
+
+def test_one_net_is_level_and_saves_nothing(data):
+    given = (rectified(WIDTHS).init(KEY, data.train.x[0]),)
+    result = judged((1, 2, 4), given, data)
+    np.testing.assert_array_equal(result.curves["test"]["by_size"], jnp.full(3, result.measures["test"]["error"]))
+    assert set(result.measures["test"]) == {"error", "nats", "wrong"}
+
+
+def test_members_that_are_not_groups_are_refused(data):
+    with pytest.raises(ValueError, match="3 members are not groups of 2"):
+        ensembles.together(jnp.zeros((3, 5, 10)), 2)
+
+
+@pytest.mark.parametrize("members", [1, 4])
+def test_parameters_are_those_of_the_net_and_a_larger_net_has_just_enough(members):
+    wide = ensembles.as_large(WIDTHS, members, 64)
+    params = jax.eval_shape(rectified(wide).init, KEY, jnp.zeros(64, jnp.uint8))
+    used = [leaf for name in params for part, leaf in params[name].items() if part in "wb"]
+    assert sum(leaf.size for leaf in used) == ensembles.parameters(wide, 64)
+    narrower = tuple(width - 1 for width in wide)
+    needed = members * ensembles.parameters(WIDTHS, 64)
+    assert ensembles.parameters(narrower, 64) < needed <= ensembles.parameters(wide, 64)
+    assert len(params[hidden(0)]["b"]) == wide[0]
