@@ -57,9 +57,9 @@ TRAIN, VALID, TEST = ERRORS
 FAR, NEAR = Metric("race/to_1", "steps to the first error"), Metric("race/to_2", "steps to the second error")
 LOG = Metric("race/log_to_1", "log2 of the steps to the first error")
 SATURATED = Metric("last/saturated", "saturated at the end %", 100, " points", bounds=(0, 100))
-DRIFT, GAP = Metric("last/drift", "drift of medians"), Metric("gap/nats", "test nats - training nats")
-STORED = Metric("stored/error", "test error %, stored statistics", 100, " points", bounds=(0, 100))
-APART = Metric("stored/apart", "the two apart", 100, " points")
+DRIFT, GAP = Metric("last/drift", "drift of medians"), Metric("test/gap", "test nats - training nats")
+STORED = Metric("test/stored", "test error %, stored statistics", 100, " points", bounds=(0, 100))
+APART = Metric("test/apart", "the two apart", 100, " points")
 PLAIN, BATCH = "race/plain", "race/batch"
 # fmt: off
 CLAIMS = [

@@ -21,6 +21,15 @@ from dlx.types import Data, Labelled  # noqa: E402
 VISIBLE = 64
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """One worker runs a file, so that what is compiled serves all its tests; of the laws of pages it runs a page."""
+    for item in items if config.pluginmanager.hasplugin("xdist") else []:
+        group = item.path.name
+        if group == "test_pages.py" and hasattr(item, "callspec"):
+            group = item.callspec.params.get("name", group)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def _split(rng: np.random.Generator, prototypes: np.ndarray, n: int) -> Labelled:
     y = rng.integers(0, 10, n).astype(np.int32)
     noisy = np.where(rng.random((n, VISIBLE)) < 0.8, prototypes[y], rng.integers(0, 256, (n, VISIBLE)))

@@ -35,7 +35,7 @@ SIZES = {
     "depth without epochs": (lambda: Deep("plain", 2, 5, 0, 10), "not of 2"),
     "Gibbs steps": (lambda: contrastive_divergence(0), "at least one Gibbs step, not 0"),
     "epochs": (lambda: greedy.boltzmann(rate=0.1, epochs=0, batch_size=2), "epochs must be at least 1, not 0"),
-    "masking": (lambda: autoassociator(1.5), "masking must be at least 0 and less than 1, not 1.5"),
+    "masking": (lambda: autoassociator(1.5), "masking must be a probability between 0 and 1, not 1.5"),
     "dropout": (lambda: drop(jax.random.key(0), -0.1, jnp.ones(3)), "dropout rate must be at least 0"),
     "norm": (lambda: optim.clipped(0.1, 0.0), "norm must be above 0, not 0"),
     "rate of a stage": (lambda: greedy.boltzmann(rate=-0.1, epochs=1, batch_size=2), "rate must be above 0, not -0.1"),

@@ -18,7 +18,7 @@ def autoassociator(masking: Rate | None = None, kind: LayerKind = BINARY) -> Los
     With `masking` it is a denoising auto-associator: it gets the code of a corrupted copy. Corruption sets each visible
     unit to 0 with probability `masking` (Vincent et al. 2008).
 
-    Raises ValueError if the visible units have no distribution, or `masking` is a number outside [0, 1).
+    Raises ValueError if the visible units have no distribution, or `masking` is a number outside [0, 1].
     """
     check_distribution(kind.visible)
     check_probability(masking=masking)

@@ -139,10 +139,10 @@ def check_name(name: str, kinds: Collection[str]) -> None:
 
 
 def check_probability(**rates: Rate | None) -> None:
-    """Raise ValueError for a number outside [0, 1). What is traced passes."""
+    """Raise ValueError for a number outside [0, 1]. What is traced passes."""
     for name, rate in rates.items():
-        if isinstance(rate, int | float) and not 0 <= rate < 1:
-            raise ValueError(f"{name} must be at least 0 and less than 1, not {rate}")
+        if isinstance(rate, int | float) and not 0 <= rate <= 1:
+            raise ValueError(f"{name} must be a probability between 0 and 1, not {rate}")
 
 
 def check_positive(**sizes: int) -> None:

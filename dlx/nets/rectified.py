@@ -13,7 +13,7 @@ from flax import linen as nn
 from jax.nn.initializers import he_normal
 from jaxtyping import Array, Float, Shaped
 
-from dlx.nets.layer import as_float, check_probability
+from dlx.nets.layer import as_float
 from dlx.nets.module import STATISTICS, Affine, model, variables
 from dlx.types import Key, Model, Rate
 
@@ -35,7 +35,8 @@ def drop(key: Key, rate: Rate, x: Float[Array, "*shape"]) -> Float[Array, "*shap
 
     Raises ValueError if the rate is a number outside [0, 1).
     """
-    check_probability(**{"a dropout rate": rate})
+    if isinstance(rate, int | float) and not 0 <= rate < 1:
+        raise ValueError(f"a dropout rate must be at least 0 and less than 1, not {rate}")
     return jnp.where(jax.random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0)
 
 

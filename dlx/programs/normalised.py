@@ -79,11 +79,15 @@ class Normalised:
         race |= {f"log_{name}": jnp.log2(steps) for name, steps in race.items()}
         found = {
             "race": race,
-            "gap": {"nats": errors.test["nats"] - errors.train["nats"]},
-            "stored": {"error": again.test["error"], "apart": jnp.abs(again.test["error"] - errors.test["error"])},
             "last": {"saturated": curve.watched["saturated"][-1], "drift": medians.std(0).mean()},
         }
-        return {}, result._replace(measures={**result.measures, **found})
+        test = {
+            **result.measures["test"],
+            "gap": errors.test["nats"] - errors.train["nats"],
+            "stored": again.test["error"],
+            "apart": jnp.abs(again.test["error"] - errors.test["error"]),
+        }
+        return {}, result._replace(measures={**result.measures, **found, "test": test})
 
     def net_and_view(self):
         """The net, and what the units of its last hidden layer get."""
