@@ -25,7 +25,8 @@ from dlx.inspect.filters import strongest
 from dlx.losses.supervised import misclassified
 from dlx.nets.layer import INITIALIZERS
 from dlx.nets.mlp import hidden, mlp
-from dlx.nets.rectified import Dropout, rectified
+from dlx.nets.noise import SILENT, dropout
+from dlx.nets.rectified import rectified
 from dlx.optim import adam, max_norm, sgd
 from dlx.programs import Layer, LayerHypers, Rate, greedy_layers, merge
 from dlx.stage import chain, evaluate
@@ -69,12 +70,11 @@ class Finetune:
         phase: dict[str, Any] = {name: getattr(self, name) for name in ("epochs", "patience", "batch_size")}
         phase["progress"] = progress("fine-tuning", epochs=self.epochs)
         if self.net == "sigmoid":
-            net = mlp(self.widths, self.classes, INITIALIZERS[self.initializer])
-            rule = sgd(hypers.rate)
+            net, rule = mlp(self.widths, self.classes, INITIALIZERS[self.initializer]), sgd(hypers.rate)
         else:
-            dropped = Dropout() if self.net == "dropout" else None
-            net = rectified(self.widths, self.classes, normalised=self.net == "batchnorm", dropout=dropped)
-            rule = optax.chain(adam(hypers.rate), max_norm(3.0)) if dropped else adam(hypers.rate)
+            noise = dropout() if self.net == "dropout" else SILENT
+            net = rectified(self.widths, self.classes, normalised=self.net == "batchnorm", noise=noise)
+            rule = adam(hypers.rate) if noise == SILENT else optax.chain(adam(hypers.rate), max_norm(3.0))
         key_init, key_train = jax.random.split(key)
         start = {**net.init(key_init, data.train.x[0]), **merge(given)}
         train = chain(greedy.finetune(net, rule, **phase), evaluate(error=misclassified(net)))

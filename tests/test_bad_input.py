@@ -10,8 +10,8 @@ from dlx.losses.reconstruction import autoassociator
 from dlx.nets.deep import deep, plain
 from dlx.nets.layer import INITIALIZERS, UNITS, number_of
 from dlx.nets.mlp import mlp
+from dlx.nets.noise import drop
 from dlx.nets.normalised import normalised
-from dlx.nets.rectified import drop
 from dlx.programs import Layer
 from dlx.programs.deep import Deep
 from dlx.programs.descent import Descent

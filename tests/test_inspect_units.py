@@ -13,7 +13,8 @@ from dlx.inspect.counts import count
 from dlx.losses.supervised import cross_entropy
 from dlx.nets.layer import RELU, SIGMOID, TANH
 from dlx.nets.mlp import hidden, mlp
-from dlx.nets.rectified import Dropout, rectified
+from dlx.nets.noise import dropout
+from dlx.nets.rectified import rectified
 from dlx.nets.standardised import STANDARD, standardised
 from dlx.types import Data, Labelled
 
@@ -35,7 +36,7 @@ NETS = {
     "sigmoid": mlp((4,), CLASSES),
     "tanh, two layers": mlp((4, 3), CLASSES, units=TANH),
     "rectified linear": mlp((4,), CLASSES, units=RELU),
-    "dropout": rectified((4,), CLASSES, dropout=Dropout(0.2, 0.5)),
+    "dropout": rectified((4,), CLASSES, noise=dropout(0.2, 0.5)),
     "batch normalisation": rectified((4,), CLASSES, normalised=True),
     "standardised inputs": standardised(mlp((4,), CLASSES)),
 }

@@ -17,7 +17,8 @@ from dlx.losses.adversarial import non_saturating
 from dlx.losses.supervised import cross_entropy, misclassified
 from dlx.nets.layer import GAUSSIAN, RELU, TANH, LayerKind
 from dlx.nets.mlp import codes, hidden, mlp
-from dlx.nets.rectified import Dropout, rectified
+from dlx.nets.noise import dropout
+from dlx.nets.rectified import rectified
 from dlx.nets.standardised import standardised
 from dlx.optim import adam, halve_on_plateau, max_norm, sgd
 from dlx.stage import chain, evaluate, focus, standardise, temporary
@@ -118,7 +119,7 @@ STAGES: dict[str, Callable[[Hypers], Any]] = {
     "rectified": lambda hypers: supervised(hypers, rectified((8, 6)), adam(0.01 * hypers.rate)),
     "rectified, dropout": lambda hypers: supervised(
         hypers,
-        rectified((8, 6), dropout=Dropout(0.5 * hypers.masking, hypers.masking)),
+        rectified((8, 6), noise=dropout(0.5 * hypers.masking, hypers.masking)),
         optax.chain(sgd(0.1 * hypers.rate, 0.5), max_norm(10 * hypers.pretrain_rate)),
     ),
     "rectified, normalised": lambda hypers: supervised(hypers, NORMALISED, adam(0.01 * hypers.rate)),

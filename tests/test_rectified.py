@@ -13,7 +13,8 @@ from dlx.algorithms import gradient
 from dlx.greedy import finetune
 from dlx.losses.supervised import cross_entropy, misclassified
 from dlx.nets.module import STATISTICS
-from dlx.nets.rectified import DECAY, Dropout, drop, rectified
+from dlx.nets.noise import SILENT, drop, dropout
+from dlx.nets.rectified import DECAY, rectified
 from dlx.optim import adam, max_norm, sgd
 from dlx.train import fit, minibatches, valid
 from dlx.types import CARRIED, Labelled
@@ -116,8 +117,8 @@ def test_dropped_units_are_a_binomial_share_and_the_mean_stays(rate):
 @pytest.mark.parametrize("rates", [(0.2, 0.0), (0.0, 0.5), (0.3, 0.4)])
 def test_inputs_and_hidden_units_are_dropped_at_their_own_rates(rates):
     """Through a net of unit matrices the input comes out, but for what was dropped at each layer."""
-    n, width, dropout = 100, 50, Dropout(*rates)
-    net, eye = rectified((width, width), width, dropout=dropout), np.eye(width, dtype=np.float32)
+    n, width = 100, 50
+    net, eye = rectified((width, width), width, noise=dropout(*rates)), np.eye(width, dtype=np.float32)
     params = {name: {"w": eye, "b": layer["b"]} for name, layer in fresh(net, width).items()}
     outputs, _ = net.train(params, KEY, jnp.ones((n, width)))
     keep = (1 - rates[0]) * (1 - rates[1]) ** 2
@@ -126,14 +127,13 @@ def test_inputs_and_hidden_units_are_dropped_at_their_own_rates(rates):
 
 
 def test_the_defaults_are_those_of_the_sources():
-    """Srivastava et al. 2014, appendix B.1; a running mean over about 20 batches, whose start is 1 % after 100."""
-    assert Dropout() == (0.2, 0.5)
+    """A running mean over about 20 batches, whose start is 1 % after 100."""
     assert pytest.approx(20) == 1 / (1 - DECAY)
     assert DECAY**100 < 0.01
 
 
 def test_the_expectation_over_the_hidden_masks_is_the_output_without(batch):
-    net = rectified((8,), 5, dropout=Dropout(0.0, 0.5))
+    net = rectified((8,), 5, noise=dropout(0.0, 0.5))
     params, x = some_params(net), jnp.asarray(batch.x[:3])
     noisy = jax.jit(jax.vmap(lambda key: net.train(params, key, x)[0]))
     outputs = noisy(jax.random.split(KEY, 20_000))
@@ -144,8 +144,8 @@ def test_the_expectation_over_the_hidden_masks_is_the_output_without(batch):
 def test_dropout_at_rate_0_is_none_and_in_use_there_is_none(net, batch):
     params, x = some_params(net), jnp.asarray(batch.x)
     none, some = (
-        rectified((8, 6), 5, normalised=net is NORMALISED, dropout=dropout)
-        for dropout in (Dropout(jnp.float32(0), jnp.float32(0)), Dropout())
+        rectified((8, 6), 5, normalised=net is NORMALISED, noise=noise)
+        for noise in (dropout(jnp.float32(0), jnp.float32(0)), dropout())
     )
     without = net.train(params, KEY, x)
     identical(none.train(params, KEY, x), without)
@@ -154,11 +154,10 @@ def test_dropout_at_rate_0_is_none_and_in_use_there_is_none(net, batch):
 
 
 @pytest.mark.parametrize("rate", [1.0, -0.1, 1.5, float("nan")])
-@pytest.mark.parametrize("place", Dropout._fields)
-def test_a_rate_that_is_no_probability_is_refused_in_words(rate, place, batch):
-    net = rectified((8, 6), 5, dropout=Dropout(**{place: rate}))
+@pytest.mark.parametrize("place", ["inputs", "hidden"])
+def test_a_rate_that_is_no_probability_is_refused_in_words(rate, place):
     with pytest.raises(ValueError, match="dropout rate must be at least 0 and less than 1, not"):
-        net.train(some_params(NET), KEY, jnp.asarray(batch.x))
+        dropout(**{place: rate})
 
 
 def test_pre_activations_keep_their_scale_through_depth():
@@ -199,8 +198,8 @@ ADAM = adam(0.01)
 PHASE = {"epochs": 3, "batch_size": 7, "patience": 1}
 OPTIONS = {
     "plain": {},
-    "inputs dropped": {"dropout": Dropout(0.4, 0.0)},
-    "hidden units dropped": {"dropout": Dropout(0.0, 0.4)},
+    "inputs dropped": {"noise": dropout(0.4, 0.0)},
+    "hidden units dropped": {"noise": dropout(0.0, 0.4)},
     "batch size": {"batch_size": 20},
     "patience": {"patience": 2},
     "epochs": {"epochs": 4},
@@ -213,13 +212,13 @@ def progress(*heard):
     TOLD.append(heard)
 
 
-def ours(normalised, optimizer=ADAM, dropout=None, **phase):
-    net = rectified((8, 6), normalised=normalised, dropout=dropout)
+def ours(normalised, optimizer=ADAM, noise=SILENT, **phase):
+    net = rectified((8, 6), normalised=normalised, noise=noise)
     return finetune(net, optimizer, progress=progress, **PHASE | phase)
 
 
-def by_hand(normalised, optimizer=ADAM, dropout=None, **phase):
-    net, phase = rectified((8, 6), normalised=normalised, dropout=dropout), PHASE | phase
+def by_hand(normalised, optimizer=ADAM, noise=SILENT, **phase):
+    net, phase = rectified((8, 6), normalised=normalised, noise=noise), PHASE | phase
 
     def loss(params, key, batch):
         outputs, carried = net.train(params, key, batch.x)

@@ -9,7 +9,8 @@ from jaxtyping import Array, Float, Shaped
 
 from dlx.nets.layer import INITIALIZERS, SIGMOID, LayerKind, Units, as_float, check_positive
 from dlx.nets.module import Affine, Layer, model
-from dlx.types import Model, Params
+from dlx.nets.noise import SILENT, Noise
+from dlx.types import Key, Model, Params
 
 
 class MLP(nn.Module):
@@ -34,16 +35,34 @@ class MLP(nn.Module):
 
 
 def mlp(
-    widths: tuple[int, ...], classes: int = 10, initializer: Initializer = INITIALIZERS["fan"], units: Units = SIGMOID
+    widths: tuple[int, ...],
+    classes: int = 10,
+    initializer: Initializer = INITIALIZERS["fan"],
+    units: Units = SIGMOID,
+    noise: Noise = SILENT,
 ) -> Model:
-    """A net from inputs [n, visible], pixels or floats, to logits [n, classes].
+    """A net from inputs [n, visible], pixels or floats, to logits [n, classes]. In training it has the noise.
 
     Its parameters are layers `{w, b, c}` named `hidden_0`, `hidden_1`, ... and `output`, which is `{w, b}`.
 
     Raises ValueError if a width or the number of classes is less than 1.
     """
     check_positive(classes=classes, **{f"width {i + 1}": width for i, width in enumerate(widths)})
-    return model(MLP(widths, classes, initializer, units))
+    net = model(MLP(widths, classes, initializer, units))
+    return net._replace(train=_with_noise(len(widths), units, noise)) if noise != SILENT else net
+
+
+def _with_noise(depth: int, units: Units, noise: Noise) -> Callable[[Params, Key, Array], tuple[Array, dict]]:
+    def train(params, key, x):
+        key_values, key_weights = jax.random.split(key)
+        x = as_float(x)
+        for i in range(depth):
+            layer = noise.layer(jax.random.fold_in(key_weights, i), params[hidden(i)])
+            x = LayerKind(units).encode(layer, noise.values(key_values, i, x))
+        end = noise.layer(jax.random.fold_in(key_weights, depth), params["output"])
+        return noise.values(key_values, depth, x) @ end["w"] + end["b"], {}
+
+    return train
 
 
 def hidden(i: int) -> str:

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Shaped
 from dlx.nets.layer import INITIALIZERS, SIGMOID, Units, as_float, check_positive
 from dlx.nets.mlp import hidden
 from dlx.nets.module import STATISTICS
+from dlx.nets.noise import SILENT, Noise
 from dlx.types import Model, Params
 
 EPSILON = 1e-5
@@ -31,8 +32,11 @@ def normalised(
     *,
     units: Units = SIGMOID,
     initializer: Initializer = INITIALIZERS["glorot"],
+    noise: Noise = SILENT,
 ) -> Model:
     """A net from inputs [n, visible], pixels or floats, to logits [n, classes]; every hidden layer is normalised.
+
+    In training it has the noise.
 
     Its parameters are `hidden_0`, ... {w, scale, b}, `output` {w, b}, and `STATISTICS`, by layer {mean, var}.
 
@@ -58,15 +62,17 @@ def normalised(
         return end(params, layer_inputs(len(widths), units)(params, x))
 
     def train(params, key, x):
-        del key
+        key_values, key_weights = jax.random.split(key)
         x, running = as_float(x), {}
         for i in range(len(widths)):
             name = hidden(i)
-            z = x @ params[name]["w"]
+            layer = noise.layer(jax.random.fold_in(key_weights, i), params[name])
+            z = noise.values(key_values, i, x) @ layer["w"]
             batch, old = {"mean": z.mean(0), "var": z.var(0)}, params[STATISTICS][name]
             x = units.mean(_normal(params[name], z, batch))
             running[name] = {of: DECAY * old[of] + (1 - DECAY) * jax.lax.stop_gradient(batch[of]) for of in batch}
-        return end(params, x), {STATISTICS: running}
+        last = noise.layer(jax.random.fold_in(key_weights, len(widths)), params["output"])
+        return end({"output": last}, noise.values(key_values, len(widths), x)), {STATISTICS: running}
 
     return Model(init, apply, train)
 

@@ -5,39 +5,20 @@ the pre-activations from layer to layer (He et al. 2015, equation 10). Lectures:
 (ReLU)", "Batch Normalization", "Regularization: Dropout"; CS/CNS/EE 155 16, "Dropout".
 """
 
-from typing import NamedTuple, cast
+from typing import cast
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn.initializers import he_normal
 from jaxtyping import Array, Float, Shaped
 
 from dlx.nets.layer import as_float
 from dlx.nets.module import STATISTICS, Affine, model, variables
-from dlx.types import Key, Model, Rate
+from dlx.nets.noise import SILENT, Noise
+from dlx.types import Key, Model
 
 DECAY = 0.95
 """Of the running statistics, a batch: a mean over about 20 batches, which has left its start behind after 100."""
-
-
-class Dropout(NamedTuple):
-    """Probabilities of being dropped, by default those of Srivastava et al. 2014 on MNIST (appendix B.1)."""
-
-    inputs: Rate = 0.2
-    hidden: Rate = 0.5
-
-
-def drop(key: Key, rate: Rate, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Each element set to 0 with probability `rate` and else divided by 1 - rate, so that x is the expectation.
-
-    Scaled so in training, nothing is scaled at test time (Srivastava et al. 2014, section 10).
-
-    Raises ValueError if the rate is a number outside [0, 1).
-    """
-    if isinstance(rate, int | float) and not 0 <= rate < 1:
-        raise ValueError(f"a dropout rate must be at least 0 and less than 1, not {rate}")
-    return jnp.where(jax.random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0)
 
 
 class Rectified(nn.Module):
@@ -60,37 +41,35 @@ class Rectified(nn.Module):
         self.output = Affine(self.classes, he_normal())
 
     def __call__(
-        self, x: Shaped[Array, "*n visible"], key: Key | None = None, dropout: Dropout | None = None
+        self, x: Shaped[Array, "*n visible"], key: Key | None = None, noise: Noise = SILENT
     ) -> Float[Array, "*n classes"]:
-        """Logits of the classes: with a key as in training, by the statistics of the batch and with dropout."""
+        """Logits of the classes: with a key as in training, by the statistics of the batch and with noise on values."""
 
-        def dropped(i, x):
-            if key is None or dropout is None:
-                return x
-            return drop(jax.random.fold_in(key, i), dropout.hidden if i else dropout.inputs, x)
+        def noisy(i, x):
+            return x if key is None else noise.values(key, i, x)
 
         x = as_float(x)
         for i, layer in enumerate(self.hidden):
-            x = layer(dropped(i, x))
+            x = layer(noisy(i, x))
             if self.normalised:
                 x = self.norm[i](x, use_running_average=key is None)
             x = jax.nn.relu(x)
-        return self.output(dropped(len(self.widths), x))
+        return self.output(noisy(len(self.widths), x))
 
 
-def rectified(
-    widths: tuple[int, ...], classes: int = 10, *, normalised: bool = False, dropout: Dropout | None = None
-) -> Model:
+def rectified(widths: tuple[int, ...], classes: int = 10, *, normalised: bool = False, noise: Noise = SILENT) -> Model:
     """A `Rectified` net from inputs [n, visible], pixels or floats, to logits [n, classes].
 
-    In training units are dropped where `dropout` is given, and where `normalised` the running statistics are carried.
+    In training there is noise on inputs and hidden values, and where `normalised` the running statistics are carried.
 
-    Raises ValueError, in training, if a dropout rate is a number outside [0, 1).
+    Raises ValueError for noise on weights.
     """
+    if noise.weights:
+        raise ValueError("a rectified net has noise on inputs and hidden values only; dlx.nets.mlp has it on weights")
     net = Rectified(widths, classes, normalised)
 
     def train(params, key, x):
-        outputs, renewed = cast(tuple, net.apply(variables(params), x, key, dropout, mutable=[STATISTICS]))
+        outputs, renewed = cast(tuple, net.apply(variables(params), x, key, noise, mutable=[STATISTICS]))
         return outputs, dict(renewed) if normalised else {}
 
     return model(net)._replace(train=train)

@@ -11,7 +11,8 @@ from dlx import greedy
 from dlx.losses.supervised import misclassified
 from dlx.nets.layer import INITIALIZERS
 from dlx.nets.mlp import codes, hidden, mlp
-from dlx.nets.rectified import Dropout, rectified
+from dlx.nets.noise import SILENT, dropout
+from dlx.nets.rectified import rectified
 from dlx.optim import adam, max_norm, sgd
 from dlx.programs import Rate
 from dlx.show.progress import silent
@@ -38,8 +39,8 @@ def stage(name, rate):
         start, phase = ("fan", TINY) if name == "sigmoid" else ("glorot", OTHER)
         net = mlp((8, 6), 10, INITIALIZERS[start])
         return net, greedy.finetune(net, sgd(rate), **phase)
-    dropout = Dropout() if name == "dropout" else None
-    net = rectified((8, 6), 10, normalised=name == "batchnorm", dropout=dropout)
+    noise = dropout() if name == "dropout" else SILENT
+    net = rectified((8, 6), 10, normalised=name == "batchnorm", noise=noise)
     rule = {"dropout": optax.chain(adam(rate), max_norm(3.0))}.get(name, adam(rate))
     return net, greedy.finetune(net, rule, **TINY)
 
