@@ -63,7 +63,7 @@ def rmsprop(rate: Rate) -> optax.GradientTransformation:
     return optax.rmsprop(rate, 0.9, 1e-8)
 
 
-def adam(rate: Rate) -> optax.GradientTransformation:
+def adam(rate: Rate | optax.Schedule) -> optax.GradientTransformation:
     """w <- w - rate * s / (sqrt(r) + 1e-8), where s and r are means of the gradient and of its square.
 
     The means are corrected for bias, and decay by 0.9 and 0.999 per update.
@@ -83,6 +83,20 @@ def clipped(rate: Rate, norm: Rate = 0.1) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(norm), sgd(rate))
 
 
+def muon(rate: Rate) -> optax.GradientTransformation:
+    """Matrices: m <- .95 m + gradient, w <- w - rate * .2 sqrt(max(rows, columns)) * p(m). All others: Adam.
+
+    p(m) is about (m mᵀ)^(-1/2) m: Newton and Schulz's iteration a x + (b x xᵀ + c (x xᵀ)²) x, five times from
+    x = m / |m|, with a = 3.4445, b = -4.775, c = 2.0315. It is Shampoo's preconditioner by the two sides of a layer,
+    (m mᵀ)^(-1/4) m (mᵀ m)^(-1/4), of the mean gradient alone. K-FAC has the same form, but with the second moments of
+    the layer's inputs and errors. The factor .2 sqrt(max) gives steps of Adam's size, so that one rate does for both.
+
+    Jordan et al. 2024; Liu et al. 2025 (arXiv:2502.16982), equations 1 and 4; Gupta, Koren & Singer 2018.
+    """
+    _check_positive(rate=rate)
+    return optax.contrib.muon(rate, nesterov=False, consistent_rms=0.2)
+
+
 RULES: Mapping[str, Callable[[Rate], optax.GradientTransformation]] = {
     "plain": sgd,
     "momentum": partial(sgd, momentum=0.9),
@@ -92,8 +106,12 @@ RULES: Mapping[str, Callable[[Rate], optax.GradientTransformation]] = {
     "rmsprop": rmsprop,
     "adam": adam,
     "clipped": clipped,
+    "muon": muon,
 }
-"""The lectures' rules by name, each as a function of its rate. `dlx.inspect.formulas` has them in NumPy."""
+"""Rules by name, each as a function of its rate. `dlx.inspect.formulas` has them in NumPy.
+
+All but `muon` are the lectures'. It stands in for the second-order methods that they name without a formula.
+"""
 
 
 def max_norm(c: Rate) -> optax.GradientTransformation:

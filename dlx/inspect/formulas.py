@@ -1,4 +1,4 @@
-"""Update rules in NumPy, as the lectures write them. Optimizers are checked against them."""
+"""Update rules in NumPy, as the lectures and papers write them. Optimizers are checked against them."""
 
 import jax
 import numpy as np
@@ -8,15 +8,17 @@ from dlx.types import Key
 
 
 def by_formula(rate: float, w: np.ndarray, grads: np.ndarray) -> dict[str, np.ndarray]:
-    """Where gradients [steps, n] lead parameters w [n], by the name of the rule.
+    """Where gradients [steps, rows, columns] lead the matrix w [rows, columns], by the name of the rule.
 
     Lectures CS/CNS/EE 155 16, "Learning Rate & Momentum"; on feed-forward nets, "Adapting Learning Rates"; Alpaydin 12,
     "Improving Training Convergence" to "ADAM". Nesterov's momentum: Sutskever et al. 2013, section 2.
+    Muon: Liu et al. 2025, equations 1 and 4.
     """
-    m, s, total, r, q = (np.zeros_like(w) for _ in range(5))
+    m, s, total, r, q, v = (np.zeros_like(w) for _ in range(6))
     ways = {}
     for t, g in enumerate(grads, 1):
         m, s, total, r, q = 0.9 * m + g, 0.9 * s + 0.1 * g, total + g**2, 0.9 * r + 0.1 * g**2, 0.999 * q + 0.001 * g**2
+        v = 0.95 * v + g
         step = {
             "plain": g,
             "momentum": m,
@@ -26,17 +28,30 @@ def by_formula(rate: float, w: np.ndarray, grads: np.ndarray) -> dict[str, np.nd
             "rmsprop": g / np.sqrt(r + 1e-8),
             "adam": (s / (1 - 0.9**t)) / (np.sqrt(q / (1 - 0.999**t)) + 1e-8),
             "clipped": g * min(1, 0.1 / np.linalg.norm(g)),
+            "muon": 0.2 * np.sqrt(max(w.shape)) * orthogonalised(v),
         }
         ways = {rule: ways.get(rule, w) - rate * change for rule, change in step.items()}
     return ways
 
 
+def orthogonalised(m: np.ndarray) -> np.ndarray:
+    """m [rows, columns] with its singular values brought to about 1, by five steps of Newton and Schulz's iteration.
+
+    Jordan et al. 2024, with their coefficients.
+    """
+    x = m / np.linalg.norm(m)
+    for _ in range(5):
+        a = x @ x.T
+        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+    return x
+
+
 def gap(key: Key, rule: str, optimizer: optax.GradientTransformation, rate: float, steps: int) -> float:
     """The largest difference between an optimizer's and the formula's parameters after some steps.
 
-    It is relative to the longest way of any parameter. There are 100 parameters, and the gradients are random.
+    It is relative to the longest way of any parameter. The parameters are a 10 x 10 matrix. Gradients are random.
     """
-    start, *grads = np.asarray(jax.random.normal(key, (1 + steps, 100)), np.float32)
+    start, *grads = np.asarray(jax.random.normal(key, (1 + steps, 10, 10)), np.float32)
     expected = by_formula(rate, start.astype(float), np.array(grads, float))[rule]
     w, state = start, optimizer.init(start)
     for g in grads:
