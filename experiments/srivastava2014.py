@@ -181,7 +181,8 @@ STUDY = Study(
         "probability.png": by_number(TEST, "probability of dropping a hidden unit", (BY_P,)),
         "correlation.png": by_number(CORRELATION, "probability of dropping a hidden unit", (BY_P,)),
         "parts.png": figures.bars(TEST, (TRICKS, PRETRAINED)),
-        "search.png": figures.search("validation error %", 100),
+        "search.png": figures.search("validation error %", 100, group=RATES),
+        "search-p.png": figures.search("validation error %", 100, group=BY_P),
     },
     captions={
         "bars.png": "Test error beside the paper's, where it tells one: bars are means, dots are seeds.",
@@ -189,7 +190,8 @@ STUDY = Study(
         "probability.png": "Test error after training on 10 000 digits.",
         "correlation.png": "Mean absolute correlation of two units of the first hidden layer, on validation digits.",
         "parts.png": "Test error after training on 10 000 digits: bars are means, dots are seeds.",
-        "search.png": "Validation error at each rate.",
+        "search.png": "Validation error of the paper's nets at each rate, on 10 000 digits.",
+        "search-p.png": "Validation error at each rate, by the probability of dropping a hidden unit.",
     },
     notes=Path(__file__).parent / "notes" / "srivastava2014.md",
 )

@@ -1,17 +1,19 @@
 """What is measured of optimizers, curves and gradients, against NumPy and enumeration."""
 
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dlx.inspect.curves import epochs_to
+from dlx.inspect.curves import epochs_to, stopped
 from dlx.inspect.formulas import gap
 from dlx.inspect.gradients import spread
 from dlx.optim import RULES
-from dlx.types import Labelled
+from dlx.train import fit, generated
+from dlx.types import Algorithm, Data, Labelled
 
 INF = float("inf")
 
@@ -64,6 +66,40 @@ def test_epochs_to_a_target_are_those_of_interpolation_where_a_curve_falls():
 @pytest.mark.parametrize("curve", [[INF, INF, INF], [float("nan"), INF, INF]])
 def test_a_curve_without_a_number_reaches_no_target(curve):
     assert epochs_to(0.5, jnp.array(curve)) == INF
+
+
+class Count(NamedTuple):
+    """Parameters that count the steps."""
+
+    params: jax.Array
+
+
+def fitted(score, patience):
+    """The epoch that a fit with these scores returns, and how many it runs."""
+    counting = Algorithm(lambda key, params: Count(params), lambda key, state, batch: (Count(state.params + 1.0), {}))
+    train = fit(
+        counting, generated(lambda key: None, 1), epochs=len(score), patience=patience,
+        score=lambda params, data: jnp.asarray(score)[params.astype(int) - 1],
+    )  # fmt: skip
+    params, curve = train(jax.random.key(0), jnp.zeros(()), Data(None, None, None))
+    assert curve.best == params - 1
+    return int(curve.best), int(curve.epochs)
+
+
+@pytest.mark.parametrize("patience", [1, 2, 4, 100])
+def test_a_curve_is_stopped_where_a_fit_with_that_patience_stops(patience):
+    find = jax.jit(stopped)
+    rng = np.random.default_rng(0)
+    curves = [*np.round(rng.random((6, 9)), 1), np.arange(9.0), np.arange(9.0)[::-1], np.ones(9)]
+    lost = np.array([0.5, 0.6, 0.4, np.nan, 0.1, 0.2, 0.0, 0.0, 0.0])
+    for curve in [*curves, lost, np.where(np.isnan(lost), np.inf, lost)]:
+        score = curve.astype(np.float32)
+        assert tuple(map(int, find(score, patience))) == fitted(score, patience), curve
+
+
+def test_a_patience_of_no_epoch_is_refused_in_words():
+    with pytest.raises(ValueError, match="patience must be at least 1, not 0"):
+        stopped(jnp.ones(3), 0)
 
 
 def squares(params, key, batch):

@@ -1,7 +1,8 @@
 """What a curve of a fit says."""
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from dlx.types import Scalar
 
@@ -15,3 +16,22 @@ def epochs_to(target: float, score: Float[Array, " epochs"]) -> Scalar:
     before, after = score[jnp.maximum(epoch - 1, 0)], score[epoch]
     part = jnp.where(epoch > 0, (before - target) / jnp.where(before > after, before - after, 1.0), 1.0)
     return jnp.where((score <= target).any(), epoch + part, jnp.inf)
+
+
+def stopped(score: Float[Array, " epochs"], patience: int | Int[Array, ""]) -> tuple[Int[Array, ""], Int[Array, ""]]:
+    """What `dlx.train.fit` with this patience would have returned: the epoch, from 0, and how many it would have run.
+
+    The fit ends after `patience` epochs without a better score, or with a score that is not finite. To stop when the
+    validation error has risen, after L more epochs (the look-ahead), is a patience of L + 1 (lecture on feed-forward
+    nets, "Early Stopping"). Patience may be traced.
+
+    Raises ValueError if it is a number below 1.
+    """
+    if isinstance(patience, int) and patience < 1:
+        raise ValueError(f"patience must be at least 1, not {patience}")
+    epochs = jnp.arange(len(score))
+    before = jnp.concatenate([jnp.full(1, jnp.inf), jax.lax.cummin(score)[:-1]])
+    best = jax.lax.cummax(jnp.where(score < before, epochs, 0))
+    ends = (epochs - best >= patience) | ~jnp.isfinite(score)
+    last = jnp.where(ends.any(), jnp.argmax(ends), len(score) - 1)
+    return best[last], last + 1

@@ -84,6 +84,25 @@ def decide(comparisons: Sequence[Comparison], least: float | int, side: str, run
     return Finding(HOLDS if right and worst < LEVEL else OPEN, "; ".join([*words, f"p = {worst:.2g}"]), worst, gain)
 
 
+def gains_more(metric: Metric, pair: tuple[str, str], than: tuple[str, str]) -> Decide:
+    """The first row of a pair is below its second by more than in the other pair, seed against seed."""
+
+    def gains(found: Found, row: str, worse: str) -> dict[int, float]:
+        mine, others = (found[name].by_seed(metric.name) if name in found else {} for name in (row, worse))
+        return {seed: metric.scale * (others[seed] - mine[seed]) for seed in mine if seed in others}
+
+    def decider(found: Found) -> Finding:
+        ours, theirs = gains(found, *pair), gains(found, *than)
+        shared = [seed for seed in ours if seed in theirs]
+        large, small = (np.array([gain[seed] for seed in shared]) for gain in (ours, theirs))
+        if not shared or not np.isfinite([large, small]).all():
+            return decide([Comparison(pair[0], than[0])], 0, "")
+        gain = Comparison(pair[0], than[0], paired_interval(large, small), over_seeds(large, small))
+        return decide([gain], 0, f"{metric.unit} of gain above")
+
+    return decider
+
+
 def ranks_agree(metric: Metric, row: str, than: str, least: float) -> Decide:
     """Two searches rank their common trials alike: Spearman's correlation of the metric is above `least`.
 

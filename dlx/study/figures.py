@@ -58,7 +58,7 @@ def curves(
 
 def lines(
     metric: Metric,
-    place: Callable[[Row], tuple[str, float]],
+    place: Callable[[Row], tuple[str, float] | None],
     xlabel: str,
     groups: tuple[str, ...] = (),
     log_x: bool = True,
@@ -66,15 +66,17 @@ def lines(
 ) -> Figures:
     """A metric over what differs between rows, such as depth, with a line for rows that share one.
 
-    `place(row)` gives the name of a row's line, and where on it the row stands. `beside` has functions of the place, by
-    name, which are drawn dashed. The vertical axis is logarithmic, and with `log_x` the horizontal one, too.
+    `place(row)` gives the name of a row's line, and where on it the row stands. None leaves the row out. `beside` has
+    functions of the place, by name, which are drawn dashed. The vertical axis is logarithmic, and with `log_x` the
+    horizontal one, too.
     """
 
     def figure(found: Found) -> Any:
         drawn: dict[str, dict[float, np.ndarray]] = {}
         for name in itertools.chain(*panels(found, groups).values()):
-            line, x = place(found[name].row)
-            drawn.setdefault(line, {})[x] = metric.scale * found[name].values(metric.name)
+            if (where := place(found[name].row)) is not None:
+                line, x = where
+                drawn.setdefault(line, {})[x] = metric.scale * found[name].values(metric.name)
         places = sorted({x for line in drawn.values() for x in line})
         known = {name: {x: np.array([value(x)]) for x in places} for name, value in (beside or {}).items()}
         there = {line: (list(values), list(values.values())) for line, values in (drawn | known).items()}
