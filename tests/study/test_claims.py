@@ -195,3 +195,20 @@ def test_a_comparison_has_no_p_for_one_seed_and_no_interval():
     assert isinstance(one.gain, Interval)
     assert math.isclose(one.gain.mean, 0.2)
     assert one.gain[1:] == (None, None, 1)
+
+
+@pytest.mark.parametrize(("more", "verdict"), [(0.05, "holds"), (0.0, "not resolved"), (-0.05, "does not hold")])
+def test_a_gain_is_larger_than_another_by_the_paired_test_of_the_gains(more, verdict):
+    errors = {"few/with": BASE, "few/without": BASE + 0.1 + more + SPREAD, "many/with": BASE - 0.05,
+              "many/without": BASE + 0.05 - SPREAD}  # fmt: skip
+    decide = claims.gains_more(POINTS, ("few/with", "few/without"), ("many/with", "many/without"))
+    finding = decided(decide, errors)
+    gains = [100 * (errors[f"{n}/without"] - errors[f"{n}/with"]) for n in ("few", "many")]
+    assert finding.verdict == verdict
+    assert (
+        finding.p is None if verdict == "does not hold" else finding.p == pytest.approx(stats.ttest_rel(*gains).pvalue)
+    )
+    assert finding.words.startswith(f"few/with {100 * more:.3g} [" if more else "few/with ")
+    assert "points of gain above many/with" in finding.words
+    del errors["many/without"]
+    assert decided(decide, errors).verdict == "not resolved"

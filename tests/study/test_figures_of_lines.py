@@ -20,15 +20,23 @@ def trained(errors, curve=()):
 
 
 def test_a_metric_is_drawn_over_the_places_of_the_rows_line_by_line():
-    errors = {"g/1/a": [0.1, 0.3], "g/20/a": [0.5, 0.7], "g/1/b": [0.2, 0.2], "other/1/a": [0.9, 0.9]}
+    errors = {
+        "g/1/a": [0.1, 0.3],
+        "g/20/a": [0.5, 0.7],
+        "g/1/b": [0.2, 0.2],
+        "g/1/left out": [0.4],
+        "other/1/a": [0.9, 0.9],
+    }
 
     def place(row):
-        return row.name.split("/")[2], int(row.name.split("/")[1])
+        _, depth, line = row.name.split("/")
+        return None if line == "left out" else (line, int(depth))
 
     drawn = figures.lines(Metric("test/error", "error %", 100), place, "hidden layers", ("g",))(trained(errors))
     (axes,) = drawn.axes
     np.testing.assert_allclose(axes.lines[0].get_xydata(), [[1, 20], [20, 60]])
     np.testing.assert_allclose(axes.lines[1].get_xydata(), [[1, 20]])
+    assert len(axes.lines) == 2
     assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_xscale()) == ("hidden layers", "error %", "log")
 
 

@@ -1,0 +1,93 @@
+"""Training with regularisers: early stopping against fits with patience, labels at random, and ridge regression."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge as RidgeOfSklearn
+
+from dlx.algorithms import gradient
+from dlx.losses.supervised import cross_entropy, misclassified
+from dlx.nets.layer import INITIALIZERS
+from dlx.nets.mlp import mlp
+from dlx.optim import sgd
+from dlx.programs.regularised import MOMENTUM, Regular, Regularised, Ridge, Stop, Stopped, weights
+from dlx.show.progress import silent
+from dlx.stage import evaluate
+from dlx.train import fit, minibatches, valid
+from dlx.types import Labelled
+
+KEY = jax.random.key(5)
+WIDTHS = (6,)
+
+
+def run(program, data, hypers, given=()):
+    hypers = type(hypers)(*map(jnp.float32, hypers))
+    return jax.jit(lambda hypers, given, data: program(KEY, hypers, given, data, silent))(hypers, given, data)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_early_stopping_judges_what_a_fit_with_that_patience_returns(data, place):
+    stops, parts, steps, n = (0, 3), 8, 4, 40
+    kept, _ = run(Regularised("plain", WIDTHS, 10, parts, steps, n, stops, shape=(8, 8)), data, Regular(0.3))
+    _, judged = run(Stopped(n), data, Stop(float(place)), (kept,))
+    net = mlp(WIDTHS, initializer=INITIALIZERS["glorot"])
+    first = data._replace(train=Labelled(data.train.x[:n], data.train.y[:n]))
+    key_init, key_train, *_ = jax.random.split(KEY, 4)
+    train = fit(gradient(cross_entropy(net), sgd(0.3, MOMENTUM)), minibatches(10, steps=steps), epochs=parts,
+                score=valid(misclassified(net)), patience=stops[place] + 1)  # fmt: skip
+
+    def by_hand(data):
+        params, curve = train(key_train, net.init(key_init, data.train.x[0]), data)
+        return curve, evaluate(error=misclassified(net))(KEY, params, data)[1]
+
+    curve, found = jax.jit(by_hand)(first)
+    assert judged.measures["fit"]["run"] == curve.epochs
+    assert judged.measures["fit"]["best"] == curve.best
+    assert judged.measures["test"]["error"] == pytest.approx(float(found.test["error"]))
+    assert judged.measures["valid"]["error"] == pytest.approx(float(found.valid["error"]))
+
+
+def test_random_labels_are_those_of_the_first_examples_in_another_order(data):
+    program = Regularised("plain", WIDTHS, 10, 1, 1, 40, shape=(8, 8))
+    for shuffled in (0.0, 1.0):
+        seen = program.seen(KEY, Regular(0.1, shuffled=shuffled), data).train
+        np.testing.assert_array_equal(seen.x, data.train.x[:40])
+        assert (np.sort(seen.y) == np.sort(data.train.y[:40])).all()
+        assert (np.asarray(seen.y) == data.train.y[:40]).all() == (shuffled == 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [("plain", {"l2": 0.1}), ("plain", {"l1": 0.1})]
+    + [(kind, {"amount": 0.3}) for kind in ("dropout", "inputs", "hidden", "weights", "virtual", "hint")],
+)
+def test_each_kind_trains_another_net_by_its_amount_and_none_without(data, kind, how):
+    program = Regularised(kind, WIDTHS, 10, 1, 4, 40, shape=(8, 8))
+    plain, none, some = (
+        run(one, data, Regular(0.1, **more))[1].measures["weights"]["norm"]
+        for one, more in ((Regularised("plain", WIDTHS, 10, 1, 4, 40, shape=(8, 8)), {}), (program, {}), (program, how))
+    )
+    assert none == pytest.approx(float(plain), rel=1e-5)
+    assert some != none
+
+
+def test_ridge_by_descent_is_the_closed_form_and_its_objective_is_scikit_learns(data):
+    _, found = run(Ridge(60, 500), data, Regular(1.0, 0.1))
+    assert found.measures["ridge"]["apart"] < 1e-3
+    assert found.measures["ridge"]["slope"] < 1e-3
+    x, y = data.train.x / 255, np.eye(10)[data.train.y]
+    # The mean of |x w - y|^2 plus 0.1 / 2 |w|^2, times the number of examples.
+    closed = RidgeOfSklearn(alpha=0.05 * len(x), fit_intercept=False).fit(x, y).coef_.T
+    residual = 2 * x.T @ (x @ closed - y) / len(x) + 0.1 * closed
+    assert np.abs(residual).max() < 1e-10
+
+
+def test_all_weights_are_counted_and_no_biases():
+    net = mlp((3, 2), 4).init(KEY, np.zeros(5, np.float32))
+    assert weights(net).size == 5 * 3 + 3 * 2 + 2 * 4
+
+
+def test_a_kind_that_there_is_not_is_refused():
+    with pytest.raises(ValueError, match="no 'ridge'; choose one of plain, dropout"):
+        Regularised("ridge", WIDTHS, 10, 1, 1, 40)
