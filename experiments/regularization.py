@@ -49,9 +49,9 @@ def rows(options, about):
     """By number of labels, each way with as many trials; noise at the rate of the net without; and the rest."""
     quick = options.preset == "quick"
     few, shape = min(5, options.fresh_seeds()), about["main"].shape
-    widths, many, epochs = ((32, 32), MORE, 3) if quick else ((200, 200), MANY, 5)
+    widths, many, greedy = ((32, 32), MORE, (3, 20)) if quick else ((200, 200), MANY, (5, 100))
     budget = dict.fromkeys(BUDGET, (20, 12, 50)) if quick else BUDGET
-    rates, base = RATES[1:3] if quick else RATES, f"{many}/none"
+    rates, base = RATES[2:3] if quick else RATES, f"{many}/none"
 
     def net(kind, n, seed, rate, amount=0.0, given=(), widths=widths, stops=STOPS, shuffled=0.0, plan=None, **more):
         plain, (batch, parts, steps) = kind in ("l2", "l1") or kind not in AMOUNTS | LEVELS, plan or budget[n]
@@ -62,11 +62,10 @@ def rows(options, about):
 
     def way(kind, n, seed, rate, amount=0.0):
         if kind.startswith("stop"):
-            place = Stop(float(STOPS.index(int(number(kind)))))
-            return Unit(Stopped(n), place, (net("none", n, seed, rate),), seed)
+            return Unit(Stopped(n), Stop(float(STOPS.index(number(kind)))), (net("none", n, seed, rate),), seed)
         if kind == "linear":
             return net(kind, n, seed, rate, widths=(), stops=())
-        layer = partial(Layer, "dbn", epochs=epochs, initializer="glorot", batch_size=100)
+        layer = partial(Layer, "dbn", epochs=greedy[0], initializer="glorot", batch_size=greedy[1])
         layers = greedy_layers(layer, widths, LayerHypers(0.1), seed) if kind == "pretrained" else ()
         return net(kind, n, seed, rate, amount, layers)
 
@@ -75,9 +74,8 @@ def rows(options, about):
         if n == ALL or kind.startswith("stop"):
             return Row(f"{n}/{kind}", TITLES[kind], partial(way, kind, n), lambda chosen: [chosen[before]], (before,),
                        f"{n} labels", seeds=few)  # fmt: skip
-        trials = (
-            {"rate": rates[-1 if quick else -2 :], "amount": AMOUNTS[kind][n]} if kind in AMOUNTS else {"rate": rates}
-        )
+        amounts = {"amount": AMOUNTS[kind][n]} if kind in AMOUNTS else {}
+        trials = {"rate": rates[-2:] if amounts else rates, **amounts}
         return Row(f"{n}/{kind}", TITLES[kind], partial(way, kind, n), [trials], group=f"{n} labels", seeds=few)
 
     def noise(kind, name, title, group, amount):
@@ -91,9 +89,8 @@ def rows(options, about):
         space = [{"rate": RATES[2:], "amount": [0.1, 0.3]}] if drops else [{"rate": RATES}]
         return Row(f"deep/{kind}", DEEP[kind], build, space, group="Four hidden layers", seeds=few)
 
-    by_size = {n: tuple(TITLES) for n in SIZES}
-    if quick:
-        by_size = {FEW: ("none", "stop/5", "virtual", "hint", "linear"), MORE: [*TITLES][:-4]}
+    brief = {FEW: ("none", "stop/5", "virtual", "hint", "linear"), MORE: [*TITLES][:-4]}
+    by_size = brief if quick else dict.fromkeys(SIZES, TITLES)
     dealt = partial(net, "none", MORE, rate=0.1, shuffled=1.0, plan=None if quick else LONG)
     return [
         *(row(kind, n) for n, ways in by_size.items() for kind in ways),
@@ -166,13 +163,13 @@ CLAIMS = [
           claims.lower(LARGE, "weights/l2", "weights/none"), ("E6",)),
 ]
 # fmt: on
-DRAWN = ("none", "l2", "stop/10", "dropout", "virtual", "pretrained", "linear")
 
 
 def by_labels(row):
     """The line of a way and its number of labels; None for what the figure leaves out."""
     n, _, kind = row.name.partition("/")
-    return (row.title, float(n)) if kind in DRAWN and n.isdigit() else None
+    drawn = kind in ("none", "l2", "stop/10", "dropout", "virtual", "pretrained", "linear")
+    return (row.title, float(n)) if drawn and n.isdigit() else None
 
 
 STUDY = Study(
