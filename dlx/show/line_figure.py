@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Line = tuple[Sequence[float | int], Sequence[Float[np.ndarray, " _seeds"]]]
 """Where the points of a line are, and the values of the seeds at each. A single value is drawn without a band."""
 MOST_TICKS = 12
-"""With more places than this a linear axis has round numbers."""
+"""With more places than this an axis has round numbers."""
 
 
 def lines(rows: Mapping[str, Line], *, xlabel: str, ylabel: str, title: str = "", log_x: bool = False) -> Figure:
@@ -41,7 +41,9 @@ def lines(rows: Mapping[str, Line], *, xlabel: str, ylabel: str, title: str = ""
     if log_x:
         axes.set_xscale("log")
     ticks = sorted({x for places, _ in rows.values() for x in places})
-    if log_x or len(ticks) <= MOST_TICKS:
+    if log_x and len(ticks) > MOST_TICKS:
+        ticks = canvas.log_ticks(ticks[0], ticks[-1])
+    if len(ticks) <= MOST_TICKS:
         axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
     low, high = axes.get_ylim()
     axes.set_yticks(canvas.log_ticks(low, high))

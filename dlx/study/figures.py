@@ -40,18 +40,15 @@ def bars(metric: Metric, groups: tuple[str, ...] = ()) -> Figures:
 def curves(
     name: str, label: str, scale: float | int = 1, groups: tuple[str, ...] = (), xlabel: str = "epoch"
 ) -> Figures:
-    """One figure per group, with one curve per row: the mean over seeds, in a band from best to worst."""
+    """One figure per group, with one curve per row that has it: the mean over seeds, in a band from best to worst."""
 
     def figure(found: Found) -> list[Any]:
-        return [
-            draw.curves(
-                {found[row].row.title: scale * found[row].curves(name) for row in rows},
-                ylabel=label,
-                xlabel=xlabel,
-                title=group,
-            )
-            for group, rows in panels(found, groups).items()
-        ]
+        drawn = []
+        for group, rows in panels(found, groups).items():
+            told = [found[row] for row in rows if found[row].has_curve(name)]
+            if lines := {runs.row.title: scale * runs.curves(name) for runs in told}:
+                drawn.append(draw.curves(lines, ylabel=label, xlabel=xlabel, title=group))
+        return drawn
 
     return figure
 

@@ -106,6 +106,11 @@ class Runs:
             row[: len(line)] = [float(value) for value in line]
         return found
 
+    def has_curve(self, name: str) -> bool:
+        """Whether the program tells such a curve; one of a run that diverged at once is empty."""
+        place, _, rest = name.partition("/")
+        return any(rest in record["curves"].get(place, {}) for record in self.records)
+
     def kept(self, seed: int) -> Kept:
         """What the run of a seed keeps.
 

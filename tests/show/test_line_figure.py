@@ -22,6 +22,15 @@ def test_a_line_is_the_mean_in_a_band_and_points_without_seeds_are_left_out():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["ours", "bound"]
 
 
+def test_over_many_places_an_axis_has_round_numbers():
+    places = [10 ** (i / 8) for i in range(-40, 9)]
+    values = [np.array([1.0, 2.0])] * len(places)
+    (axes,) = lines({"a": (places, values)}, xlabel="x", ylabel="y", log_x=True).axes
+    ticks = [float(text.get_text()) for text in axes.get_xticklabels()]
+    assert 5 < len(ticks) <= 12
+    assert {f"{tick:.0e}"[0] for tick in ticks} <= {"1", "3"}
+
+
 def test_maps_share_the_scale_of_the_first_and_begin_at_the_bottom():
     first, second = np.arange(6.0).reshape(2, 3), np.zeros((2, 3))
     figure = maps({"truth": first, "net": second})

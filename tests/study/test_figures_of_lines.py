@@ -52,6 +52,19 @@ def test_a_curve_over_layers_is_drawn_for_the_rows_of_a_pattern_and_groups_witho
     assert figure.axes[0].get_xscale() == "log"
 
 
+def test_a_row_without_a_curve_is_left_out_of_its_figure_and_one_that_diverged_is_named():
+    rows = [row(name, group=name.partition("/")[0]) for name in ("g/has", "g/lost", "g/none", "other/none")]
+    told = {"has": {"score": [3.0, 2.0]}, "lost": {"score": [np.nan, np.nan]}, "none": {}}
+    records = {one.build(1): record(curves={"valid": told[one.name.rpartition("/")[2]]}) for one in rows}
+    (figure,) = figures.curves("valid/score", "error")(find(rows, records))
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert [name.partition(" ")[0] for name in names] == [
+        rows[0].title.partition(" ")[0],
+        rows[1].title.partition(" ")[0],
+    ]
+    assert [name.endswith("(diverged)") for name in names] == [False, True]
+
+
 def test_over_many_decades_ticks_are_some_powers_of_ten():
     ticks = canvas.log_ticks(3e-18, 2.0)
     assert 3 <= len(ticks) <= 12
