@@ -5,11 +5,14 @@ trains layer i of an `mlp` with them, on the deterministic codes of the layers b
 one of these for each layer, and then `finetune`. The rows differ only in the pre-training.
 """
 
+from collections.abc import Sequence
+
 import optax
 from jax.nn.initializers import Initializer
 
 from dlx.algorithms import gradient
 from dlx.losses.energy import contrastive_divergence
+from dlx.losses.penalties import Penalty, penalised
 from dlx.losses.reconstruction import autoassociator, reconstruction
 from dlx.losses.supervised import cross_entropy, misclassified
 from dlx.nets.layer import BINARY, INITIALIZERS, LayerKind
@@ -35,17 +38,23 @@ def autoassociate(
     batch_size: int,
     masking: Rate | None = None,
     decoder: Initializer | None = None,
+    penalties: Sequence[Penalty] = (),
     kind: LayerKind = BINARY,
     progress: AfterEpoch | None = None,
 ) -> Stage:
     """Train a layer as an auto-associator; as a denoising one if a `masking` probability is given.
+
+    Penalties make it contractive or sparse: `dlx.losses.penalties.contraction`, or `sparsity` of `kind.encode`. With
+    Gaussian visible units the decoder is linear and R half the squared error.
 
     It decodes by the transpose of w. With an initializer `decoder` it decodes by a matrix of its own, which starts from
     that. This matrix is thrown away at the end.
 
     Raises ValueError if the visible units have no distribution.
     """
-    stage = _fit_layer(autoassociator(masking, kind), rate, epochs, batch_size, kind, progress)
+    loss = autoassociator(masking, kind)
+    loss = penalised(loss, *penalties) if penalties else loss
+    stage = _fit_layer(loss, rate, epochs, batch_size, kind, progress)
     if decoder is None:
         return stage
     return temporary("decoder", lambda key, layer: decoder(key, layer["w"].T.shape), stage)

@@ -13,6 +13,7 @@ from dlx import greedy
 from dlx.algorithms import gradient
 from dlx.data import load
 from dlx.losses.energy import contrastive_divergence
+from dlx.losses.penalties import contraction, penalised
 from dlx.losses.reconstruction import autoassociator, reconstruction
 from dlx.losses.supervised import cross_entropy, misclassified
 from dlx.nets.layer import GAUSSIAN, INITIALIZERS, RELU, SIGMOID, TANH, LayerKind
@@ -99,7 +100,7 @@ supervise = partial(
     loss=cross_entropy(CLASSIFIER),
     measure=misclassified(CLASSIFIER),
 )
-RELU_CODE, WHITENED = LayerKind(RELU), LayerKind(TANH, GAUSSIAN)
+RELU_CODE, WHITENED, SQUARED = LayerKind(RELU), LayerKind(TANH, GAUSSIAN), LayerKind(SIGMOID, GAUSSIAN)
 CASES = {
     "autoassociate": associate(1),
     "autoassociate, layer 0": associate(0),
@@ -110,6 +111,12 @@ CASES = {
     "autoassociate, untied, initializer": associate(1, lend=decoder(GLOROT), options={"decoder": GLOROT}),
     "autoassociate, kind": associate(
         1, loss=autoassociator(None, RELU_CODE), measure=reconstruction(RELU_CODE), options={"kind": RELU_CODE}
+    ),
+    "autoassociate, squared error": associate(
+        1, loss=autoassociator(None, SQUARED), measure=reconstruction(SQUARED), options={"kind": SQUARED}
+    ),
+    "autoassociate, contractive": associate(
+        1, loss=penalised(autoassociator(), contraction(0.1)), options={"penalties": [contraction(0.1)]}
     ),
     "boltzmann": boltzmann(1, loss=contrastive_divergence(1)),
     "boltzmann, layer 0": boltzmann(0, loss=contrastive_divergence(1)),

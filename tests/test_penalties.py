@@ -11,9 +11,9 @@ from scipy.stats import norm
 
 from dlx.algorithms import gradient
 from dlx.inspect.check import check
-from dlx.losses.penalties import hint, l1, l2, penalised, sparsity
+from dlx.losses.penalties import contraction, hint, l1, l2, penalised, sparsity
 from dlx.losses.supervised import cross_entropy, squared_error
-from dlx.nets.layer import INITIALIZERS
+from dlx.nets.layer import INITIALIZERS, TANH, LayerKind
 from dlx.nets.mlp import codes, mlp
 from dlx.nets.module import STATISTICS, Affine, model
 from dlx.nets.normalised import normalised
@@ -30,11 +30,18 @@ def noisy(key, x):
     return x + jax.random.normal(key, x.shape, x.dtype)
 
 
+def of_layer(penalty):
+    """A penalty of one layer, as one of the net's parameters."""
+    return lambda params, key, batch: penalty(params["hidden_0"], key, batch)
+
+
 PENALTIES = {
     "L2": lambda strength: l2(strength),
     "L1": lambda strength: l1(strength),
     "sparsity": lambda strength: sparsity(strength, 0.1, codes(1)),
     "hint": lambda strength: hint(strength, NET, noisy),
+    "contraction": lambda strength: of_layer(contraction(strength)),
+    "contraction, tanh": lambda strength: of_layer(contraction(strength, LayerKind(TANH))),
 }
 every_penalty = pytest.mark.parametrize("make", PENALTIES.values(), ids=PENALTIES)
 
@@ -99,9 +106,18 @@ def said_of_sparsity():
     return (targets * np.log(targets / np.stack([means, 1 - means]))).sum()
 
 
+def said_of_contraction(mean):
+    """The Jacobian of the code by central differences."""
+    layer, x, step = random_params()["hidden_0"], random_batch().x, 1e-5
+    moved = [mean((x[:, None] + sign * step * np.eye(VISIBLE)) @ layer["w"] + layer["b"]) for sign in (1, -1)]
+    return np.square((moved[0] - moved[1]) / (2 * step)).sum((1, 2)).mean()
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
+        ("contraction", lambda: said_of_contraction(expit)),
+        ("contraction, tanh", lambda: said_of_contraction(np.tanh)),
         ("L2", lambda: of_weights(np.square) / 2),
         ("L1", lambda: of_weights(np.abs)),
         ("sparsity", said_of_sparsity),

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from dlx.inspect.weights import is_weight
-from dlx.nets.layer import as_float
+from dlx.nets.layer import BINARY, LayerKind, as_float
 from dlx.types import Batch, Key, Loss, Model, Params, Rate, Scalar
 
 Penalty = Callable[[Params, Key, Batch], Scalar]
@@ -61,6 +61,22 @@ def sparsity(strength: Rate, target: Rate, view: Callable[[Params, Array], Array
         means = view(params, batch.x).mean(0)
         rest = (1 - target) * jnp.log((1 - target) / (1 - means))
         return strength * (target * jnp.log(target / means) + rest).sum()
+
+    return penalty
+
+
+def contraction(strength: Rate, kind: LayerKind = BINARY) -> Penalty:
+    """strength * mean over the batch of |dh/dx|^2, summed over hidden units and inputs, for the code h of a layer.
+
+    With it an auto-associator is contractive (Rifai, Vincent, Muller, Glorot & Bengio 2011, equations 1 and 4). The
+    units may be of any kind.
+    """
+    _check_strength(strength)
+
+    def penalty(layer, key, batch):
+        u = as_float(jnp.asarray(batch.x)) @ layer["w"] + layer["b"]
+        _, slope = jax.jvp(kind.hidden.mean, (u,), (jnp.ones_like(u),))
+        return strength * (jnp.square(slope) @ jnp.square(layer["w"]).sum(0)).mean()
 
     return penalty
 
