@@ -22,7 +22,7 @@ import tempfile
 import unicodedata
 import uuid
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -104,20 +104,26 @@ class Store:
             raise ValueError(f"{name!r} is the store's own")
         _write(self.folder.joinpath(*parts), content.encode() if isinstance(content, str) else content)
 
-    def archive(self, names: Iterable[str]) -> bytes:
-        """A .tar.xz of the identity, and of these units' records and arrays. Unpacked, it is such a folder again."""
-        files = [self.folder / "identity.json"]
+    def archive(self, names: Iterable[str], shown: Collection[str] = ()) -> bytes:
+        """A .tar.xz of the identity, of these units' records, and of the arrays of those that are `shown`.
+
+        Unpacked, it is such a folder again.
+        """
+        files = {self.folder / "identity.json": (self.folder / "identity.json").read_bytes()}
         for name in names:
             path, _ = self._locate(name)
-            digest = json.loads(path.read_bytes())["arrays"]
-            files += [path] if digest is None else [path, _beside(path, digest)]
+            record = json.loads(content := path.read_bytes())
+            if record["arrays"] is not None and name in shown:
+                arrays = _beside(path, record["arrays"])
+                files |= {path: content, arrays: arrays.read_bytes()}
+            else:
+                files[path] = content if record["arrays"] is None else to_json({**record, "arrays": None}).encode()
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w:xz", preset=9) as tar:
-            for file in files:
+            for file, content in files.items():
                 member = tarfile.TarInfo(str(file.relative_to(self.folder)))  # without times and owners
-                member.size = file.stat().st_size
-                with file.open("rb") as content:
-                    tar.addfile(member, content)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
         return packed.getvalue()
 
     @cached_property

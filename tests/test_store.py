@@ -464,15 +464,17 @@ def test_an_error_of_the_system_while_reading_is_not_taken_for_missing_work(stor
 
 def test_an_archive_holds_the_units_asked_for_and_opens_as_a_folder(store, tmp_path):
     store.save("a/1", {"value": 1.5}, {"w": np.arange(3)})
-    store.save("a/2", {"value": 2.5})
+    store.save("a/2", {"value": 2.5}, {"w": np.arange(4)})
     store.save("b/1", {"value": 3.5})
-    packed = store.archive(["a/1", "a/2"])
-    assert packed == store.archive(["a/1", "a/2"]), "neither times nor owners"
+    packed = store.archive(["a/1", "a/2"], {"a/1"})
+    assert packed == store.archive(["a/1", "a/2"], {"a/1"}), "neither times nor owners"
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         tar.extractall(tmp_path / "copy", filter="data")
     copy = open_store(tmp_path / "copy", json.loads((store.folder / "identity.json").read_text()))
     assert [copy.load(name) for name in ("a/1", "a/2", "b/1")] == [{"value": 1.5}, {"value": 2.5}, None]
     np.testing.assert_array_equal(copy.load_arrays("a/1")["w"], np.arange(3))
+    with pytest.raises(StoreError, match="no whole arrays"):
+        copy.load_arrays("a/2")
 
 
 def test_write_puts_files_and_keeps_the_stores_own(store):

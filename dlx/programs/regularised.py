@@ -1,7 +1,7 @@
 """The training of sigmoid nets with what is to keep them from over-fitting; early stopping; weight decay as a prior."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -86,14 +86,12 @@ class Regularised:
             minibatches(self.batch_size, self.prepare(hypers), self.steps),
             epochs=self.parts,
             score=valid(misclassified(net)),
-            watch=lambda params, data: {"norm": length(params), **({"params": params} if self.stops else {})},
+            watch=(lambda params, data: {"params": params}) if self.stops else None,
             progress=progress(self.kind, epochs=self.parts),
         )
         params, curve = train(key_train, {**net.init(key_init, data.train.x[0]), **merge(given)}, data)
-        watched: dict[str, Any] = dict(curve.watched)
-        kept = at_stops(curve.score, watched.pop("params"), self.stops) if self.stops else {}
-        result = judged(net, key_end, params, data, curve._replace(watched=watched))
-        return kept, result
+        kept = at_stops(curve.score, curve.watched["params"], self.stops) if self.stops else {}
+        return kept, judged(net, key_end, params, data, curve._replace(watched={}))
 
     def seen(self, key, hypers, data):
         """The data with the first training examples alone, and with labels dealt out at random if that is asked for."""
@@ -138,7 +136,7 @@ def judged(net, key, params, data, curve=None) -> Result:
         return optax.softmax_cross_entropy_with_integer_labels(net.apply(params, split.x), split.y)
 
     _, found = evaluate(error=misclassified(net), nats=nats)(key, params, data)
-    test = {**found.test, "wrong": found.per_example["error"] > 0, "gap": found.test["nats"] - found.train["nats"]}
+    test = {**found.test, "gap": found.test["nats"] - found.train["nats"]}
     sizes = weights(params)
     about = {"norm": length(params), "small": (sizes < SMALL).mean(), "largest": jnp.quantile(sizes, 0.99)}
     counts = jnp.histogram(sizes, jnp.array(EDGES))[0] / sizes.size

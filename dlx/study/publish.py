@@ -39,7 +39,8 @@ def publish(
         return
     content = table.results(name, options.preset, command, found, study.metrics, study.claims)
     folder.write("results.json", to_json(content, indent=1) + "\n")
-    folder.write("records.tar.xz", records.archive(dict.fromkeys(map(naming.name, table.all_records(found)))))
+    shown = {naming.name(unit) for runs in found.runs.values() for unit in runs.units[: runs.row.keep]}
+    folder.write("records.tar.xz", records.archive(dict.fromkeys(map(naming.name, table.all_records(found))), shown))
     files, images, faults = drawn(study, found)
     for file, image in images.items():
         folder.write(file, image)
