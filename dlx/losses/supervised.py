@@ -37,6 +37,15 @@ def misclassified(net: Model) -> PerExample:
     return per_example
 
 
+def negative_log_likelihood(net: Model) -> PerExample:
+    """-log softmax(logits)_y of each example by the net in use, in nats."""
+
+    def per_example(params: Params, split: Labelled) -> Float[Array, " n"]:
+        return optax.softmax_cross_entropy_with_integer_labels(net.apply(params, split.x), split.y)
+
+    return per_example
+
+
 def squared_error(net: Model) -> Loss:
     """Mean over a batch of |output - y|^2, where the net's output and y are [n, outputs]."""
     return mean_of(lambda outputs, batch: jnp.square(outputs - batch.y).sum(-1), net)

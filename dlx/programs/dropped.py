@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from dlx.algorithms import gradient
 from dlx.inspect.units import correlation
-from dlx.losses.supervised import cross_entropy, misclassified
+from dlx.losses.supervised import cross_entropy, misclassified, negative_log_likelihood
 from dlx.nets.layer import INITIALIZERS, UNITS, LayerKind, check_name
 from dlx.nets.mlp import hidden, mlp
 from dlx.nets.noise import SILENT, Noise, dropout
@@ -41,7 +41,7 @@ class Dropping(NamedTuple):
 
 @dataclass(frozen=True)
 class Dropped:
-    """The training of a net by descent with momentum, whose rate decays to a hundredth, for all epochs. Keeps the net.
+    """The training of a net by a rule whose rate decays to a hundredth, for all epochs. Keeps the net.
 
     Given layers take the place of its start.
     """
@@ -87,10 +87,7 @@ class Dropped:
             progress=progress(self.units, epochs=self.epochs, percent=not self.examples),
         )
 
-        def nats(params, split):
-            return optax.softmax_cross_entropy_with_integer_labels(net.apply(params, split.x), split.y)
-
-        stages = chain(train, evaluate(error=misclassified(net), nats=nats))
+        stages = chain(train, evaluate(error=misclassified(net), nats=negative_log_likelihood(net)))
         params, (curve, found) = stages(key_train, {**net.init(key_init, data.train.x[0]), **merge(given)}, data)
         result = Result.of(curve, found)
         test = {**result.measures["test"], "gap": found.test["nats"] - found.train["nats"]}

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from dlx.algorithms import gradient
 from dlx.inspect.curves import epochs_to
-from dlx.losses.supervised import cross_entropy, misclassified
+from dlx.losses.supervised import cross_entropy, misclassified, negative_log_likelihood
 from dlx.nets.layer import INITIALIZERS, as_float, check_name
 from dlx.nets.mlp import codes, hidden, mlp
 from dlx.nets.normalised import normalised, pre_activations, to_normalise
@@ -57,9 +56,6 @@ class Normalised:
             saturated = (jnp.abs(u) > SATURATED).mean()
             return {"low": low, "middle": middle, "high": high, "saturated": saturated, "medians": jnp.median(u, 0)}
 
-        def nats(params, split):
-            return optax.softmax_cross_entropy_with_integer_labels(net.apply(params, split.x), split.y)
-
         train = fit(
             gradient(cross_entropy(net), sgd(hypers.rate)),
             minibatches(self.batch_size, steps=self.steps),
@@ -69,7 +65,7 @@ class Normalised:
             progress=progress(self.kind, epochs=self.parts),
         )
         params, curve = train(key_train, net.init(key_init, data.train.x[0]), data)
-        measure = evaluate(error=misclassified(net), nats=nats)
+        measure = evaluate(error=misclassified(net), nats=negative_log_likelihood(net))
         _, errors = measure(key_end, params, data)
         stored, _ = population(to_normalise(self.widths) if self.kind == "batch" else {})(key_end, params, data)
         _, again = measure(key_end, stored, data)

@@ -5,14 +5,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax.scipy.stats import norm
 
 from dlx.algorithms import gradient
 from dlx.inspect.curves import stopped
 from dlx.inspect.weights import is_weight
 from dlx.losses.penalties import hint, l1, l2, penalised
-from dlx.losses.supervised import cross_entropy, misclassified, squared_error
+from dlx.losses.supervised import cross_entropy, misclassified, negative_log_likelihood, squared_error
 from dlx.nets.layer import INITIALIZERS, as_float, check_name
 from dlx.nets.mlp import hidden, mlp
 from dlx.nets.module import Affine, model
@@ -52,7 +51,7 @@ class Regular(NamedTuple):
 
 @dataclass(frozen=True)
 class Regularised:
-    """The training of a net of sigmoid units by plain descent for a fixed number of parts of `steps` minibatches.
+    """The training of a net of sigmoid units by descent with momentum, in so many parts of `steps` minibatches.
 
     The parameters after the last part are judged. Given layers take the place of the start.
     """
@@ -132,10 +131,7 @@ class Regularised:
 def judged(net, key, params, data, curve=None) -> Result:
     """Errors and negative log-likelihoods of a net in use, their gap, and the sizes of its weights."""
 
-    def nats(params, split):
-        return optax.softmax_cross_entropy_with_integer_labels(net.apply(params, split.x), split.y)
-
-    _, found = evaluate(error=misclassified(net), nats=nats)(key, params, data)
+    _, found = evaluate(error=misclassified(net), nats=negative_log_likelihood(net))(key, params, data)
     test = {**found.test, "gap": found.test["nats"] - found.train["nats"]}
     sizes = weights(params)
     about = {"norm": length(params), "small": (sizes < SMALL).mean(), "largest": jnp.quantile(sizes, 0.99)}
