@@ -19,7 +19,7 @@ from dlx.nets.layer import BINARY, INITIALIZERS, LayerKind
 from dlx.nets.module import affine
 from dlx.optim import sgd
 from dlx.stage import temporary
-from dlx.train import AfterEpoch, fit, minibatches, valid
+from dlx.train import AfterEpoch, Watch, fit, minibatches, valid
 from dlx.types import Loss, Model, Rate, Stage
 
 
@@ -104,19 +104,23 @@ def finetune(
     *,
     epochs: int,
     batch_size: int,
+    steps: int | None = None,
     patience: int | None = None,
+    watch: Watch | None = None,
     progress: AfterEpoch | None = None,
 ) -> Stage:
     """Train a whole classifier on the labels by backpropagation.
 
     It returns the last parameters, or with patience those of the epoch with the least validation error. The error is
-    that of the net in use: nothing is dropped, and running statistics normalise.
+    that of the net in use: nothing is dropped, and running statistics normalise. An epoch is one pass, or so many
+    `steps`.
     """
     return fit(
         gradient(cross_entropy(net), optimizer),
-        minibatches(batch_size),
+        minibatches(batch_size, steps=steps),
         epochs=epochs,
         score=valid(misclassified(net)),
         patience=patience,
+        watch=watch,
         progress=progress,
     )

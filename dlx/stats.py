@@ -98,6 +98,25 @@ def paired_interval(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Interval
     return interval(_differences(a, b)[0], level)
 
 
+def spread_interval(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> tuple[Interval, float | None]:
+    """The interval of how much farther the values of a lie from their median than those of b do; and its p-value.
+
+    It is Student's interval of the difference of two means of |x - median|, with one variance. So the p-value is that
+    of Levene's test with medians (Brown & Forsythe, Journal of the American Statistical Association 69, 1974). It is
+    None without variance. Raises ValueError if a side has fewer than two values, or one is not finite.
+    """
+    from scipy import stats
+
+    sides = [np.asarray(side, np.float64) for side in (a, b)]
+    if min(map(len, sides)) < 2 or not all(np.isfinite(side).all() for side in sides):
+        raise ValueError("a spread needs at least two finite values on either side")
+    far = [np.abs(side - np.median(side)) for side in sides]
+    test = stats.ttest_ind(*far)
+    low, high = test.confidence_interval(level)
+    p = float(test.pvalue)
+    return Interval(far[0].mean() - far[1].mean(), float(low), float(high), min(map(len, sides))), p if p == p else None
+
+
 def holm(p_values: ArrayLike) -> list[float]:
     """Holm's step-down adjusted p-values [m], in the order of those given, at most 1.
 

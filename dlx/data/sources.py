@@ -97,6 +97,19 @@ def flat(data: Data) -> Data:
     return Data(*(Labelled(x.reshape(len(x), math.prod(x.shape[1:])), y) for x, y in data))
 
 
+def first(dataset: Dataset, n: int) -> Dataset:
+    """The data set with its first n training examples alone, or as it is if there are no more. The fingerprint is new.
+
+    Raises ValueError if n is less than 1.
+    """
+    if n < 1:
+        raise ValueError(f"a data set needs at least one training example, not {n}")
+    if n >= len(dataset.data.train.y):
+        return dataset
+    data = dataset.data._replace(train=Labelled(*(array[:n] for array in dataset.data.train)))
+    return dataset._replace(data=data, origin=dataset.origin._replace(fingerprint=fingerprint(data)))
+
+
 def fingerprint(data: Data) -> str:
     """sha256 (hex) over dtype, shape and values of all arrays: train x and y, then valid, then test."""
     digest = hashlib.sha256()

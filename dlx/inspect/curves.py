@@ -18,6 +18,13 @@ def epochs_to(target: float, score: Float[Array, " epochs"]) -> Scalar:
     return jnp.where((score <= target).any(), epoch + part, jnp.inf)
 
 
+def at(target: float, score: Float[Array, " epochs"], other: Float[Array, " epochs"]) -> Scalar:
+    """What the other curve says where the score first reaches the target, as `epochs_to`; infinite if it never does."""
+    epoch = epochs_to(target, score)
+    value = jnp.interp(epoch - 1, jnp.arange(len(other), dtype=other.dtype), other)
+    return jnp.where(jnp.isfinite(epoch), value, jnp.inf)
+
+
 def stopped(score: Float[Array, " epochs"], patience: int | Int[Array, ""]) -> tuple[Int[Array, ""], Int[Array, ""]]:
     """What `dlx.train.fit` with this patience would have returned: the epoch, from 0, and how many it would have run.
 

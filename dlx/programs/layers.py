@@ -9,15 +9,16 @@ import jax
 import jax.numpy as jnp
 
 from dlx import greedy
+from dlx.losses.penalties import contraction
 from dlx.nets.deep import affine
-from dlx.nets.layer import BINARY, INITIALIZERS, check_name
+from dlx.nets.layer import BINARY, GAUSSIAN, INITIALIZERS, SIGMOID, LayerKind, check_name
 from dlx.nets.mlp import codes, hidden, mlp
 from dlx.stage import focus
 from dlx.train import by_batches
 from dlx.types import Data
 from dlx.unit import Kept, Program, Result, Unit
 
-METHODS = ("dbn", "autoassociator", "denoising", "supervised")
+METHODS = ("dbn", "autoassociator", "denoising", "supervised", "squared", "contractive")
 
 
 class Rate(NamedTuple):
@@ -32,6 +33,13 @@ class LayerHypers(NamedTuple):
     rate: float
     masking: float = 0.0
     """Fraction of the inputs that the denoising auto-associator sets to 0."""
+    contraction: float = 0.0
+    """Strength of the contractive auto-associator's penalty."""
+
+
+def kind_of(method: str) -> LayerKind:
+    """The units of a layer that is trained so. With squared error the visible ones are Gaussian, elsewhere sigmoid."""
+    return LayerKind(SIGMOID, GAUSSIAN) if method == "squared" else BINARY
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,8 @@ class Layer:
             "dbn": partial(greedy.boltzmann, k=self.k, mean_field=True),
             "autoassociator": associate,
             "denoising": partial(associate, masking=hypers.masking),
+            "squared": partial(associate, kind=kind_of(self.method)),
+            "contractive": partial(associate, penalties=[contraction(hypers.contraction)]),
             "supervised": partial(greedy.supervise, classes=self.classes, initializer=initializer),
         }[self.method]
         after_epoch = progress(f"layer {i + 1}", epochs=self.epochs, percent=self.method == "supervised")

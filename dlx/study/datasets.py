@@ -1,20 +1,26 @@
 """The data sets that studies of images take."""
 
 from collections.abc import Callable
+from typing import Any
 
-from dlx.data import Dataset, flat, read
+from dlx.data import Dataset, first, flat, read
 from dlx.study.options import CommonOptions
 
 
-def images(quick: str = "digits", paper: str = "mnist", rows: bool = False) -> Callable[[CommonOptions], Dataset]:
+def images(
+    quick: str = "digits",
+    paper: str = "mnist",
+    rows: bool = False,
+    examples: Callable[[Any], int] | None = None,
+) -> Callable[[CommonOptions], Dataset]:
     """A loader of the data set that the options ask for, or else of the preset's.
 
-    With `rows` each image is one row of pixels.
+    With `rows` each image is one row of pixels. `examples(options)` is how many training examples are taken.
     """
 
     def load(options: CommonOptions) -> Dataset:
         name = {"quick": quick, "paper": paper}[options.preset] if options.data is None else options.data
-        dataset = read(name)
+        dataset = read(name) if examples is None else first(read(name), examples(options))
         return dataset._replace(data=flat(dataset.data)) if rows else dataset
 
     return load

@@ -76,7 +76,9 @@ def lines(
                 drawn.setdefault(line, {})[x] = metric.scale * found[name].values(metric.name)
         places = sorted({x for line in drawn.values() for x in line})
         known = {name: {x: np.array([value(x)]) for x in places} for name, value in (beside or {}).items()}
-        there = {line: (list(values), list(values.values())) for line, values in (drawn | known).items()}
+        there = {
+            line: (sorted(values), [values[x] for x in sorted(values)]) for line, values in (drawn | known).items()
+        }
         return draw_lines(there, xlabel=xlabel, ylabel=metric.label, log_x=log_x) if drawn else None
 
     return figure

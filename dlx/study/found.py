@@ -1,7 +1,7 @@
 """What a study has found: the finished runs of every row, for claims, figures and reports."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -122,9 +122,11 @@ class Runs:
             raise ValueError(f"{self.row.name} has no finished run of seed {seed}; it has those of {there}")
         return self.load(self.units[self.seeds.index(seed)])
 
-    def first(self, n: int) -> "Runs":
-        """The same with at most n runs."""
-        return replace(self, wanted=self.wanted[:n], units=self.units[:n], records=self.records[:n])
+    def of_seeds(self, seeds: Collection[int]) -> "Runs":
+        """The same with only the runs of these seeds."""
+        found = [(u, record) for u, record in zip(self.units, self.records, strict=True) if u.seed in seeds]
+        wanted = [unit for unit in self.wanted if unit.seed in seeds]
+        return replace(self, wanted=wanted, units=[u for u, _ in found], records=[record for _, record in found])
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,6 @@ class Found:
         split = getattr(self.about[self[row].data].data, metric.name.partition("/")[0], None)
         return 0 if split is None else len(split.y)
 
-    def first(self, n: int) -> "Found":
-        """The same with at most n runs of each row."""
-        return replace(self, outcomes={name: runs.first(n) for name, runs in self.outcomes.items()})
+    def of_seeds(self, seeds: Collection[int]) -> "Found":
+        """The same with only the runs of these seeds."""
+        return replace(self, outcomes={name: runs.of_seeds(seeds) for name, runs in self.outcomes.items()})

@@ -1,0 +1,110 @@
+"""Figures of many random starts: boxes, histograms, and the paths of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from dlx.show import canvas
+from dlx.show.canvas import COLOURS, SMALL
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Lines = Mapping[str, Mapping[str, Float[np.ndarray, " _starts"]]]
+"""The values of starts by line and by place on it."""
+
+
+def boxes(lines: Lines, *, xlabel: str, ylabel: str) -> Figure | None:
+    """A box a line and place: median and quartiles, whiskers to the last value within 1.5 times their distance.
+
+    Values farther out are dots. The vertical axis is logarithmic. Returns None without values.
+    """
+    from matplotlib.patches import Patch
+
+    places = list(dict.fromkeys(place for line in lines.values() for place in line))
+    if not any(len(values) for line in lines.values() for values in line.values()):
+        return None
+    figure, axes = canvas.panel(4.0, xlabel, ylabel)
+    width = 0.7 / len(lines)
+    for i, (line, colour) in enumerate(zip(lines.values(), COLOURS, strict=False)):
+        there = {places.index(place): values for place, values in line.items() if len(values)}
+        drawn = axes.boxplot(
+            list(there.values()),
+            positions=[x + (i - (len(lines) - 1) / 2) * width for x in there],
+            widths=0.8 * width,
+            patch_artist=True,
+            medianprops={"color": "black"},
+            flierprops={"marker": "o", "markersize": 4, "markeredgecolor": colour},
+            manage_ticks=False,
+        )
+        for box in drawn["boxes"]:
+            box.set(facecolor=(colour, 0.6), edgecolor=colour)
+    axes.set_yscale("log")
+    axes.set_yticks(canvas.log_ticks(*axes.get_ylim()))
+    axes.yaxis.set_major_formatter(lambda value, position: f"{value:.6g}")
+    axes.minorticks_off()
+    axes.set_xticks(range(len(places)), places)
+    canvas.legend(figure, [Patch(color=colour) for colour, _ in zip(COLOURS, lines, strict=False)], list(lines))
+    return figure
+
+
+def histograms(lines: Lines, *, xlabel: str, bins: int = 40) -> Figure | None:
+    """A panel a place, one below the other: how many starts of each line have which value, in bins of equal ratio.
+
+    All panels have one horizontal axis, which is logarithmic. Returns None without values.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    places = list(dict.fromkeys(place for line in lines.values() for place in line))
+    values = np.concatenate([np.empty(0), *(values for line in lines.values() for values in line.values())])
+    if not len(values) or values.min() <= 0:
+        return None
+    figure = Figure(figsize=(canvas.WIDTH, 0.6 + 0.9 * len(places)), layout="constrained")
+    edges = np.geomspace(0.98 * values.min(), 1.02 * values.max(), bins + 1)
+    panels = figure.subplots(len(places), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    for axes, place in zip(panels, places, strict=True):
+        for line, colour in zip(lines.values(), COLOURS, strict=False):
+            axes.hist(line.get(place, np.empty(0)), edges, color=(colour, 0.6), edgecolor=colour)
+        axes.set_ylabel(canvas.wrap(place, 12), rotation=0, ha="right", va="center", fontsize=SMALL)
+        axes.set_yticks([])
+        axes.spines[["top", "right", "left"]].set_visible(False)
+    end = panels[-1]
+    end.set_xscale("log")
+    end.set_xticks(canvas.log_ticks(edges[0], edges[-1]))
+    end.xaxis.set_major_formatter(lambda value, position: f"{value:.6g}")
+    end.minorticks_off()
+    end.set_xlabel(xlabel, fontsize=canvas.MEDIUM)
+    end.tick_params(labelsize=SMALL)
+    canvas.legend(figure, [Patch(color=colour) for colour, _ in zip(COLOURS, lines, strict=False)], list(lines))
+    return figure
+
+
+def paths(
+    runs: Mapping[str, Float[np.ndarray, "_runs _epochs 2"]], *, xlabel: str = "", ylabel: str = "", log: bool = False
+) -> Figure:
+    """The way of each run through a plane: a line a run, a dot an epoch, a ring at its end, a colour a name."""
+    figure, axes = canvas.panel(4.4, xlabel, ylabel)
+    keys = []
+    for ways, colour in zip(runs.values(), COLOURS, strict=False):
+        for way in ways:
+            axes.plot(*way.T, ".-", color=(colour, 0.35), markersize=3, linewidth=0.6)
+            end = way[np.isfinite(way).all(1)][-1:]
+            axes.plot(*end.T, "o", color=colour, markeredgecolor="black", markersize=6, zorder=3)
+        keys.append(axes.plot([], [], ".-", color=colour, linewidth=2)[0])
+    if log:
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        for axis, ends in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+            axis.set_ticks(canvas.log_ticks(*ends))
+            axis.set_major_formatter(lambda value, position: f"{value:.6g}")
+        axes.minorticks_off()
+    elif not xlabel:
+        axes.set_xticks([])
+        axes.set_yticks([])
+    canvas.legend(figure, keys, list(runs))
+    return figure

@@ -1,0 +1,83 @@
+"""What many random starts show: how far outcomes lie apart, and how many starts a verdict needs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dlx.show import start_figure as draw
+from dlx.show.heat_figure import heat
+from dlx.stats import spread_interval
+from dlx.study.claims import HOLDS, Comparison, Decide, decide
+from dlx.study.figures import Figures
+from dlx.study.found import Found
+from dlx.study.page import Finding, Metric, Row
+
+Place = Callable[[Row], tuple[str, str] | None]
+"""The line of a row, such as how it is trained, and where it stands on it, such as its depth. None leaves it out."""
+
+
+def steadier(metric: Metric, row: str, than: str) -> Decide:
+    """The values of a row lie closer to their median than those of the other, by Levene's test with medians."""
+
+    def decider(found: Found) -> Finding:
+        ours, theirs = (metric.scale * found[name].values(metric.name) if name in found else [] for name in (row, than))
+        if min(len(ours), len(theirs)) < 2:
+            return decide([Comparison(row, than)], 0, "")
+        gain, p = spread_interval(theirs, ours)
+        return decide([Comparison(row, than, gain, p)], 0, f"{metric.unit} closer to its median than", "starts")
+
+    return decider
+
+
+def boxes(metric: Metric, place: Place, xlabel: str) -> Figures:
+    """A box a row: the quartiles of a metric over starts, and each start as a dot. Rows of a line have one colour."""
+    return lambda found: draw.boxes(_lines(found, metric, place), xlabel=xlabel, ylabel=metric.label)
+
+
+def histograms(metric: Metric, place: Place) -> Figures:
+    """A panel a place: how many starts of each line ended where."""
+    return lambda found: draw.histograms(_lines(found, metric, place), xlabel=metric.label)
+
+
+def _lines(found: Found, metric: Metric, place: Place) -> dict[str, dict[str, np.ndarray]]:
+    drawn: dict[str, dict[str, np.ndarray]] = {}
+    for runs in map(found.__getitem__, found):
+        if (where := place(runs.row)) is not None:
+            drawn.setdefault(where[0], {})[where[1]] = metric.scale * runs.values(metric.name)
+    return drawn
+
+
+def paths(x: str, y: str, rows: Sequence[str], xlabel: str, ylabel: str) -> Figures:
+    """A curve of each run against another, on logarithmic axes: a point an epoch, a colour a row."""
+
+    def figure(found: Found) -> Any:
+        there = [found[row] for row in rows if row in found]
+        drawn = {runs.row.title: np.stack([runs.curves(x), runs.curves(y)], -1) for runs in there}
+        return draw.paths(drawn, xlabel=xlabel, ylabel=ylabel, log=True) if drawn else None
+
+    return figure
+
+
+def power(claims: Mapping[str, Decide], counts: Sequence[int], draws: int = 40) -> Figures:
+    """How often each claim would be said to hold with fewer starts: a line a claim, a column a number of starts.
+
+    So many are drawn from those of the page without replacement, again and again. Draws of nearly all of them differ
+    little, so that the last columns are surer than they look.
+    """
+
+    def figure(found: Found) -> Any:
+        seeds = sorted({seed for name in found for seed in found[name].seeds})
+        tried = [n for n in counts if 2 <= n <= len(seeds)]
+        if not tried:
+            return None
+        rng = np.random.default_rng(0)
+        drawn = {n: [found.of_seeds(set(rng.choice(seeds, n, replace=False).tolist())) for _ in range(draws)]
+                 for n in tried}  # fmt: skip
+        shares = {
+            words: [np.mean([how(part).verdict == HOLDS for part in drawn[n]]) for n in tried]
+            for words, how in claims.items()
+        }
+        return heat(shares, [str(n) for n in tried], xlabel="starts a row")
+
+    return figure
