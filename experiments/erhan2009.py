@@ -75,7 +75,7 @@ def rows(options, about):
     few, kinds = min(starts, 10), tuple(TITLES)
     return [
         *(by_depth(depth, kind) for depth in depths for kind in kinds),
-        *(row(f"first/{k}", PARTS, "pre", f"the first {k} of {DEPTH} layers ", first=k) for k in parts),
+        *(row(f"first/{k}/pre", PARTS, "pre", f"the first {k} of {DEPTH} layers ", first=k) for k in parts),
         *(row(f"width/{n}/{kind}", NARROW, kind, f"{n} units, ", few, width=n) for n in widths for kind in kinds),
         *(row(f"labels/{n}/{kind}", FEW, kind, f"{n} labels, ", few, labels=n, steps=steps)
           for n in labels for kind in kinds),
@@ -103,7 +103,7 @@ def each(decide, metric, depths):
 
 
 FULL = gain(f"depth/{DEPTH}")
-FIRST, SECOND, THIRD = ("first/1", FULL[1]), ("first/2", "first/1"), (FULL[0], "first/2")
+FIRST, SECOND, THIRD = ("first/1/pre", FULL[1]), ("first/2/pre", "first/1/pre"), (FULL[0], "first/2/pre")
 # fmt: off
 CLAIMS = [
     *(Claim(f"With {depth} layer{'s' * (depth > 1)}, pre-training brings test errors of random starts closer together.",
@@ -159,7 +159,7 @@ def against(group, last, xlabel):
 
 def by_layers(row):
     """Its place by the number of layers that are trained first."""
-    place = {FULL[1]: 0, "first/1": 1, "first/2": 2, FULL[0]: DEPTH}.get(row.name)
+    place = {FULL[1]: 0, "first/1/pre": 1, "first/2/pre": 2, FULL[0]: DEPTH}.get(row.name)
     return None if place is None else (f"{DEPTH} layers", float(place))
 
 

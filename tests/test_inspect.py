@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dlx.inspect.curves import epochs_to, stopped
+from dlx.inspect.curves import at, epochs_to, stopped
 from dlx.inspect.formulas import gap
 from dlx.inspect.gradients import spread
 from dlx.optim import RULES
@@ -95,6 +95,17 @@ def test_a_curve_is_stopped_where_a_fit_with_that_patience_stops(patience):
     for curve in [*curves, lost, np.where(np.isnan(lost), np.inf, lost)]:
         score = curve.astype(np.float32)
         assert tuple(map(int, find(score, patience))) == fitted(score, patience), curve
+
+
+def test_what_another_curve_says_where_a_target_is_reached_is_that_of_interpolation():
+    score, other = np.array([0.9, 0.5, 0.3, 0.35, 0.1]), np.array([5.0, 1.0, 2.0, 9.0, 7.0])
+    find = at
+    for target in (0.8, 0.5, 0.4, 0.31):
+        expected = np.interp(-target, -score[:3], other[:3])
+        assert find(target, jnp.array(score), jnp.array(other)) == pytest.approx(expected, rel=1e-5)
+    assert find(0.2, jnp.array(score), jnp.array(other)) == pytest.approx(9 - 2 * 0.6, rel=1e-5), "first it rises"
+    assert find(0.95, jnp.array(score), jnp.array(other)) == 5, "reached within the first epoch"
+    assert find(0.05, jnp.array(score), jnp.array(other)) == INF
 
 
 def test_a_patience_of_no_epoch_is_refused_in_words():

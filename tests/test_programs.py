@@ -9,8 +9,9 @@ import pytest
 
 from dlx import greedy
 from dlx.algorithms import gradient
+from dlx.losses.penalties import contraction
 from dlx.losses.supervised import cross_entropy, misclassified
-from dlx.nets.layer import INITIALIZERS
+from dlx.nets.layer import GAUSSIAN, INITIALIZERS, SIGMOID, LayerKind
 from dlx.nets.mlp import codes, hidden, mlp
 from dlx.optim import halve_on_plateau
 from dlx.programs import Layer, LayerHypers, Rate, greedy_layers, merge
@@ -33,15 +34,20 @@ OTHERS = {"initializer": "glorot", "batch_size": 15, "epochs": 1}
 OTHER_PHASE = {**PHASE, "batch_size": 15, "epochs": 1}
 TWELVE, HEAD = mlp(WIDTHS, 12), partial(greedy.supervise, classes=12)
 VARIANTS = {
-    "dbn": (Layer("dbn", (8,), 2), 0.0, FAN, partial(RBM, **PHASE)),
-    "dbn, other options": (Layer("dbn", (8,), k=3, **OTHERS), 0.0, GLOROT, partial(RBM, k=3, **OTHER_PHASE)),
-    "tied": (Layer("autoassociator", (8,), 2), 0.0, FAN, partial(AUTO, **PHASE)),
-    "untied": (Layer("autoassociator", (8,), 2, tied=False), 0.0, FAN, partial(AUTO, decoder=UNIFORM, **PHASE)),
-    "denoising": (Layer("denoising", (8,), 2), 0.5, FAN, partial(AUTO, masking=0.5, **PHASE)),
+    "dbn": (Layer("dbn", (8,), 2), {}, FAN, partial(RBM, **PHASE)),
+    "dbn, other options": (Layer("dbn", (8,), k=3, **OTHERS), {}, GLOROT, partial(RBM, k=3, **OTHER_PHASE)),
+    "tied": (Layer("autoassociator", (8,), 2), {}, FAN, partial(AUTO, **PHASE)),
+    "untied": (Layer("autoassociator", (8,), 2, tied=False), {}, FAN, partial(AUTO, decoder=UNIFORM, **PHASE)),
+    "denoising": (Layer("denoising", (8,), 2), {"masking": 0.5}, FAN, partial(AUTO, masking=0.5, **PHASE)),
     "denoising, untied": (
-        Layer("denoising", (8,), 2, tied=False), 0.5, FAN, partial(AUTO, masking=0.5, decoder=UNIFORM, **PHASE)
+        Layer("denoising", (8,), 2, tied=False), {"masking": 0.5}, FAN,
+        partial(AUTO, masking=0.5, decoder=UNIFORM, **PHASE),
     ),
-    "supervised": (Layer("supervised", (8,), 2, classes=12), 0.0, TWELVE, partial(HEAD, **PHASE)),
+    "squared": (Layer("squared", (8,), 2), {}, FAN, partial(AUTO, kind=LayerKind(SIGMOID, GAUSSIAN), **PHASE)),
+    "contractive": (
+        Layer("contractive", (8,), 2), {"contraction": 0.5}, FAN, partial(AUTO, penalties=[contraction(0.5)], **PHASE)
+    ),
+    "supervised": (Layer("supervised", (8,), 2, classes=12), {}, TWELVE, partial(HEAD, **PHASE)),
 }  # fmt: skip
 
 
@@ -56,9 +62,7 @@ def run(program, hypers, given, data):
 @pytest.fixture(scope="module")
 def trained(data):
     """What each variant keeps and has found."""
-    return {
-        name: run(program, LayerHypers(RATE, masking), (), data) for name, (program, masking, *_) in VARIANTS.items()
-    }
+    return {name: run(program, LayerHypers(RATE, **more), (), data) for name, (program, more, *_) in VARIANTS.items()}
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dlx.stats import holm, interval, mcnemar, over_seeds, paired, paired_interval, verdict
+from dlx.stats import holm, interval, mcnemar, over_seeds, paired, paired_interval, spread_interval, verdict
 
 
 @pytest.mark.parametrize("n", [2, 5, 30])
@@ -250,3 +250,35 @@ def test_intervals_that_overlap_in_any_way_are_not_told_apart(low, high):
 def test_an_interval_that_is_not_symmetric_is_read_as_it_is():
     assert verdict(1.6, 1.3, 1.7, 1.2, 10_000) == "not told apart from the paper's"
     assert verdict(0.8, 0.7, 1.1, 1.2, 10_000) == "not told apart from the paper's"
+
+
+@pytest.mark.parametrize("sizes", [(5, 5), (30, 10)])
+@pytest.mark.parametrize("level", [0.5, 0.95])
+def test_the_p_value_of_a_spread_is_that_of_levenes_test_with_medians(sizes, level):
+    rng = np.random.default_rng(sizes[0])
+    a, b = rng.normal(1, 3, sizes[0]), rng.normal(5, 1, sizes[1])
+    found, p = spread_interval(a, b, level)
+    assert p == pytest.approx(stats.levene(a, b, center="median").pvalue)
+    far = [np.abs(side - np.median(side)) for side in (a, b)]
+    assert found.mean == pytest.approx(far[0].mean() - far[1].mean())
+    assert found.n == min(sizes)
+    low, high = stats.ttest_ind(*far).confidence_interval(level)
+    assert (found.low, found.high) == pytest.approx((low, high))
+
+
+def test_the_interval_of_a_spread_without_a_difference_ends_at_0_where_p_is_one_half_of_the_level():
+    a, b = np.random.default_rng(3).normal(0, 2, 12), np.random.default_rng(4).normal(0, 1, 12)
+    _, p = spread_interval(a, b)
+    assert p is not None
+    assert spread_interval(a, b, 1 - p)[0].low == pytest.approx(0, abs=1e-12)
+
+
+def test_a_spread_of_equal_values_has_no_p_value():
+    found, p = spread_interval([1.0, 1.0], [2.0, 2.0])
+    assert (found.mean, p) == (0, None)
+
+
+@pytest.mark.parametrize(("a", "b"), [([1.0], [1.0, 2.0]), ([1.0, 2.0], []), ([1.0, math.inf], [1.0, 2.0])])
+def test_a_spread_needs_two_finite_values_on_either_side(a, b):
+    with pytest.raises(ValueError, match="at least two finite values"):
+        spread_interval(a, b)

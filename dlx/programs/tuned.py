@@ -77,9 +77,15 @@ class Tuned:
 
 @dataclass(frozen=True)
 class Reconstructed:
-    """How well each of the given layers, trained by one method, reconstructs its input. Nothing is trained."""
+    """How well each of the given layers, trained by one method, reconstructs its input. Nothing is trained.
+
+    Keeps the filters of the first, and validation examples above their reconstructions from the codes of one layer, of
+    two, and so on.
+    """
 
     method: str
+    shown: int = 10
+    """How many validation examples are kept."""
 
     def __post_init__(self):
         """Raise ValueError for a method that there is not."""
@@ -92,18 +98,29 @@ class Reconstructed:
         def share(x, rebuilt):
             return jnp.square(x - rebuilt).sum() / jnp.square(x - x.mean(0)).sum()
 
-        def left(split):
-            codes, told = [as_float(jnp.asarray(split.x))], {}
-            for i, layer in enumerate(layers, 1):
+        def coded(split):
+            """The input, and the codes of it by each layer."""
+            codes = [as_float(jnp.asarray(split.x))]
+            for layer in layers:
                 codes.append(kind.encode(layer, codes[-1]))
-                told[f"left_{i}"] = share(codes[-2], kind.decode(layer, codes[-1]))
-            rebuilt = codes[-1]
-            for layer in reversed(layers):
-                rebuilt = kind.decode(layer, rebuilt)
-            return told | {"pixels": share(codes[0], rebuilt)}
+            return codes
 
-        valid = left(data.valid)
-        return {}, Result(valid["pixels"], {"valid": valid, "test": left(data.test)})
+        def decoded(code, below):
+            """The input by the code of the uppermost of some layers."""
+            for layer in reversed(below):
+                code = kind.decode(layer, code)
+            return code
+
+        def left(codes):
+            told = {f"left_{i + 1}": share(codes[i], decoded(codes[i + 1], layers[i : i + 1]))
+                    for i in range(len(layers))}  # fmt: skip
+            return told | {"pixels": share(codes[0], decoded(codes[-1], layers))}
+
+        codes = coded(data.valid)
+        valid = left(codes)
+        images = jnp.stack([decoded(codes[i][: self.shown], layers[:i]) for i in range(len(codes))])
+        kept = {"filters": layers[0]["w"], "images": images}
+        return kept, Result(valid["pixels"], {"valid": valid, "test": left(coded(data.test))})
 
 
 @dataclass(frozen=True)

@@ -83,12 +83,13 @@ def test_rows_stand_in_the_order_of_the_page():
     assert list(both) == list(both.outcomes) == ["late", "early"]
 
 
-def test_the_first_n_runs_of_each_row():
-    some = found({"a": [0.1, None, 0.3, 0.4], "b": [0.5]}).first(2)
-    assert some["a"].seeds == [1, 3]
-    assert some["a"].values("test/error").tolist() == [0.1, 0.3]
-    assert len(some["a"].wanted) == 2
+def test_the_runs_of_some_seeds():
+    some = found({"a": [0.1, None, 0.3, 0.4], "b": [0.5]}).of_seeds({1, 2, 4})
+    assert some["a"].seeds == [1, 4]
+    assert some["a"].values("test/error").tolist() == [0.1, 0.4]
+    assert [unit.seed for unit in some["a"].wanted] == [1, 2, 4]
     assert some["b"].seeds == [1]
+    assert list(some.of_seeds({4})) == ["a"]
 
 
 def test_what_a_seed_keeps_is_read_and_an_unknown_seed_is_refused_in_words():
