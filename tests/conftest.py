@@ -21,13 +21,22 @@ from dlx.types import Data, Labelled  # noqa: E402
 VISIBLE = 64
 
 
+def group(item: pytest.Item) -> str:
+    """Its file; of the laws of pages its page."""
+    file = item.path.name
+    return item.callspec.params.get("name", file) if file == "test_pages.py" and hasattr(item, "callspec") else file
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """One worker runs a file, so that what is compiled serves all its tests; of the laws of pages it runs a page."""
+    """One worker runs a group, so that what is compiled serves all its tests."""
     for item in items if config.pluginmanager.hasplugin("xdist") else []:
-        group = item.path.name
-        if group == "test_pages.py" and hasattr(item, "callspec"):
-            group = item.callspec.params.get("name", group)
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """A process that holds the programs of all groups runs out of memory that it may execute."""
+    if nextitem is None or group(nextitem) != group(item):
+        jax.clear_caches()
 
 
 def _split(rng: np.random.Generator, prototypes: np.ndarray, n: int) -> Labelled:
