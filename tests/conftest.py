@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """A process that holds the programs of all groups runs out of memory that it may execute."""
+    """No process holds the compiled programs of more than one group."""
     if nextitem is None or group(nextitem) != group(item):
         jax.clear_caches()
 

@@ -27,6 +27,8 @@ LINE = 0.21
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")  # Okabe and Ito
 MARKERS = "os^Dv*P"
+ACROSS = 8
+"""So many numbers have room below an axis."""
 
 
 def wrap(text: str, width: int) -> str:
@@ -67,17 +69,17 @@ def legend(figure: Figure, keys: Sequence[Any], names: Sequence[str]) -> None:
         drawn.remove()
 
 
-def log_ticks(low: float, top: float) -> Float[np.ndarray, " _ticks"]:
-    """At most about a dozen round numbers between two positive ones."""
+def log_ticks(low: float, top: float, most: int = 12) -> Float[np.ndarray, " _ticks"]:
+    """At most so many round numbers between two positive ones; beside each other fewer have room than above."""
     tens = 10.0 ** np.arange(math.floor(math.log10(low)), math.ceil(math.log10(top)) + 1)
     ticks = np.empty(0)
     for steps in ((1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8), (1, 1.5, 2, 3, 5, 7), (1, 3)):
         ticks = np.outer(tens, steps).ravel()
         ticks = ticks[(low <= ticks) & (ticks <= top)]
-        if len(ticks) <= 12:
+        if len(ticks) <= most:
             return ticks
     tens = tens[(low <= tens) & (tens <= top)]
-    return tens[:: math.ceil(len(tens) / 12)]
+    return tens[:: math.ceil(len(tens) / most)]
 
 
 def png(figure: Figure, limit: int = 200_000) -> bytes:

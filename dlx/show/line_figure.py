@@ -42,7 +42,7 @@ def lines(rows: Mapping[str, Line], *, xlabel: str, ylabel: str, title: str = ""
         axes.set_xscale("log")
     ticks = sorted({x for places, _ in rows.values() for x in places})
     if log_x and len(ticks) > MOST_TICKS:
-        ticks = canvas.log_ticks(ticks[0], ticks[-1])
+        ticks = canvas.log_ticks(ticks[0], ticks[-1], canvas.ACROSS)
     if len(ticks) <= MOST_TICKS:
         axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
     low, high = axes.get_ylim()

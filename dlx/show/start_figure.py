@@ -75,7 +75,7 @@ def histograms(lines: Lines, *, xlabel: str, bins: int = 40) -> Figure | None:
         axes.spines[["top", "right", "left"]].set_visible(False)
     end = panels[-1]
     end.set_xscale("log")
-    end.set_xticks(canvas.log_ticks(edges[0], edges[-1]))
+    end.set_xticks(canvas.log_ticks(edges[0], edges[-1], canvas.ACROSS))
     end.xaxis.set_major_formatter(lambda value, position: f"{value:.6g}")
     end.minorticks_off()
     end.set_xlabel(xlabel, fontsize=canvas.MEDIUM)
@@ -99,8 +99,8 @@ def paths(
     if log:
         axes.set_xscale("log")
         axes.set_yscale("log")
-        for axis, ends in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
-            axis.set_ticks(canvas.log_ticks(*ends))
+        for axis, ends, most in ((axes.xaxis, axes.get_xlim(), canvas.ACROSS), (axes.yaxis, axes.get_ylim(), 12)):
+            axis.set_ticks(canvas.log_ticks(*ends, most))
             axis.set_major_formatter(lambda value, position: f"{value:.6g}")
         axes.minorticks_off()
     elif not xlabel:

@@ -28,6 +28,7 @@ def test_ticks_are_a_few_round_numbers_within_the_axis(low, top):
     assert ticks[-1] <= top
     assert np.all(np.diff(ticks) > 0)
     assert all(len(f"{tick:.2e}".split("e")[0].rstrip("0.")) <= 3 for tick in ticks)
+    assert len(canvas.log_ticks(low, top, 5)) <= 5
 
 
 @pytest.mark.parametrize("limit", [200_000, 60_000, 35_000])
