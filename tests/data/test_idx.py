@@ -151,7 +151,7 @@ def peak_bytes(path: Path) -> int:
 def test_a_gzip_bomb_costs_little(bomb):
     start = time.monotonic()
     assert peak_bytes(bomb) < 8 * CHUNK_BYTES
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 5
 
 
 @pytest.mark.parametrize("shape", [(2**32 - 1, 28, 28), (2**32 - 1,) * 3, (MAX_BYTES, 1, 1), (80_000, 28, 28)])

@@ -61,7 +61,7 @@ def remotes(server, **replaced) -> tuple[Remote, ...]:
     )
 
 
-def fails(server, folder, match, limit_seconds=4.0, **replaced):
+def fails(server, folder, match, limit_seconds=20.0, **replaced):
     """The download fails as it should, in time, and leaves nothing that a later one would take for a file."""
     start = time.monotonic()
     with pytest.raises(DataError, match=match) as caught:
@@ -203,14 +203,14 @@ def test_a_server_that_sends_too_much(server, tmp_path):
 def test_connection_refused(server, tmp_path):
     server.shutdown()
     server.server_close()
-    fails(server, tmp_path, f"127.0.0.1:{server.server_port}: Connection refused", limit_seconds=1)
+    fails(server, tmp_path, f"127.0.0.1:{server.server_port}: Connection refused", limit_seconds=5)
 
 
 def test_a_host_that_answers_nothing():
     start = time.monotonic()
     with pytest.raises(DataError, match=r"example\.invalid"):
         probe("http://example.invalid/", seconds=0.5)
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 5
 
 
 def test_a_name_look_up_that_never_ends(monkeypatch):
@@ -219,7 +219,7 @@ def test_a_name_look_up_that_never_ends(monkeypatch):
     start = time.monotonic()
     with pytest.raises(DataError, match=r"http://example\.invalid: no answer within 0\.2 s"):
         probe("http://example.invalid/a.gz", seconds=0.2)
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 5
     ended.set()
 
 
