@@ -24,7 +24,7 @@ NAMES = {
     "layers": (lambda: Deep("dense", 3, 5, 1, 10), "'dense'.*plain, skip, gated"),
     "method": (lambda: Layer("rbm", (5,), 1), "'rbm'.*dbn, autoassociator"),
     "start": (lambda: Layer("dbn", (5,), 1, initializer="large"), "'large'.*fan, glorot, he"),
-    "rule": (lambda: Descent("adamw", (5,), 1, 10, 0.1), "'adamw'.*adam, clipped, halving"),
+    "rule": (lambda: Descent("adamw", (5,), 1, 10, 0.1), "'adamw'.*adam, clipped, muon, halving"),
     "small net": (lambda: Grid("sum", 3, 3), "'sum'.*product, step"),
     "normalisation": (lambda: Normalised("layer", (5,), 10, 1, 1), "'layer'.*batch, plain"),
 }

@@ -52,7 +52,7 @@ def program(unit: Unit) -> Any:
 
 
 class Shapes:
-    """The shapes of what the units of a page take and return. Each program is traced once."""
+    """The shapes of what the units of a page take and return. A program is traced once for arguments of one shape."""
 
     def __init__(self, about: dict[str, Dataset]):
         self.about = about
@@ -69,7 +69,12 @@ class Shapes:
         """One run of a program, traced from the shapes of its arguments."""
         key = program(unit)
         if key not in self._traced:
-            self._traced[key] = jax.jit(one_run(unit.program, unwatched)).trace(*self.arguments(unit))
+            taken = self.arguments(unit)
+            leaves, structure = jax.tree.flatten(taken)
+            alike = unit.program, tuple(leaves), structure
+            if alike not in self._traced:
+                self._traced[alike] = jax.jit(one_run(unit.program, unwatched)).trace(*taken)
+            self._traced[key] = self._traced[alike]
         return self._traced[key]
 
     def outcome(self, unit: Unit) -> tuple[Kept, Result]:
