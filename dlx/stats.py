@@ -103,18 +103,21 @@ def spread_interval(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> tuple[In
 
     It is Student's interval of the difference of two means of |x - median|, with one variance. So the p-value is that
     of Levene's test with medians (Brown & Forsythe, Journal of the American Statistical Association 69, 1974). It is
-    None without variance. Raises ValueError if a side has fewer than two values, or one is not finite.
+    None without variance. Raises ValueError if a value is not finite, or if a side has fewer than three: two values lie
+    equally far from their median.
     """
     from scipy import stats
 
     sides = [np.asarray(side, np.float64) for side in (a, b)]
-    if min(map(len, sides)) < 2 or not all(np.isfinite(side).all() for side in sides):
-        raise ValueError("a spread needs at least two finite values on either side")
-    far = [np.abs(side - np.median(side)) for side in sides]
+    if min(map(len, sides)) < 3 or not all(np.isfinite(side).all() for side in sides):
+        raise ValueError("a spread needs at least three finite values on either side")
+    far, n = [np.abs(side - np.median(side)) for side in sides], min(map(len, sides))
+    mean = float(far[0].mean() - far[1].mean())
+    if not any(map(np.ptp, far)):
+        return Interval(mean, mean, mean, n), None
     test = stats.ttest_ind(*far)
     low, high = test.confidence_interval(level)
-    p = float(test.pvalue)
-    return Interval(far[0].mean() - far[1].mean(), float(low), float(high), min(map(len, sides))), p if p == p else None
+    return Interval(mean, float(low), float(high), n), float(test.pvalue)
 
 
 def holm(p_values: ArrayLike) -> list[float]:

@@ -75,7 +75,7 @@ def rows(options, about):
     few, kinds = min(starts, 10), tuple(TITLES)
     return [
         *(by_depth(depth, kind) for depth in depths for kind in kinds),
-        *(row(f"first/{k}/pre", PARTS, "pre", f"the first {k} of {DEPTH} layers ", first=k) for k in parts),
+        *(row(f"first/{k}/pre", PARTS, "pre", f"the first {k} of {DEPTH} layers, ", first=k) for k in parts),
         *(row(f"width/{n}/{kind}", NARROW, kind, f"{n} units, ", few, width=n) for n in widths for kind in kinds),
         *(row(f"labels/{n}/{kind}", FEW, kind, f"{n} labels, ", few, labels=n, steps=steps)
           for n in labels for kind in kinds),

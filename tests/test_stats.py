@@ -274,11 +274,12 @@ def test_the_interval_of_a_spread_without_a_difference_ends_at_0_where_p_is_one_
 
 
 def test_a_spread_of_equal_values_has_no_p_value():
-    found, p = spread_interval([1.0, 1.0], [2.0, 2.0])
-    assert (found.mean, p) == (0, None)
+    assert spread_interval([1.0] * 3, [2.0] * 4) == ((0, 0, 0, 3), None)
 
 
-@pytest.mark.parametrize(("a", "b"), [([1.0], [1.0, 2.0]), ([1.0, 2.0], []), ([1.0, math.inf], [1.0, 2.0])])
-def test_a_spread_needs_two_finite_values_on_either_side(a, b):
-    with pytest.raises(ValueError, match="at least two finite values"):
+@pytest.mark.parametrize(
+    ("a", "b"), [([1.0, 2.0], [1.0, 2.0, 4.0]), ([1.0, 2.0, 4.0], []), ([1.0, 2.0, math.inf], [1.0, 2.0, 3.0])]
+)
+def test_a_spread_needs_three_finite_values_on_either_side(a, b):
+    with pytest.raises(ValueError, match="at least three finite values"):
         spread_interval(a, b)

@@ -22,7 +22,7 @@ def steadier(metric: Metric, row: str, than: str) -> Decide:
 
     def decider(found: Found) -> Finding:
         ours, theirs = (metric.scale * found[name].values(metric.name) if name in found else [] for name in (row, than))
-        if min(len(ours), len(theirs)) < 2:
+        if min(len(ours), len(theirs)) < 3:
             return decide([Comparison(row, than)], 0, "")
         gain, p = spread_interval(theirs, ours)
         return decide([Comparison(row, than, gain, p)], 0, f"{metric.unit} closer to its median than", "starts")

@@ -35,8 +35,8 @@ def test_a_row_is_steadier_by_levenes_test(row, than, verdict):
         assert "points closer to its median than b; 20 starts" in finding.words
 
 
-def test_a_row_that_is_not_there_or_has_one_start_resolves_nothing():
-    for there in (starts(a=CLOSE), starts(a=CLOSE, b=FAR[:1])):
+def test_a_row_that_is_not_there_or_has_two_starts_resolves_nothing():
+    for there in (starts(a=CLOSE), starts(a=CLOSE, b=FAR[:2])):
         finding = steadier(TEST, "a", "b")(there)
         assert finding.verdict == OPEN
         assert finding.words == "a or b is not finished, or diverged"
