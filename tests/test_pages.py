@@ -1,7 +1,7 @@
 """The laws of every page: a new page is under all of them by existing."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -24,12 +24,37 @@ SIZES = (60, 25, 23)
 RUNS = 2
 
 
+def alike(unit: Unit, of_tuple: Callable[[tuple[Any, ...]], Any]) -> Any:
+    """Programs that differ in nothing but sizes, none of them 0, are alike. So are those of the same `of_tuple`."""
+    kinds = {int: lambda value: value > 0, tuple: of_tuple}
+    values = {name: kinds.get(type(value), lambda value: value)(value) for name, value in vars(unit.program).items()}
+    return type(unit.program), tuple(values.items()), len(unit.given)
+
+
+def first_of(
+    places: Sequence[tuple[str, str]], of_tuple: Callable[[tuple[Any, ...]], Any]
+) -> dict[tuple[str, str], list[int]]:
+    """The numbers of the units to look at, by page and preset: of all programs that are alike the first one."""
+    seen: dict[Any, tuple[tuple[str, str], int]] = {}
+    for place in places:
+        for i, unit in enumerate(pages.planned(*place).units):
+            if not on_host(unit.program):
+                seen.setdefault(alike(unit, of_tuple), (place, i))
+    found: dict[tuple[str, str], list[int]] = {place: [] for place in places}
+    for place, i in seen.values():
+        found[place].append(i)
+    return found
+
+
+LOWERED = first_of(BOTH, len)
+
+
 @pytest.mark.parametrize(("name", "preset"), BOTH)
 def test_every_program_lowers_for_any_platform_and_gives_one_score(name, preset):
-    """Of programs that differ in nothing but sizes one, with as many layers."""
+    """Of programs that differ in nothing but sizes one, for each number of layers."""
     about, units, _ = pages.planned(name, preset)
     shapes = Shapes(about)
-    for unit in {alike(unit, len): unit for unit in units if not on_host(unit.program)}.values():
+    for unit in map(units.__getitem__, LOWERED[name, preset]):
         _, result = shapes.outcome(unit)
         assert result.score.shape == ()
         assert result.diverged.shape == ()
@@ -72,23 +97,10 @@ class Compiled(NamedTuple):
     traces: list[str]
 
 
-def alike(unit: Unit, of_tuple: Callable[[tuple[Any, ...]], Any] = bool) -> Any:
-    """Programs that differ in nothing but sizes, none of them 0, are alike. So are those of the same `of_tuple`."""
-    kinds = {int: lambda value: value > 0, tuple: of_tuple}
-    values = {name: kinds.get(type(value), lambda value: value)(value) for name, value in vars(unit.program).items()}
-    return type(unit.program), tuple(values.items()), len(unit.given)
-
-
-def quick(name: str) -> dict[Any, int]:
-    """The number of one unit of each program that is to be compiled; of those that are alike one."""
-    units = pages.planned(name, "quick").units
-    return {alike(unit): i for i, unit in enumerate(units) if not on_host(unit.program)}
-
-
 QUICK = [
-    pytest.param(name, i, id=f"{name}, {pages.planned(name, 'quick').units[i].program}")
-    for name in pages.studies()
-    for i in quick(name).values()
+    pytest.param(name, i, id=f"{name}, {pages.planned(name, preset).units[i].program}")
+    for (name, preset), numbers in first_of([(name, "quick") for name in pages.studies()], bool).items()
+    for i in numbers
 ]
 every_program = pytest.mark.parametrize(("name", "i"), QUICK)
 

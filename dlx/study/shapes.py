@@ -41,9 +41,10 @@ def planned(study: Study, preset: str, seeds: int | None = 1) -> Planned:
     rows, search = rows_and_search(study, options, about)
     ends = foresee(rows, lambda unit: None, seeds or options.fresh_seeds(), search)
     units = list(dict.fromkeys(link for unit in ends for link in unit.lineage))
-    first = {program(unit): unit for unit in reversed(units)}
-    count = [sum(program(unit) == key for unit in units) for key in reversed(first)]
-    return Planned(about, list(reversed(first.values())), count)
+    alike: dict[Any, list[Unit]] = {}
+    for unit in units:
+        alike.setdefault(program(unit), []).append(unit)
+    return Planned(about, [some[0] for some in alike.values()], [len(some) for some in alike.values()])
 
 
 def program(unit: Unit) -> Any:
