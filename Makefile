@@ -10,7 +10,7 @@ quickstart: $(READY)  ## the whole table on scikit-learn's embedded digits, in a
 	$(BIN)/python -m experiments bengio2006 --preset quick
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -1,6 +1,8 @@
 """Two devices, array annotations checked at run time, and a tiny data set."""
 
 import os
+import re
+from typing import Any
 
 import jax
 import jaxtyping
@@ -21,21 +23,28 @@ from dlx.types import Data, Labelled  # noqa: E402
 VISIBLE = 64
 
 
-def group(item: pytest.Item) -> str:
-    """Its file; of the laws of pages its page."""
-    file = item.path.name
-    return item.callspec.params.get("name", file) if file == "test_pages.py" and hasattr(item, "callspec") else file
+def group(nodeid: str) -> str:
+    """The file of a test; of the laws of pages the page."""
+    file, _, test = nodeid.partition("::")
+    page = re.search(r"\[(\w+)", test) if file.endswith("test_pages.py") else None
+    return page[1] if page else file
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """One worker runs a group, so that what is compiled serves all its tests."""
-    for item in items if config.pluginmanager.hasplugin("xdist") else []:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group(nodeid)
+
+    return Groups(config, log)
 
 
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """No process holds the compiled programs of more than one group."""
-    if nextitem is None or group(nextitem) != group(item):
+    if nextitem is None or group(nextitem.nodeid) != group(item.nodeid):
         jax.clear_caches()
 
 
