@@ -42,7 +42,7 @@ class Options(study.CommonOptions):
     width: int = WIDTH
     """Units of a hidden layer, where rows do not say."""
     method: str = "denoising"
-    """How layers are trained first: dbn, autoassociator, denoising, squared or contractive."""
+    """How layers are trained first, at one rate: dbn, autoassociator, denoising or supervised."""
 
 
 def rows(options, about):

@@ -83,13 +83,8 @@ def rows(options, about):
     def by_layer(method):
         """What the layers of the deepest nets of the usual width reconstruct."""
         deepest = f"{usual}/{depths[-1]}/{method}"
-        units = (usual,) * depths[-1]
-
-        def build(seed, rate, before):
-            return Unit(Reconstructed(method), given=layers(method, units, seed, before), seed=seed)
-
-        return Row(f"layers/{method}", METHODS[method], build, lambda chosen: [chosen[deepest]], (deepest,), LAYERS,
-                   seeds=seeds, keep=1)  # fmt: skip
+        return Row(f"layers/{method}", METHODS[method], partial(rebuilt, method), lambda chosen: [chosen[deepest]],
+                   (deepest,), LAYERS, seeds=seeds, keep=1)  # fmt: skip
 
     below = (usual,) * (len(depths) // 2)
     return [

@@ -31,7 +31,7 @@ def steadier(metric: Metric, row: str, than: str) -> Decide:
 
 
 def boxes(metric: Metric, place: Place, xlabel: str) -> Figures:
-    """A box a row: the quartiles of a metric over starts, and each start as a dot. Rows of a line have one colour."""
+    """A box a row: the quartiles of a metric over starts. Rows of a line have one colour."""
     return lambda found: draw.boxes(_lines(found, metric, place), xlabel=xlabel, ylabel=metric.label)
 
 
