@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 WIDTH = 6.0
@@ -80,6 +81,13 @@ def log_ticks(low: float, top: float, most: int = 12) -> Float[np.ndarray, " _ti
             return ticks
     tens = tens[(low <= tens) & (tens <= top)]
     return tens[:: math.ceil(len(tens) / most)]
+
+
+def name_ticks(axis: Axis, low: float, top: float, most: int = 12) -> None:
+    """Give a logarithmic axis `log_ticks` between these ends, as plain numbers."""
+    axis.set_ticks(log_ticks(low, top, most))
+    axis.set_major_formatter(lambda value, position: f"{value:.6g}")
+    axis.minorticks_off()
 
 
 def png(figure: Figure, limit: int = 200_000) -> bytes:

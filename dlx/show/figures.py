@@ -78,9 +78,7 @@ def _set_vertical_axis(axes: Axes, summaries: Sequence[Float[np.ndarray, "3 _epo
     low = max(0.93 * values[values > 0].min(initial=top / 2), top / 300)
     axes.set_ylim(low, top)  # before the scale, which would look for limits of its own
     axes.set_yscale("log", nonpositive="clip")
-    axes.set_yticks(canvas.log_ticks(low, top))
-    axes.yaxis.set_major_formatter(lambda value, position: f"{value:.6g}")
-    axes.minorticks_off()
+    canvas.name_ticks(axes.yaxis, low, top)
 
 
 class Bar(NamedTuple):

@@ -45,10 +45,8 @@ def lines(rows: Mapping[str, Line], *, xlabel: str, ylabel: str, title: str = ""
         ticks = canvas.log_ticks(ticks[0], ticks[-1], canvas.ACROSS)
     if len(ticks) <= MOST_TICKS:
         axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
-    low, high = axes.get_ylim()
-    axes.set_yticks(canvas.log_ticks(low, high))
-    axes.yaxis.set_major_formatter(lambda value, position: f"{value:.6g}")
-    axes.minorticks_off()
+    axes.xaxis.minorticks_off()
+    canvas.name_ticks(axes.yaxis, *axes.get_ylim())
     canvas.legend(figure, axes.lines, list(rows))
     return figure
 

@@ -44,9 +44,7 @@ def boxes(lines: Lines, *, xlabel: str, ylabel: str) -> Figure | None:
         for box in drawn["boxes"]:
             box.set(facecolor=(colour, 0.6), edgecolor=colour)
     axes.set_yscale("log")
-    axes.set_yticks(canvas.log_ticks(*axes.get_ylim()))
-    axes.yaxis.set_major_formatter(lambda value, position: f"{value:.6g}")
-    axes.minorticks_off()
+    canvas.name_ticks(axes.yaxis, *axes.get_ylim())
     axes.set_xticks(range(len(places)), places)
     canvas.legend(figure, [Patch(color=colour) for colour, _ in zip(COLOURS, lines, strict=False)], list(lines))
     return figure
@@ -75,9 +73,7 @@ def histograms(lines: Lines, *, xlabel: str, bins: int = 40) -> Figure | None:
         axes.spines[["top", "right", "left"]].set_visible(False)
     end = panels[-1]
     end.set_xscale("log")
-    end.set_xticks(canvas.log_ticks(edges[0], edges[-1], canvas.ACROSS))
-    end.xaxis.set_major_formatter(lambda value, position: f"{value:.6g}")
-    end.minorticks_off()
+    canvas.name_ticks(end.xaxis, edges[0], edges[-1], canvas.ACROSS)
     end.set_xlabel(xlabel, fontsize=canvas.MEDIUM)
     end.tick_params(labelsize=SMALL)
     canvas.legend(figure, [Patch(color=colour) for colour, _ in zip(COLOURS, lines, strict=False)], list(lines))
@@ -99,10 +95,8 @@ def paths(
     if log:
         axes.set_xscale("log")
         axes.set_yscale("log")
-        for axis, ends, most in ((axes.xaxis, axes.get_xlim(), canvas.ACROSS), (axes.yaxis, axes.get_ylim(), 12)):
-            axis.set_ticks(canvas.log_ticks(*ends, most))
-            axis.set_major_formatter(lambda value, position: f"{value:.6g}")
-        axes.minorticks_off()
+        canvas.name_ticks(axes.xaxis, *axes.get_xlim(), canvas.ACROSS)
+        canvas.name_ticks(axes.yaxis, *axes.get_ylim())
     elif not xlabel:
         axes.set_xticks([])
         axes.set_yticks([])
