@@ -6,7 +6,7 @@ Then: the loss on test digits at equal loss on training digits; the lower layers
 ways that nets take through the space of functions; and how many starts it takes to see all this.
 
     python -m experiments erhan2009                   # 8 x 8 digits: a minute on two cores
-    python -m experiments erhan2009 --preset paper    # MNIST: about an hour on two cores
+    python -m experiments erhan2009 --preset paper    # MNIST: two and a half hours on two cores
 
 Lecture: CS7015 9, pages 16 to 21; on feed-forward nets, "Unsupervised Pre-training"; CMU 10-601B 16, the last slide.
 """
@@ -63,8 +63,8 @@ def rows(options, about):
         return Row(name, title, partial(net, kind, **how), space, group=group, seeds=seeds, search_seeds=2)
 
     def by_depth(depth, kind):
-        return row(f"depth/{depth}/{kind}", GROUP, kind, f"{depth} layers, ", depth=depth, levels=LEVELS,
-                   shown=100 if depth == DEPTH else 0)  # fmt: skip
+        about, shown = f"{depth} layer{'s' * (depth > 1)}, ", 100 if depth == DEPTH else 0
+        return row(f"depth/{depth}/{kind}", GROUP, kind, about, depth=depth, levels=LEVELS, shown=shown)
 
     def ways(seed, **rates):
         """A few starts of each kind. Those of another seed are others."""
@@ -181,7 +181,7 @@ FIGURES = {
     "labels.png": (against("labels", EXAMPLES, "labels"), "Test error by number of labels."),
     "width.png": (against("width", WIDTH, "units a layer"), "Test error by units a layer."),
     "functions.png": (functions, "Ways of nets through the functions, by t-SNE of what they say of 100 digits."),
-    "power.png": (power(SETTLED, COUNTS), "How often so many starts are enough for a claim to hold, of 40 draws."),
+    "power.png": (power(SETTLED, COUNTS), "In how many % of 40 draws so many starts are enough for a claim to hold."),
     "search.png": (figures.search("validation error %", 100), "Validation error of each rate, over two seeds."),
 }  # fmt: skip
 STUDY = Study(

@@ -12,8 +12,9 @@ jaxtyping.install_import_hook("dlx", "beartype.beartype")
 jax.config.update("jax_platforms", os.environ.get("JAX_PLATFORMS") or "cpu")
 if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
     jax.config.update("jax_num_cpu_devices", 2)
-# Tests compile much and run little.
+# Tests compile much and run little: without XLA's emitters of fusions the compiler takes half the time.
 jax.config.update("jax_disable_most_optimizations", True)
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false"
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
