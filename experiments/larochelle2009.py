@@ -5,7 +5,7 @@ as auto-associators of four kinds, or not at all. Then: layers that become wider
 layer is narrow, where training alone should no longer reach error 0; and how well layers reconstruct.
 
     python -m experiments larochelle2009                   # 8 x 8 digits: a minute on two cores
-    python -m experiments larochelle2009 --preset paper    # MNIST: about an hour on two cores
+    python -m experiments larochelle2009 --preset paper    # MNIST: about an hour and a half on two cores
 
 Lecture: CS7015 9, page 17; on feed-forward nets, "Auto-Encoders" and "Unsupervised Pre-training"; CMU 10-601B 16.
 """

@@ -116,8 +116,9 @@ def test_what_layers_reconstruct_is_told_and_shown(data, method):
         if split == "valid":
             assert found.score == told["pixels"]
             images = [back(codes[top], top)[:4] for top in range(3)]
-            np.testing.assert_allclose(kept["images"], images, rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(kept["filters"], stack[0]["w"])
+            np.testing.assert_allclose(kept["images"], images, rtol=1e-3, atol=1e-4)
+    largest = np.argsort(np.linalg.norm(stack[0]["w"], axis=0))[::-1][:4]
+    np.testing.assert_array_equal(kept["filters"], stack[0]["w"][:, largest].astype(np.float16))
 
 
 def test_a_method_that_there_is_not_is_refused():

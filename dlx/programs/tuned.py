@@ -79,13 +79,13 @@ class Tuned:
 class Reconstructed:
     """How well each of the given layers, trained by one method, reconstructs its input. Nothing is trained.
 
-    Keeps the filters of the first, and validation examples above their reconstructions from the codes of one layer, of
-    two, and so on.
+    Keeps some filters of the first, those of the largest norm, and validation examples above their reconstructions from
+    the codes of one layer, of two, and so on: as float16, since they are only to be looked at.
     """
 
     method: str
-    shown: int = 10
-    """How many validation examples are kept."""
+    shown: int = 6
+    """How many filters are kept, and how many validation examples."""
 
     def __post_init__(self):
         """Raise ValueError for a method that there is not."""
@@ -119,7 +119,9 @@ class Reconstructed:
         codes = coded(data.valid)
         valid = left(codes)
         images = jnp.stack([decoded(codes[i][: self.shown], layers[:i]) for i in range(len(codes))])
-        kept = {"filters": layers[0]["w"], "images": images}
+        filters = layers[0]["w"]
+        largest = jnp.argsort(-jnp.linalg.norm(filters, axis=0))[: self.shown]
+        kept = {"filters": filters[:, largest].astype(jnp.float16), "images": images.astype(jnp.float16)}
         return kept, Result(valid["pixels"], {"valid": valid, "test": left(coded(data.test))})
 
 
