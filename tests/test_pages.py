@@ -118,7 +118,7 @@ def few(name: str, unit: Unit) -> Data:
 def compiled(name: str, i: int) -> Compiled:
     about, units, _ = pages.planned(name, "quick")
     unit, traces = units[i], []
-    steps = min(getattr(unit.program, "steps", 0), 5)  # thousands of steps make much of a difference in rounding
+    steps = min(getattr(unit.program, "steps", None) or 0, 5)  # thousands of steps enlarge differences of rounding
     run = one_run(replace(unit.program, steps=steps) if steps else unit.program, unwatched)
 
     def traced(how, key, varied, data):
