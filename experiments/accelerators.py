@@ -143,7 +143,7 @@ def one_row(name: str, unit: Unit, count: int, shapes: Any, there: list[Any], pe
 
     `step` is one round of the loop with most kernels, and `steps` the number of its rounds per epoch. `epoch` is the
     whole of an epoch. `once` is what is done once per run: everything, for a program without epochs. `copied` are the
-    shapes of the arrays of floats that a step copies.
+    shapes of the arrays of floats that a step copies, and `copied_state` of those that steps change.
     """
     from dlx.inspect.compiled import Compiled
     from dlx.study.record import one_run
@@ -156,6 +156,7 @@ def one_row(name: str, unit: Unit, count: int, shapes: Any, there: list[Any], pe
     program = sweep.lower(RUNS_A_DEVICE * len(there) // per_run, varied, data).compile()
     seconds, text = time.monotonic() - begin, Compiled(program.as_text() or "")
     loop, once = text.busiest(getattr(unit.program, "epochs", 1)), text.cost(rounds=0)
+    copies = text.copies(loop.body) if loop else []
     need: Any = program.memory_analysis()
     return {
         "page": name,
@@ -170,7 +171,8 @@ def one_row(name: str, unit: Unit, count: int, shapes: Any, there: list[Any], pe
         "collectives": text.collectives,
         "epochs": getattr(unit.program, "epochs", 1),
         "step": text.cost(loop.body if loop else None)._asdict(),
-        "copied": sorted({copy.dims for copy in text.copies(loop.body)}) if loop else [],
+        "copied": sorted({copy.shape.dims for copy in copies}),
+        "copied_state": sorted({copy.shape.dims for copy in copies if copy.of_state}),
         "steps": (loop.trips or 1) if loop else 1,
         "epoch": text.cost(rounds=1).plus(once.times(-1))._asdict(),
         "once": once._asdict(),
@@ -290,7 +292,7 @@ def details(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]
 def weights(row: dict[str, Any]) -> list[list[int]]:
     """The copied arrays that may be weights. Their axes after that of the runs do not count examples."""
     examples = {row["identity"][1].get(name) for name in ("batch_size", "chains")}
-    return [dims for dims in row["copied"] if len(dims) > 2 and not {*dims[1:-1]} & examples]
+    return [dims for dims in row["copied_state"] if len(dims) > 2 and not {*dims[1:-1]} & examples]
 
 
 def gigabytes(n: float) -> str:

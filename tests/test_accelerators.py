@@ -96,5 +96,5 @@ def test_what_there_is_not_is_refused_in_words(option, value, capsys):
 
 
 def test_arrays_without_an_axis_of_examples_may_be_weights():
-    row = {"identity": ["Machine", {"batch_size": 100}], "copied": [[4, 784, 500], [4, 100, 784], [4, 500]]}
+    row = {"identity": ["Machine", {"batch_size": 100}], "copied_state": [[4, 784, 500], [4, 100, 784], [4, 500]]}
     assert accelerators.weights(row) == [[4, 784, 500]]

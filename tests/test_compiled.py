@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dlx.inspect.compiled import Compiled, Cost, Shape
+from dlx.inspect.compiled import Compiled, Copy, Cost, Shape
 
 TEXT = """HloModule written_by_hand, is_scheduled=true
 
@@ -86,8 +86,40 @@ def test_the_busiest_loop_is_that_of_the_steps_within_the_epochs():
 
 
 def test_copies_within_one_memory_and_exchanges_are_named():
-    assert WRITTEN.copies("epoch") == [Shape("f32", (8,))], "a copy into another memory is none"
+    assert WRITTEN.copies("epoch") == [Copy(Shape("f32", (8,)), False)], "a copy into another memory is none"
     assert WRITTEN.collectives == ["all-reduce"]
+
+
+BODY = """HloModule copies
+
+%zeros () -> f32[6] {
+  %nothing = f32[] constant(0)
+  ROOT %filled = f32[6]{0} broadcast(%nothing), dimensions={}
+}
+
+%body (state: (f32[2], f32[3], f32[4])) -> (f32[2], f32[3], f32[4]) {
+  %state = (f32[2]{0}, f32[3]{0}, f32[4]{0}) parameter(0)
+  %w = f32[2]{0} get-tuple-element(%state), index=0
+  %b = f32[3]{0} get-tuple-element(%state), index=1
+  %data = f32[4]{0} get-tuple-element(%state), index=2
+  %before = f32[1,2]{1,0} copy(%w)
+  %new_w = f32[2]{0} negate(%before)
+  %new_b = f32[3]{0} negate(%b)
+  %after = f32[3]{0} copy(%new_b)
+  %again = f32[4]{0} copy(%data)
+  %activation = f32[5]{0} custom-call(%again)
+  %twice = f32[5]{0} copy(%activation)
+  %fused = f32[6]{0} fusion(), kind=kLoop, calls=%zeros
+  %gradient = f32[6]{0} copy(%fused)
+  %data_later = f32[4]{0} bitcast(%data)
+  ROOT %next = (f32[2]{0}, f32[3]{0}, f32[4]{0}) tuple(%new_w, %after, %data_later)
+}
+"""
+
+
+def test_copies_tell_state_from_other_arrays_and_leave_out_fills():
+    found = {copy.shape.dims: copy.of_state for copy in Compiled(BODY).copies("body")}
+    assert found == {(1, 2): True, (3,): True, (4,): False, (5,): False}
 
 
 @pytest.mark.parametrize("nets", [1, 4])

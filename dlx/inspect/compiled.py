@@ -18,6 +18,8 @@ NO_KERNEL = {
     "opt-barrier", "copy-start", "copy-done", "async-done", "async-update", "add-dependency", "domain",
 }  # fmt: skip
 COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "reduce-scatter", "collective-permute", "collective-broadcast")
+SAME = ("bitcast", "get-tuple-element", "copy", "copy-start", "copy-done")
+"""They return what they take."""
 SLICES = ("dynamic-slice", "gather", "slice")
 """They read no more of their first operand than they return."""
 
@@ -90,6 +92,14 @@ class Instruction:
 
 
 Computation = Mapping[str, Instruction]
+
+
+class Copy(NamedTuple):
+    """A copy of an array."""
+
+    shape: Shape
+    of_state: bool
+    """Whether it is of what the loop changes from round to round, such as weights: before its change or after it."""
 
 
 class Loop(NamedTuple):
@@ -174,15 +184,20 @@ class Compiled:
     def _holds_epochs(self, name: str) -> bool:
         return any(loop.trips is None or self._holds_epochs(loop.body) for loop in self.loops[name])
 
-    def copies(self, name: str) -> list[Shape]:
-        """Floating-point arrays that a computation, or a loop within it, copies within one memory."""
+    def copies(self, name: str) -> list[Copy]:
+        """The floats that a loop's body, or a loop within it, copies within one memory.
+
+        A copy of a constant, such as of zeros to add to, is not among them: it is one more fill.
+        """
         computation, found = self.computations[name], []
+        state = _state(computation)
         for one in computation.values():
             if inner := one.called("body") or (one.opcode == "call" and one.called("to_apply")):
                 found += self.copies(inner)
             elif one.opcode in ("copy", "copy-start") and re.match(r"b?f\d", one.shapes[0].dtype):
                 source = computation[one.operands[0]].shapes[0] if one.opcode == "copy" else one.shapes[1]
-                found += [one.shapes[0]] if source.place == one.shapes[0].place else []
+                if source.place == one.shapes[0].place and not _constant(one.name, computation):
+                    found.append(Copy(one.shapes[0], _origin(one.name, computation) in state))
         return found
 
     @property
@@ -237,6 +252,30 @@ def _shapes(kind: str) -> tuple[Shape, ...]:
         return Shape(dtype, tuple(int(n) for n in dims.split(",") if n), int(place[1]) if place else 0)
 
     return tuple(shape(*found) for found in re.findall(r"(\w+)\[([\d,]*)\](?:{([^}]*)})?", kind))
+
+
+def _origin(name: str, computation: Computation) -> str:
+    """The instruction that computed a value, before any copies. For an element of what a loop takes, its number."""
+    one = computation[name]
+    if one.opcode not in SAME:
+        return name
+    element = one.opcode == "get-tuple-element" and computation[one.operands[0]].opcode == "parameter"
+    return one.called("index") or "" if element else _origin(one.operands[0], computation)
+
+
+def _constant(name: str, computation: Computation) -> bool:
+    """Whether a value is computed from constants alone."""
+    one = computation.get(_origin(name, computation))
+    if one is None or one.opcode not in ("constant", "iota", "broadcast", "fusion"):
+        return False
+    return one.opcode in ("constant", "iota") or all(_constant(name, computation) for name in one.operands)
+
+
+def _state(computation: Computation) -> set[str]:
+    """The origins of what a loop's body takes and of what it gives, where they differ."""
+    *_, root = computation.values()
+    given = [_origin(name, computation) for name in root.operands] if root.opcode == "tuple" else []
+    return {name for i, new in enumerate(given) if new != str(i) for name in (str(i), new)}
 
 
 def _flops(one: Instruction, computation: Computation) -> float | int:
