@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +33,7 @@ from experiments.__main__ import load, pages
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENTS, RESULTS = ROOT / ".accelerators", Path(__file__).parent / "results"
+COMMAND = "python -m experiments accelerators"
 RUNS_A_DEVICE = 4
 DEVICES = 8
 LAUNCH = 3e-6
@@ -199,7 +201,10 @@ def elsewhere(kind: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     variables = {**os.environ, **KINDS[kind].variables}
     with subprocess.Popen(command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        yield from (json.loads(line) for line in process.stdout)
+        for line in process.stdout:
+            row = json.loads(line)
+            say(f"{KINDS[kind].title}: {row['page']} {row['program']}, {row['compile_seconds']:.0f} seconds")
+            yield row
     if process.returncode:
         raise ValueError(f"compiling for {KINDS[kind].title} ended with status {process.returncode}; see above")
 
@@ -308,11 +313,11 @@ DETAILS = ["program", "device", "runs side by side", "GB a device", "kernels a s
            "MB a step", "least us a step"]  # fmt: skip
 INTRODUCTION = """# What the pages would do on accelerators
 
-`python -m experiments accelerators`, on {machine}, {date}, JAX {jax}, revision {revision}: every program of every
-page's preset `paper`, compiled and **not run**, for eight H100s and for a TPU v5e slice of 2 x 4
-([numbers](accelerators.json)). Four runs are side by side on a device, and eight devices share the run axis. A step is
-a round of the program's busiest loop: a minibatch of training, or a temperature of annealing. Copied arrays have the
-axis of the runs first. With "2 a run" two devices share the minibatches of a run, which one program of each page shows.
+`{command}`: every program of every page's preset `paper`, compiled and **not run**, for eight H100s and for a TPU v5e
+slice of 2 x 4 ([numbers](accelerators/)). Four runs are side by side on a device, and eight devices share the run axis.
+A step is a round of the program's busiest loop: a minibatch of training, or a temperature of annealing. Copied arrays
+have the axis of the runs first. Weights are of what a step changes; copies of other arrays are mostly of activations
+and gradients. With "2 a run" two devices share the minibatches of a run, which one program of each page shows.
 
 The last two columns are an **estimate from below** of the time of all the page's runs, with the epochs that the
 committed runs took. A device takes at least what its arithmetic costs, or its memory, or on a GPU 3 microseconds per
@@ -323,21 +328,41 @@ measured it yet.
 """
 
 
-def save(rows: list[dict[str, Any]]) -> None:
-    """Write the rows, and the table of them."""
-    provenance_ = provenance()
-    found = {
-        "command": "python -m experiments accelerators",
+def found(page: str) -> dict[str, Any]:
+    """What was compiled of a page: where and when by kind, and the rows."""
+    path = RESULTS / "accelerators" / f"{page}.json"
+    return json.loads(path.read_text()) if path.exists() else {"compiled": {}, "rows": []}
+
+
+def save(page: str, kind: str, new: Sequence[dict[str, Any]]) -> None:
+    """Write the rows of a page that were compiled for a kind. Those of other kinds stay."""
+    before, here = found(page), provenance()
+    rows = [row for row in before["rows"] if row["kind"] != kind] + [{"kind": kind, **row} for row in new]
+    now = {
         "date": time.strftime("%Y-%m-%d"),
-        "machine": provenance_["device"],
-        "jax": provenance_["versions"]["jax"],
-        "revision": str(provenance_["revision"])[:7],
-        "rows": rows,
+        "machine": here["device"],
+        "jax": here["versions"]["jax"],
+        "revision": str(here["revision"])[:7],
     }
-    (RESULTS / "accelerators.json").write_text(to_json(found, indent=0) + "\n")
-    parts = [INTRODUCTION.format(**found), tables.markdown(*summary(rows))]
-    for page in dict.fromkeys(row["page"] for row in rows):
-        parts += [f"\n## {page}\n\n", tables.markdown(*details([row for row in rows if row["page"] == page]))]
+    rows.sort(key=lambda row: (row["program"], row["kind"]))
+    path = RESULTS / "accelerators" / f"{page}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    said = {"command": COMMAND, "compiled": {**before["compiled"], kind: now}, "rows": rows}
+    path.write_text(to_json(said, indent=0) + "\n")
+
+
+def write_table() -> None:
+    """Write the table of all pages that were compiled."""
+    there = {page: told for page in sorted(studies()) if (told := found(page))["rows"]}
+    parts = [INTRODUCTION.format(command=COMMAND)]
+    parts += [tables.markdown(*summary([row for told in there.values() for row in told["rows"]]))]
+    for page, told in there.items():
+        parts += [f"\n## {page}\n\n"]
+        for kind, how in told["compiled"].items():
+            parts += [
+                f"{KINDS[kind].title}: on {how['machine']}, {how['date']}, JAX {how['jax']}, {how['revision']}.\n"
+            ]
+        parts += ["\n", tables.markdown(*details(told["rows"]))]
     (RESULTS / "accelerators.md").write_text("".join(parts))
 
 
@@ -359,15 +384,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for row in compiled(*options.kinds, names):
                 print(json.dumps(row), flush=True)
             return
-        before = RESULTS / "accelerators.json"
-        rows = json.loads(before.read_text())["rows"] if before.exists() else []
         for kind in options.kinds:
-            new = []
-            for row in elsewhere(kind, names):
-                say(f"{KINDS[kind].title}: {row['page']} {row['program']}, {row['compile_seconds']:.0f} seconds")
-                new.append({"kind": kind, **row})
-            rows = [row for row in rows if row["kind"] != kind or row["page"] not in names] + new
-            save(sorted(rows, key=lambda row: (row["page"], row["program"], row["kind"])))
+            for page, rows in groupby(elsewhere(kind, names), key=lambda row: row["page"]):
+                save(page, kind, list(rows))
+                write_table()
     except ValueError as error:
         say(f"error: {error}")
         sys.exit(2)
