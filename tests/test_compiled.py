@@ -122,6 +122,26 @@ def test_copies_tell_state_from_other_arrays_and_leave_out_fills():
     assert found == {(1, 2): True, (3,): True, (4,): False, (5,): False}
 
 
+PRODUCT = """HloModule library
+
+ENTRY %main (x: f32[4,5,3], w: f32[4,7,3]) -> f32[4,5,7] {
+  %x = f32[4,5,3]{2,1,0} parameter(0)
+  %w = f32[4,7,3]{2,1,0} parameter(1)
+  %call = (f32[4,5,7]{2,1,0}, s8[4194304]{0}) custom-call(%x, %w), custom_call_target="__cublas$lt$matmul", DIMENSIONS
+  ROOT %product = f32[4,5,7]{2,1,0} get-tuple-element(%call), index=0
+}
+""".replace(
+    "DIMENSIONS",
+    'backend_config={"gemm_backend_config":{"beta":0,"dot_dimension_numbers":{"lhs_contracting_dimensions":["2"],'
+    '"rhs_contracting_dimensions":["2"],"lhs_batch_dimensions":["0"],"rhs_batch_dimensions":["0"]}}}',
+)
+
+
+def test_a_product_by_a_library_counts_as_one_and_its_room_to_work_in_is_not_written():
+    x, w, product = (4 * 5 * 3, 4 * 7 * 3, 4 * 5 * 7)
+    assert Compiled(PRODUCT).cost() == Cost(kernels=1, bytes=4.0 * (x + w + product), flops=2.0 * product * 3)
+
+
 @pytest.mark.parametrize("nets", [1, 4])
 @pytest.mark.parametrize(("m", "k", "rounds"), [(3, 5, 1), (64, 32, 7)])
 def test_products_of_a_compiled_program_are_those_by_hand(m, k, rounds, nets):

@@ -278,11 +278,17 @@ def _state(computation: Computation) -> set[str]:
     return {name for i, new in enumerate(given) if new != str(i) for name in (str(i), new)}
 
 
+def _is_library_product(one: Instruction) -> bool:
+    return one.opcode == "custom-call" and 'custom_call_target="__cublas$' in one.attributes
+
+
 def _flops(one: Instruction, computation: Computation) -> float | int:
-    if one.opcode != "dot":
+    if one.opcode != "dot" and not _is_library_product(one):
         return 0.0
     left = computation[one.operands[0]].shapes[0].dims
-    return 2.0 * math.prod(one.shapes[0].dims) * math.prod(left[i] for i in one.dims("lhs_contracting_dims"))
+    listed = re.search(r'"lhs_contracting_dimensions":\[([\d",]*)\]', one.attributes)
+    summed = [int(n) for n in re.findall(r"\d+", listed[1])] if listed else one.dims("lhs_contracting_dims")
+    return 2.0 * math.prod(one.shapes[0].dims) * math.prod(left[i] for i in summed)
 
 
 def _read(one: Instruction, computation: Computation, inside: Computation) -> float | int:
@@ -301,7 +307,12 @@ def _read(one: Instruction, computation: Computation, inside: Computation) -> fl
 
 
 def _written(one: Instruction, inside: Computation) -> float | int:
-    """Bytes that a kernel writes. If it updates a slice in place, it writes only that slice."""
+    """Bytes that a kernel writes. If it updates a slice in place, it writes only that slice.
+
+    The second result of a library's matrix product is room to work in, and it need not be used.
+    """
+    if _is_library_product(one):
+        return one.shapes[0].in_main_memory
     updates = [part for part in inside.values() if part.opcode == "dynamic-update-slice"]
     in_place = {part.shapes[0]: inside[part.operands[1]].bytes for part in updates}
     return float(sum(in_place.get(shape, shape.in_main_memory) for shape in one.shapes))
