@@ -316,8 +316,12 @@ INTRODUCTION = """# What the pages would do on accelerators
 `{command}`: every program of every page's preset `paper`, compiled and **not run**, for eight H100s and for a TPU v5e
 slice of 2 x 4 ([numbers](accelerators/)). Four runs are side by side on a device, and eight devices share the run axis.
 A step is a round of the program's busiest loop: a minibatch of training, or a temperature of annealing. Copied arrays
-have the axis of the runs first. Weights are of what a step changes; copies of other arrays are mostly of activations
-and gradients. With "2 a run" two devices share the minibatches of a run, which one program of each page shows.
+have the axis of the runs first. With "2 a run" two devices share the minibatches of a run, which one program of each
+page shows.
+
+Most copies are of activations and of gradients. A weight is an array that every step changes. It is copied where one
+kernel updates it and sums over it, for a penalty, because that kernel cannot write in place. The points of `Grid` count
+as weights, because they descend.
 
 The last two columns are an **estimate from below** of the time of all the page's runs, with the epochs that the
 committed runs took. A device takes at least what its arithmetic costs, or its memory, or on a GPU 3 microseconds per
