@@ -142,7 +142,7 @@ def _set_horizontal_axis(axes: Axes, places: Sequence[float]) -> bool:
     axes.set_xlim(*(10**end if log else end for end in (first - margin, last + margin)))
     if len(places) <= 10 or log:
         few = len(places) <= 10
-        ticks, apart = [], 0.1 if few else 0.12
+        ticks, apart = [], 0.1 if few else 0.13
         for tick in places if few else canvas.log_ticks(places[0], places[-1], canvas.ACROSS).tolist():
             if not ticks or scale(tick) - scale(ticks[-1]) >= apart * (last - first):
                 ticks.append(tick)
