@@ -105,10 +105,14 @@ BODY = """HloModule copies
   %before = f32[1,2]{1,0} copy(%w)
   %new_w = f32[2]{0} negate(%before)
   %new_b = f32[3]{0} negate(%b)
-  %after = f32[3]{0} copy(%new_b)
   %again = f32[4]{0} copy(%data)
   %activation = f32[5]{0} custom-call(%again)
   %twice = f32[5]{0} copy(%activation)
+  %both = (f32[7]{0}, f32[3]{0}) custom-call(%new_b)
+  %error = f32[7]{0} get-tuple-element(%both), index=0
+  %other = f32[7]{0} copy(%error)
+  %half = f32[3]{0} get-tuple-element(%both), index=1
+  %after = f32[3]{0} copy(%half)
   %fused = f32[6]{0} fusion(), kind=kLoop, calls=%zeros
   %gradient = f32[6]{0} copy(%fused)
   %data_later = f32[4]{0} bitcast(%data)
@@ -119,7 +123,7 @@ BODY = """HloModule copies
 
 def test_copies_tell_state_from_other_arrays_and_leave_out_fills():
     found = {copy.shape.dims: copy.of_state for copy in Compiled(BODY).copies("body")}
-    assert found == {(1, 2): True, (3,): True, (4,): False, (5,): False}
+    assert found == {(1, 2): True, (3,): True, (4,): False, (5,): False, (7,): False}
 
 
 PRODUCT = """HloModule library

@@ -18,7 +18,7 @@ NO_KERNEL = {
     "opt-barrier", "copy-start", "copy-done", "async-done", "async-update", "add-dependency", "domain",
 }  # fmt: skip
 COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "reduce-scatter", "collective-permute", "collective-broadcast")
-SAME = ("bitcast", "get-tuple-element", "copy", "copy-start", "copy-done")
+SAME = ("bitcast", "copy", "copy-start", "copy-done")
 """They return what they take."""
 SLICES = ("dynamic-slice", "gather", "slice")
 """They read no more of their first operand than they return."""
@@ -254,28 +254,28 @@ def _shapes(kind: str) -> tuple[Shape, ...]:
     return tuple(shape(*found) for found in re.findall(r"(\w+)\[([\d,]*)\](?:{([^}]*)})?", kind))
 
 
-def _origin(name: str, computation: Computation) -> str:
-    """The instruction that computed a value, before any copies. For an element of what a loop takes, its number."""
+def _origin(name: str, computation: Computation) -> tuple[str, str]:
+    """The instruction that computed a value, before any copies, and the number of the value among its results."""
     one = computation[name]
-    if one.opcode not in SAME:
-        return name
-    element = one.opcode == "get-tuple-element" and computation[one.operands[0]].opcode == "parameter"
-    return one.called("index") or "" if element else _origin(one.operands[0], computation)
+    if one.opcode == "get-tuple-element":
+        return one.operands[0], one.called("index") or ""
+    return _origin(one.operands[0], computation) if one.opcode in SAME else (name, "")
 
 
 def _constant(name: str, computation: Computation) -> bool:
     """Whether a value is computed from constants alone."""
-    one = computation.get(_origin(name, computation))
-    if one is None or one.opcode not in ("constant", "iota", "broadcast", "fusion"):
-        return False
-    return one.opcode in ("constant", "iota") or all(_constant(name, computation) for name in one.operands)
+    one = computation[_origin(name, computation)[0]]
+    if one.opcode in ("broadcast", "fusion"):
+        return all(_constant(operand, computation) for operand in one.operands)
+    return one.opcode in ("constant", "iota")
 
 
-def _state(computation: Computation) -> set[str]:
+def _state(computation: Computation) -> set[tuple[str, str]]:
     """The origins of what a loop's body takes and of what it gives, where they differ."""
     *_, root = computation.values()
+    taken = next((name for name, one in computation.items() if one.opcode == "parameter"), "")
     given = [_origin(name, computation) for name in root.operands] if root.opcode == "tuple" else []
-    return {name for i, new in enumerate(given) if new != str(i) for name in (str(i), new)}
+    return {one for i, new in enumerate(given) if new != (taken, str(i)) for one in ((taken, str(i)), new)}
 
 
 def _is_library_product(one: Instruction) -> bool:
