@@ -1,6 +1,6 @@
 """What every page would do on accelerators that are not here: compiled for eight H100s and for a TPU slice of eight.
 
-    python -m experiments accelerators                # every page's programs: about an hour on two cores
+    python -m experiments accelerators                # every page's programs: about four hours
     python -m experiments accelerators --pages dbn    # those of one page; the others stay in the table
 
 `Sweep` itself compiles each program of a page's preset `paper`, as it would on the devices. Eight devices share the
