@@ -66,7 +66,7 @@ KINDS = {
                                     "XLA_FLAGS": "--xla_gpu_enable_triton_gemm=false"}, 495e12, 3.35e12, LAUNCH),
     "tpu": Kind("TPU v5e", "tpu", {"JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1",
                                    "TPU_ACCELERATOR_TYPE": "v5litepod-8", "TPU_WORKER_HOSTNAMES": "localhost",
-                                   "TPU_WORKER_ID": "0"}, 197e12, 0.82e12, 0.0),
+                                   "TPU_WORKER_ID": "0", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}, 197e12, 0.82e12, 0.0),
 }  # fmt: skip
 
 
