@@ -358,15 +358,14 @@ def save(page: str, kind: str, new: Sequence[dict[str, Any]]) -> None:
 def write_table() -> None:
     """Write the table of all pages that were compiled."""
     there = {page: told for page in sorted(studies()) if (told := found(page))["rows"]}
-    parts = [INTRODUCTION.format(command=COMMAND)]
-    parts += [tables.markdown(*summary([row for told in there.values() for row in told["rows"]]))]
+    every = [row for told in there.values() for row in told["rows"]]
+    parts = [INTRODUCTION.format(command=COMMAND), tables.markdown(*summary(every))]
     for page, told in there.items():
-        parts += [f"\n## {page}\n\n"]
-        for kind, how in told["compiled"].items():
-            parts += [
-                f"{KINDS[kind].title}: on {how['machine']}, {how['date']}, JAX {how['jax']}, {how['revision']}.\n"
-            ]
-        parts += ["\n", tables.markdown(*details(told["rows"]))]
+        how = "".join(
+            f"{KINDS[kind].title}: on {by['machine']}, {by['date']}, JAX {by['jax']}, {by['revision']}.\n"
+            for kind, by in told["compiled"].items()
+        )
+        parts.append(f"\n## {page}\n\n{how}\n{tables.markdown(*details(told['rows']))}")
     (RESULTS / "accelerators.md").write_text("".join(parts))
 
 
