@@ -27,7 +27,7 @@ table: $(READY)  ## the table of Bengio et al. 2006 on MNIST: resumable, see REA
 bench: $(READY)  ## GFLOP/s, memory, scaling: on an idle machine
 	$(BIN)/python -m experiments bench
 
-accelerators: $(READY)  ## every program compiled for GPUs and TPUs that are not here: four hours, and several GB
+accelerators: $(READY)  ## every program compiled for GPUs and TPUs that are not here: five hours, and several GB
 	$(BIN)/python -m experiments accelerators
 
 report: $(READY)  ## the pages of all committed results, in experiments/results

@@ -1,6 +1,6 @@
 """What every page would do on accelerators that are not here: compiled for eight H100s and for a TPU slice of eight.
 
-    python -m experiments accelerators                # every page's programs: about four hours
+    python -m experiments accelerators                # every page's programs: about five hours on one core
     python -m experiments accelerators --pages dbn    # those of one page; the others stay in the table
 
 `Sweep` itself compiles each program of a page's preset `paper`, as it would on the devices. Eight devices share the
@@ -319,7 +319,7 @@ A step is a round of the program's busiest loop: a minibatch of training, or a t
 have the axis of the runs first. With "2 a run" two devices share the minibatches of a run, which one program of each
 page shows.
 
-Most copies are of activations and of gradients. A weight is an array that every step changes. It is copied where one
+Most copies are of activations and of gradients. A weight is an array that every step changes. It is copied mostly where one
 kernel updates it and sums over it, for a penalty, because that kernel cannot write in place. The points of `Grid` count
 as weights, because they descend.
 
