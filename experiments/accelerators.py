@@ -319,9 +319,9 @@ A step is a round of the program's busiest loop: a minibatch of training, or a t
 have the axis of the runs first. With "2 a run" two devices share the minibatches of a run, which one program of each
 page shows.
 
-Most copies are of activations and of gradients. A weight is an array that every step changes. It is copied mostly where one
-kernel updates it and sums over it, for a penalty, because that kernel cannot write in place. The points of `Grid` count
-as weights, because they descend.
+Most copies are of activations and of gradients. A weight is an array that every step changes. It is copied mostly where
+one kernel updates it and sums over it, for a penalty, because that kernel cannot write in place. The points of `Grid`
+count as weights, because they descend.
 
 The last two columns are an **estimate from below** of the time of all the page's runs, with the epochs that the
 committed runs took. A device takes at least what its arithmetic costs, or its memory, or on a GPU 3 microseconds per
