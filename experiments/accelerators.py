@@ -295,9 +295,13 @@ def details(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]
 
 
 def weights(row: dict[str, Any]) -> list[list[int]]:
-    """The copied arrays that may be weights. Their axes after that of the runs do not count examples."""
+    """The copied arrays that may be weights. Their axes after that of the runs do not count examples.
+
+    A row that does not tell state from other arrays may have weights among all that it copies.
+    """
     examples = {row["identity"][1].get(name) for name in ("batch_size", "chains")}
-    return [dims for dims in row["copied_state"] if len(dims) > 2 and not {*dims[1:-1]} & examples]
+    copied = row.get("copied_state", row["copied"])
+    return [dims for dims in copied if len(dims) > 2 and not {*dims[1:-1]} & examples]
 
 
 def gigabytes(n: float) -> str:
