@@ -300,7 +300,7 @@ def weights(row: dict[str, Any]) -> list[list[int]]:
     A row that does not tell state from other arrays may have weights among all that it copies.
     """
     examples = {row["identity"][1].get(name) for name in ("batch_size", "chains")}
-    copied = row.get("copied_state", row["copied"])
+    copied = row["copied_state"] if "copied_state" in row else row["copied"]
     return [dims for dims in copied if len(dims) > 2 and not {*dims[1:-1]} & examples]
 
 

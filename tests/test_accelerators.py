@@ -95,6 +95,7 @@ def test_what_there_is_not_is_refused_in_words(option, value, capsys):
     assert f"error: {option} {value}: there are " in capsys.readouterr().err
 
 
-def test_arrays_without_an_axis_of_examples_may_be_weights():
-    row = {"identity": ["Machine", {"batch_size": 100}], "copied_state": [[4, 784, 500], [4, 100, 784], [4, 500]]}
+@pytest.mark.parametrize("told", [{"copied_state": [[4, 784, 500], [4, 500]]}, {}])
+def test_arrays_without_an_axis_of_examples_may_be_weights(told):
+    row = {"identity": ["Machine", {"batch_size": 100}], "copied": [[4, 784, 500], [4, 100, 784], [4, 500]], **told}
     assert accelerators.weights(row) == [[4, 784, 500]]
