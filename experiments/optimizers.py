@@ -2,8 +2,8 @@
 
 One net of two sigmoid layers is trained by each of the lectures' rules. Every rule has five rates to choose from, a
 factor of 2 apart. The choice is by the validation error at the end, over two seeds (of Muon, one). The rule is then
-trained from fresh seeds. We compare the epochs until the validation error is down to a target, and the test error at the
-end.
+trained from fresh seeds. We compare the epochs until the validation error is down to a target, and the test error in
+the end.
 
     python -m experiments optimizers                   # 8 x 8 digits: about a minute on two cores
     python -m experiments optimizers --preset paper    # MNIST: about two hours on two cores
