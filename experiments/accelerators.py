@@ -9,14 +9,11 @@ copies are counted in the compiled text. The command makes an environment of sev
 """
 
 import json
-import math
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -26,8 +23,8 @@ from typing import Any, NamedTuple
 
 from dlx.show import tables
 from dlx.show.console import steady
-from dlx.show.progress import duration
 from dlx.store import provenance, to_json
+from dlx.study.estimate import KNOWN, details, summary
 from dlx.unit import Unit, changed
 from experiments.__main__ import load, pages
 
@@ -36,8 +33,6 @@ ENVIRONMENTS, RESULTS = ROOT / ".accelerators", Path(__file__).parent / "results
 COMMAND = "python -m experiments accelerators"
 RUNS_A_DEVICE = 4
 DEVICES = 8
-LAUNCH = 3e-6
-"""The least seconds that a GPU takes for a kernel."""
 H100 = """gpu_device_info { threads_per_block_limit: 1024 threads_per_warp: 32 shared_memory_per_block: 49152
 shared_memory_per_core: 233472 threads_per_core_limit: 2048 core_count: 132 fpus_per_core: 128
 block_dim_limit_x: 2147483647 block_dim_limit_y: 65535 block_dim_limit_z: 65535 memory_bandwidth: 3352320000000
@@ -46,27 +41,20 @@ cuda_compute_capability { major: 9 } registers_per_core_limit: 65536 registers_p
 platform_name: "CUDA" dnn_version_info { major: 9 minor: 8 } device_description_str: "NVIDIA H100 80GB HBM3" """
 
 
-class Kind(NamedTuple):
-    """A kind of device: the extra that compiles for it, what its environment needs, and its speed."""
+class Environment(NamedTuple):
+    """What compiles for a kind of device: the extra of JAX to install, and the variables of the environment."""
 
-    title: str
     extra: str
     variables: dict[str, str]
-    flops: float
-    """Per second, of JAX's default matrix products of float32: TF32 on the H100, bfloat16 on the TPU."""
-    bandwidth: float
-    """Bytes per second."""
-    launch: float
-    """The least seconds per kernel."""
 
 
 KINDS = {
     # Triton's kernels for matrix products are chosen by running them; without a device some cannot be compiled at all.
-    "cuda": Kind("H100", "cuda13", {"JAX_PLATFORMS": "cpu,cuda", "JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1",
-                                    "XLA_FLAGS": "--xla_gpu_enable_triton_gemm=false"}, 495e12, 3.35e12, LAUNCH),
-    "tpu": Kind("TPU v5e", "tpu", {"JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1",
-                                   "TPU_ACCELERATOR_TYPE": "v5litepod-8", "TPU_WORKER_HOSTNAMES": "localhost",
-                                   "TPU_WORKER_ID": "0", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}, 197e12, 0.82e12, 0.0),
+    "cuda": Environment("cuda13", {"JAX_PLATFORMS": "cpu,cuda", "JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1",
+                                   "XLA_FLAGS": "--xla_gpu_enable_triton_gemm=false"}),
+    "tpu": Environment("tpu", {"JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1",
+                               "TPU_ACCELERATOR_TYPE": "v5litepod-8", "TPU_WORKER_HOSTNAMES": "localhost",
+                               "TPU_WORKER_ID": "0", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}),
 }  # fmt: skip
 
 
@@ -187,7 +175,7 @@ def environment(kind: str) -> Path:
     ready, python = folder / "ready", folder / "bin" / "python"
     wanted = [f"jax[{KINDS[kind].extra}]=={version('jax')}", "-r", str(ROOT / "requirements.lock")]
     if not ready.exists():
-        say(f"making an environment for {KINDS[kind].title} in {folder}: several GB are fetched")
+        say(f"making an environment for {KNOWN[kind].title} in {folder}: several GB are fetched")
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, *wanted], check=True)
@@ -203,118 +191,12 @@ def elsewhere(kind: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         assert process.stdout
         for line in process.stdout:
             row = json.loads(line)
-            say(f"{KINDS[kind].title}: {row['page']} {row['program']}, {row['compile_seconds']:.0f} seconds")
+            say(f"{KNOWN[kind].title}: {row['page']} {row['program']}, {row['compile_seconds']:.0f} seconds")
             yield row
     if process.returncode:
-        raise ValueError(f"compiling for {KINDS[kind].title} ended with status {process.returncode}; see above")
+        raise ValueError(f"compiling for {KNOWN[kind].title} ended with status {process.returncode}; see above")
 
 
-def bound(kind: str, cost: dict[str, Any], flops: float | int) -> float:
-    """The least seconds that a device takes: by its arithmetic, its memory, or its kernel launches."""
-    there = KINDS[kind]
-    return max(flops / there.flops, cost["bytes"] / there.bandwidth, cost["kernels"] * there.launch)
-
-
-def epochs_run(page: str) -> dict[str, float]:
-    """The mean epochs of the committed runs of each program, by its identity. Patience ended some of them."""
-    from dlx.store import open_store
-    from dlx.study.command import STORE
-    from dlx.study.verify import unpack
-
-    found: dict[str, list[int]] = {}
-    if (archive := RESULTS / page / "records.tar.xz").exists():
-        with tempfile.TemporaryDirectory(prefix="dlx-accelerators-") as folder:
-            store = open_store(unpack(archive, Path(folder) / "committed"), STORE)
-            for path in sorted((store.folder / "units").rglob("*.json")):
-                record = store.load(path.relative_to(store.folder / "units").with_suffix("").as_posix()) or {}
-                curves = [curve for part in record.get("curves", {}).values() for curve in part.values()]
-                if curves:
-                    identity = json.dumps([record["program"], record["fields"]])
-                    found.setdefault(identity, []).append(max(map(len, curves)))
-    return {identity: sum(lengths) / len(lengths) for identity, lengths in found.items()}
-
-
-def flops_of(rows: Sequence[dict[str, Any]]) -> Callable[[dict[str, Any], str], float]:
-    """FLOPs of a part of a row. They are counted in the text for GPUs, which has matrix products as such."""
-    known = {(row["page"], row["program"], row["devices_a_run"]): row for row in rows if row["kind"] == "cuda"}
-
-    def flops(row: dict[str, Any], part: str) -> float:
-        return known.get((row["page"], row["program"], row["devices_a_run"]), row)[part]["flops"]
-
-    return flops
-
-
-def summary(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """One row per page and kind: the most that any program takes, and the least time of all runs."""
-    flops, body = flops_of(rows), []
-    for page, kind in dict.fromkeys((row["page"], row["kind"]) for row in rows):
-        mine = [row for row in rows if (row["page"], row["kind"], row["devices_a_run"]) == (page, kind, 1)]
-        took = epochs_run(page)
-
-        def seconds(row: dict[str, Any], devices: int, kind=kind, took=took) -> float:
-            epochs = took.get(json.dumps(row["identity"]), row["epochs"])
-            parts = {"once": 1, "epoch": epochs}
-            least = sum(times * bound(kind, row[part], flops(row, part)) for part, times in parts.items())
-            return math.ceil(row["units"] / (row["runs_a_device"] * devices)) * least
-
-        body.append(
-            [
-                page,
-                KINDS[kind].title,
-                str(len(mine)),
-                gigabytes(max(row["memory"] for row in mine)),
-                gigabytes(max(row["memory_of_a_run"] for row in mine)),
-                str(sum(len(weights(row)) for row in mine)),
-                str(sum(len(row["collectives"]) for row in mine)),
-                f"{sum(row['compile_seconds'] for row in mine) / len(mine):.0f}",
-                *(duration(sum(seconds(row, n) for row in mine)) for n in (1, DEVICES)),
-            ]
-        )
-    return SUMMARY, body
-
-
-def details(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """One row per program and kind."""
-    flops = flops_of(rows)
-    return DETAILS, [
-        [
-            row["program"],
-            KINDS[row["kind"]].title + (f", {row['devices_a_run']} a run" if row["devices_a_run"] > 1 else ""),
-            str(row["runs_a_device"]),
-            gigabytes(row["memory"]),
-            f"{row['step']['kernels']:.0f}",
-            ", ".join("x".join(map(str, dims)) for dims in row["copied"]) or "none",
-            ", ".join(f"{name} {n}" for name, n in Counter(row["collectives"]).items()) or "none",
-            f"{row['compile_seconds']:.0f}",
-            f"{flops(row, 'step') / 1e6:.1f}",
-            f"{row['step']['bytes'] / 1e6:.1f}",
-            f"{1e6 * bound(row['kind'], row['step'], flops(row, 'step')):.0f}",
-        ]
-        for row in rows
-    ]
-
-
-def weights(row: dict[str, Any]) -> list[list[int]]:
-    """The copied arrays that may be weights. Their axes after that of the runs do not count examples.
-
-    A row that does not tell state from other arrays may have weights among all that it copies.
-    """
-    examples = {row["identity"][1].get(name) for name in ("batch_size", "chains")}
-    copied = row["copied_state"] if "copied_state" in row else row["copied"]
-    return [dims for dims in copied if len(dims) > 2 and not {*dims[1:-1]} & examples]
-
-
-def gigabytes(n: float) -> str:
-    """Bytes in GB."""
-    return f"{n / 1e9:.2f}"
-
-
-SUMMARY = ["page", "device", "programs", "GB a device at most", "GB a run at most",
-           "weights copied in a step", "collectives", "s to compile",
-           "one device at least", "eight at least"]  # fmt: skip
-DETAILS = ["program", "device", "runs side by side", "GB a device", "kernels a step",
-           "floats copied in a step", "collectives", "s to compile", "MFLOP a step",
-           "MB a step", "least us a step"]  # fmt: skip
 INTRODUCTION = """# What the pages would do on accelerators
 
 `{command}`: every program of every page's preset `paper`, compiled and **not run**, for eight H100s and for a TPU v5e
@@ -363,10 +245,10 @@ def write_table() -> None:
     """Write the table of all pages that were compiled."""
     there = {page: told for page in sorted(studies()) if (told := found(page))["rows"]}
     every = [row for told in there.values() for row in told["rows"]]
-    parts = [INTRODUCTION.format(command=COMMAND), tables.markdown(*summary(every))]
+    parts = [INTRODUCTION.format(command=COMMAND), tables.markdown(*summary(every, RESULTS, DEVICES))]
     for page, told in there.items():
         how = "".join(
-            f"{KINDS[kind].title}: on {by['machine']}, {by['date']}, JAX {by['jax']}, {by['revision']}.\n"
+            f"{KNOWN[kind].title}: on {by['machine']}, {by['date']}, JAX {by['jax']}, {by['revision']}.\n"
             for kind, by in told["compiled"].items()
         )
         parts.append(f"\n## {page}\n\n{how}\n{tables.markdown(*details(told['rows']))}")

@@ -7,9 +7,11 @@ import pages
 import pytest
 
 from dlx.show.progress import duration
+from dlx.study import estimate
+from dlx.study.estimate import bound, epochs_run, weights
 from dlx.study.shapes import Shapes, planned
 from experiments import accelerators
-from experiments.accelerators import KINDS, bound, epochs_run, label
+from experiments.accelerators import DEVICES, KINDS, RESULTS, label
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +61,10 @@ def test_pages_compiled_again_take_the_place_of_their_rows_and_the_others_stay(c
 
 
 def test_a_page_takes_as_many_rounds_as_its_runs_do_not_fit_at_once(compiled, monkeypatch):
-    monkeypatch.setattr(accelerators, "bound", lambda kind, cost, flops: 1.0)
+    monkeypatch.setattr(estimate, "bound", lambda kind, cost, flops: 1.0)
     rows, _ = compiled("--pages", "dbn", "--kinds", "tpu")
     seconds = 1 + rows[0]["epochs"]
-    _, [[*_, one, eight]] = accelerators.summary(rows)
+    _, [[*_, one, eight]] = estimate.summary(rows, RESULTS, DEVICES)
     assert (one, eight) == (duration(9.0 * seconds), duration(2.0 * seconds)), "33 runs, 4 or 32 at once"
 
 
@@ -80,11 +82,11 @@ def test_the_least_time_is_that_of_what_takes_longest(kind, cost, flops, seconds
 
 
 def test_epochs_are_those_of_the_committed_runs():
-    found = epochs_run("optimizers")
+    found = epochs_run(RESULTS / "optimizers")
     identities = {json.loads(key)[0] for key in found}
     assert "Descent" in identities
     assert all(n == 25 for key, n in found.items() if json.loads(key)[0] == "Descent")
-    assert epochs_run("a page without records") == {}
+    assert epochs_run(RESULTS / "a page without records") == {}
 
 
 @pytest.mark.parametrize(("option", "value"), [("--pages", "nothing"), ("--kinds", "abacus")])
@@ -98,4 +100,4 @@ def test_what_there_is_not_is_refused_in_words(option, value, capsys):
 @pytest.mark.parametrize("told", [{"copied_state": [[4, 784, 500], [4, 500]]}, {}])
 def test_arrays_without_an_axis_of_examples_may_be_weights(told):
     row = {"identity": ["Machine", {"batch_size": 100}], "copied": [[4, 784, 500], [4, 100, 784], [4, 500]], **told}
-    assert accelerators.weights(row) == [[4, 784, 500]]
+    assert weights(row) == [[4, 784, 500]]

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dlx.inspect.compiled import Compiled, Copy, Cost, Shape
+from dlx.inspect.compiled import Compiled, Copy, Cost
+from dlx.inspect.hlo import Shape
 
 TEXT = """HloModule written_by_hand, is_scheduled=true
 
@@ -174,7 +175,7 @@ def test_products_of_a_compiled_program_are_those_by_hand(m, k, rounds, nets):
 @pytest.mark.parametrize(("dtype", "size"), [("f32", 24), ("u8", 6), ("pred", 6), ("bf16", 12), ("s4", 3), ("c64", 48)])
 def test_bytes_of_a_shape(dtype, size):
     assert Shape(dtype, (2, 3)).bytes == size
-    assert Shape(dtype, (2, 3), place=1).in_main_memory == 0
+    assert Shape(dtype, (2, 3), place=1).bytes == 0
 
 
 def test_an_array_without_a_number_of_bits_has_no_bytes():

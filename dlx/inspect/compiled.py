@@ -6,13 +6,12 @@ kernel. Instructions that only name or reshape memory are no kernels.
 
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
 
-BITS = {"pred": 8, "s4": 4, "u4": 4, "bf16": 16}
-"""The bits of the types whose names do not end with them."""
+from dlx.inspect.hlo import Computation, Instruction, Shape, parse
+
 NO_KERNEL = {
     "parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "partition-id", "replica-id",
     "opt-barrier", "copy-start", "copy-done", "async-done", "async-update", "add-dependency", "domain",
@@ -40,58 +39,6 @@ class Cost(NamedTuple):
     def times(self, n: float | int) -> "Cost":
         """The cost of n rounds."""
         return Cost(*(n * mine for mine in self))
-
-
-class Shape(NamedTuple):
-    """An array's type. `place` is the memory space that a TPU's program puts it in; 0 is the main memory."""
-
-    dtype: str
-    dims: tuple[int, ...]
-    place: int = 0
-
-    @property
-    def bytes(self) -> int:
-        """How many bytes of main memory the array takes."""
-        if self.place:
-            return 0
-        bits = BITS.get(self.dtype) or int((re.search(r"\d+", self.dtype) or ["0"])[0])
-        return math.prod(self.dims) * bits // 8
-
-    @property
-    def in_main_memory(self) -> int:
-        """How many bytes of main memory the array takes."""
-        return 0 if self.place else self.bytes
-
-
-@dataclass(frozen=True)
-class Instruction:
-    """One line of a computation."""
-
-    name: str
-    shapes: tuple[Shape, ...]
-    """The shapes of its result; several for a tuple."""
-    opcode: str
-    operands: tuple[str, ...]
-    """The names of the instructions that it takes. For a parameter it is its number, for a constant its value."""
-    attributes: str
-
-    @property
-    def bytes(self) -> int:
-        """How many bytes of main memory its result takes."""
-        return sum(shape.in_main_memory for shape in self.shapes)
-
-    def called(self, attribute: str) -> str | None:
-        """The computation that an attribute names, such as `body` or `calls`."""
-        found = re.search(rf"\b{attribute}=%?([\w.\-]+)", self.attributes)
-        return found[1] if found else None
-
-    def dims(self, attribute: str) -> tuple[int, ...]:
-        """The dimensions that an attribute lists."""
-        found = re.search(rf"\b{attribute}={{([\d,]*)}}", self.attributes)
-        return tuple(int(n) for n in found[1].split(",") if n) if found else ()
-
-
-Computation = Mapping[str, Instruction]
 
 
 class Copy(NamedTuple):
@@ -146,7 +93,7 @@ class Compiled:
         if one.opcode == "call" or (one.opcode == "async-start" and one.called("calls")):
             return self.cost(one.called("calls") or one.called("to_apply"), rounds)
         if one.opcode in NO_KERNEL:  # of an asynchronous copy, the sides in main memory
-            moved = one.shapes[0].in_main_memory + one.shapes[1].in_main_memory if one.opcode == "copy-start" else 0
+            moved = one.shapes[0].bytes + one.shapes[1].bytes if one.opcode == "copy-start" else 0
             return Cost(bytes=moved)
         inside = self.computations.get(one.called("calls") or "", {}) if one.opcode == "fusion" else {}
         flops = sum(_flops(part, inside) for part in inside.values()) or _flops(one, computation)
@@ -207,53 +154,6 @@ class Compiled:
         return sorted(opcode for opcode in every if opcode in COLLECTIVES)
 
 
-def parse(text: str) -> tuple[Mapping[str, Computation], str]:
-    """The computations of an HLO module by name, and the name of its entry."""
-    found: dict[str, dict[str, Instruction]] = {}
-    entry, name = "", None
-    for line in text.splitlines():
-        head = re.match(r"(ENTRY )?%?([\w.\-]+) \(.*\) -> .*{$", line)
-        if head:
-            name = head[2]
-            found[name], entry = {}, name if head[1] else entry
-        elif name and line.startswith("  ") and (one := _instruction(line)):
-            found[name][one.name] = one
-        elif line.startswith("}"):
-            name = None
-    return found, entry
-
-
-def _instruction(line: str) -> Instruction | None:
-    head = re.match(r"\s+(?:ROOT )?%?([\w.\-]+) = ", line)
-    if not head:
-        return None
-    rest = line[head.end() :]
-    end = _closing(rest) if rest.startswith("(") else rest.index(" ")
-    kind, rest = rest[:end], rest[end:].lstrip()
-    opcode, _, rest = rest.partition("(")
-    end = _closing("(" + rest) - 2
-    operands = [rest[:end]] if opcode in ("parameter", "constant") else re.findall(r"%([\w.\-]+)", rest[:end])
-    return Instruction(head[1], _shapes(kind), opcode, tuple(operands), rest[end:])
-
-
-def _closing(text: str) -> int:
-    """The length of the text up to the bracket that closes its first bracket."""
-    depth = 0
-    for i, letter in enumerate(text):
-        depth += (letter == "(") - (letter == ")")
-        if depth == 0:
-            return i + 1
-    raise ValueError(f"brackets do not close in {text:.60}")
-
-
-def _shapes(kind: str) -> tuple[Shape, ...]:
-    def shape(dtype: str, dims: str, layout: str) -> Shape:
-        place = re.search(r"S\((\d+)\)", layout)
-        return Shape(dtype, tuple(int(n) for n in dims.split(",") if n), int(place[1]) if place else 0)
-
-    return tuple(shape(*found) for found in re.findall(r"(\w+)\[([\d,]*)\](?:{([^}]*)})?", kind))
-
-
 def _origin(name: str, computation: Computation) -> tuple[str, str]:
     """The instruction that computed a value, before any copies, and the number of the value among its results."""
     one = computation[name]
@@ -312,7 +212,7 @@ def _written(one: Instruction, inside: Computation) -> float | int:
     The second result of a library's matrix product is room to work in, and it need not be used.
     """
     if _is_library_product(one):
-        return one.shapes[0].in_main_memory
+        return one.shapes[0].bytes
     updates = [part for part in inside.values() if part.opcode == "dynamic-update-slice"]
     in_place = {part.shapes[0]: inside[part.operands[1]].bytes for part in updates}
-    return float(sum(in_place.get(shape, shape.in_main_memory) for shape in one.shapes))
+    return float(sum(in_place.get(shape, shape.bytes) for shape in one.shapes))

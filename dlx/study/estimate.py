@@ -1,0 +1,137 @@
+"""What compiled programs would take on devices that are not here: an estimate from below, and its two tables.
+
+A row is a dictionary: what `experiments.accelerators` found in one compiled program of a page, for a kind of device.
+"""
+
+import json
+import math
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dlx.show.progress import duration
+from dlx.store import open_store
+from dlx.study.command import STORE
+from dlx.study.verify import unpack
+
+
+class Device(NamedTuple):
+    """A kind of device: its name and its speed."""
+
+    title: str
+    flops: float
+    """Per second, of JAX's default matrix products of float32: TF32 on the H100, bfloat16 on the TPU."""
+    bandwidth: float
+    """Bytes per second."""
+    launch: float
+    """The least seconds per kernel."""
+
+
+KNOWN = {"cuda": Device("H100", 495e12, 3.35e12, 3e-6), "tpu": Device("TPU v5e", 197e12, 0.82e12, 0.0)}
+
+SUMMARY = ["page", "device", "programs", "GB a device at most", "GB a run at most",
+           "weights copied in a step", "collectives", "s to compile", "one device at least"]  # fmt: skip
+DETAILS = ["program", "device", "runs side by side", "GB a device", "kernels a step",
+           "floats copied in a step", "collectives", "s to compile", "MFLOP a step",
+           "MB a step", "least us a step"]  # fmt: skip
+
+
+def bound(kind: str, cost: dict[str, Any], flops: float | int) -> float:
+    """The least seconds that a device takes: by its arithmetic, its memory, or its kernel launches."""
+    there = KNOWN[kind]
+    return max(flops / there.flops, cost["bytes"] / there.bandwidth, cost["kernels"] * there.launch)
+
+
+def epochs_run(folder: Path) -> dict[str, float]:
+    """The mean epochs of the runs whose records lie in a folder, by the program's identity. Patience ended some."""
+    found: dict[str, list[int]] = {}
+    if (archive := folder / "records.tar.xz").exists():
+        with tempfile.TemporaryDirectory(prefix="dlx-estimate-") as there:
+            store = open_store(unpack(archive, Path(there) / "committed"), STORE)
+            for path in sorted((store.folder / "units").rglob("*.json")):
+                record = store.load(path.relative_to(store.folder / "units").with_suffix("").as_posix()) or {}
+                curves = [curve for part in record.get("curves", {}).values() for curve in part.values()]
+                if curves:
+                    identity = json.dumps([record["program"], record["fields"]])
+                    found.setdefault(identity, []).append(max(map(len, curves)))
+    return {identity: sum(lengths) / len(lengths) for identity, lengths in found.items()}
+
+
+def flops_of(rows: Sequence[dict[str, Any]]) -> Callable[[dict[str, Any], str], float | int]:
+    """FLOPs of a part of a row. They are counted in the text for GPUs, which has matrix products as such."""
+    known = {(row["page"], row["program"], row["devices_a_run"]): row for row in rows if row["kind"] == "cuda"}
+
+    def flops(row: dict[str, Any], part: str) -> float | int:
+        return known.get((row["page"], row["program"], row["devices_a_run"]), row)[part]["flops"]
+
+    return flops
+
+
+def summary(rows: Sequence[dict[str, Any]], results: Path, devices: int) -> tuple[list[str], list[list[str]]]:
+    """One row per page and kind: the most that any program takes, and the least time on one device and on several.
+
+    `results` holds a folder of committed records per page.
+    """
+    flops, body = flops_of(rows), []
+    for page, kind in dict.fromkeys((row["page"], row["kind"]) for row in rows):
+        mine = [row for row in rows if (row["page"], row["kind"], row["devices_a_run"]) == (page, kind, 1)]
+        took = epochs_run(results / page)
+
+        def seconds(row: dict[str, Any], devices: int, kind=kind, took=took) -> float:
+            epochs = took.get(json.dumps(row["identity"]), row["epochs"])
+            parts = {"once": 1, "epoch": epochs}
+            least = sum(times * bound(kind, row[part], flops(row, part)) for part, times in parts.items())
+            return math.ceil(row["units"] / (row["runs_a_device"] * devices)) * least
+
+        body.append(
+            [
+                page,
+                KNOWN[kind].title,
+                str(len(mine)),
+                gigabytes(max(row["memory"] for row in mine)),
+                gigabytes(max(row["memory_of_a_run"] for row in mine)),
+                str(sum(len(weights(row)) for row in mine)),
+                str(sum(len(row["collectives"]) for row in mine)),
+                f"{sum(row['compile_seconds'] for row in mine) / len(mine):.0f}",
+                *(duration(sum(seconds(row, n) for row in mine)) for n in (1, devices)),
+            ]
+        )
+    return [*SUMMARY, f"{devices} at least"], body
+
+
+def details(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """One row per program and kind."""
+    flops = flops_of(rows)
+    return DETAILS, [
+        [
+            row["program"],
+            KNOWN[row["kind"]].title + (f", {row['devices_a_run']} a run" if row["devices_a_run"] > 1 else ""),
+            str(row["runs_a_device"]),
+            gigabytes(row["memory"]),
+            f"{row['step']['kernels']:.0f}",
+            ", ".join("x".join(map(str, dims)) for dims in row["copied"]) or "none",
+            ", ".join(f"{name} {n}" for name, n in Counter(row["collectives"]).items()) or "none",
+            f"{row['compile_seconds']:.0f}",
+            f"{flops(row, 'step') / 1e6:.1f}",
+            f"{row['step']['bytes'] / 1e6:.1f}",
+            f"{1e6 * bound(row['kind'], row['step'], flops(row, 'step')):.0f}",
+        ]
+        for row in rows
+    ]
+
+
+def weights(row: dict[str, Any]) -> list[list[int]]:
+    """The copied arrays that may be weights. Their axes after that of the runs do not count examples.
+
+    A row that does not tell state from other arrays may have weights among all that it copies.
+    """
+    examples = {row["identity"][1].get(name) for name in ("batch_size", "chains")}
+    copied = row["copied_state"] if "copied_state" in row else row["copied"]
+    return [dims for dims in copied if len(dims) > 2 and not {*dims[1:-1]} & examples]
+
+
+def gigabytes(n: float | int) -> str:
+    """Bytes in GB."""
+    return f"{n / 1e9:.2f}"
