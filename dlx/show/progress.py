@@ -108,6 +108,7 @@ class Progress:
     def plan(self, units: Mapping[str, float]) -> None:
         """Replace the units that are still ahead, and their estimates in seconds.
 
+        Units that are finished or at work may be among them, if there are better estimates of these by now.
         Once a unit has begun, units that leave the plan were finished by other processes. These are expected to go
         on doing the same share of the work.
         """

@@ -49,6 +49,7 @@ class Runner:
         self.data = {(name, False): dataset.data for name, dataset in about.items()}
         self.data |= {(name, True): blinded(dataset.data) for name, dataset in about.items()}
         self._records: dict[Unit, dict[str, Any]] = {}
+        self._done: dict[Unit, None] = {}
         self._announced: set[tuple[Any, int]] = set()
         self._waiting = False
         self._sweep = cache(
@@ -76,7 +77,7 @@ class Runner:
         missing = self.missing(units, keep)
         if not missing or not from_first_process(lambda: time.monotonic() < self.deadline):
             return False
-        self.progress.plan(self.costs(missing))
+        self.progress.plan(self.costs([*self._done, *missing]))
         taken = self._take([unit for unit in missing if not any(other in missing for other in unit.given)])
         if taken:
             self._do(taken, {*keep, *itertools.chain(*(unit.given for unit in missing))})
@@ -205,6 +206,7 @@ class Runner:
         for unit, (kept, result) in zip(batch, results, strict=True):
             self._save(unit, result, kept if unit in keep else None, seconds, memory)
         self.progress.done()
+        self._done |= dict.fromkeys(batch)
         for unit in group:
             self._leave(unit)
 

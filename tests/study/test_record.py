@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from dataclasses import dataclass
 
 import jax.numpy as jnp
@@ -113,6 +114,31 @@ def test_arrays_that_another_process_has_added_to_a_record_are_found(tmp_path):
     for _ in range(3):
         one.advance([above])
     assert one.finished(above)
+
+
+def test_the_time_left_is_told_by_a_program_s_records_as_soon_as_there_are_any(tmp_path, monkeypatch):
+    """The records there are tell of a quick program. What a slow one takes is known when its first unit is done."""
+    now, left = [0.0], []
+
+    @dataclass(frozen=True)
+    class Waits:
+        seconds: float
+        host = True
+
+        def __call__(self, key, hypers, given, data, progress):
+            left.append(following.left())
+            now[0] += self.seconds
+            return {}, Result()
+
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    first, following = (Progress({}, clock=lambda: now[0], stream=io.StringIO()) for _ in range(2))
+    quick, slow = ([Unit(Waits(seconds), seed=seed) for seed in range(4)] for seconds in (1.0, 100.0))
+    options, store, about = CommonOptions(out=tmp_path, devices=1), open_store(tmp_path, {}), {"main": dataset()}
+    assert Runner(options, store, about, first).advance(quick[:1])
+    runner = Runner(options, store, about, following)
+    while runner.advance([*quick, *slow]):
+        pass
+    assert left == [None, 7, 6, 5, 4, 300, 200, 100]
 
 
 def test_a_record_holds_what_a_unit_is_and_what_it_took(runner):
