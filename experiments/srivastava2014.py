@@ -6,7 +6,7 @@ after pre-training. Last, the net in use beside the geometric average over masks
 small net, and over drawn ones of a deeper net.
 
     python -m experiments srivastava2014                   # 8 x 8 digits: about a minute on two cores
-    python -m experiments srivastava2014 --preset paper    # MNIST: about three hours on two cores
+    python -m experiments srivastava2014 --preset paper    # MNIST: two and a quarter hours on two cores
 
 `--epochs 500` trains the paper's nets for longer, as an accelerator can.
 
