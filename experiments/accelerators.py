@@ -21,10 +21,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dlx.show import tables
 from dlx.show.console import steady
 from dlx.store import provenance, to_json
-from dlx.study.estimate import KNOWN, details, summary
+from dlx.study.estimate import KINDS, markdown
 from dlx.unit import Unit, changed
 from experiments.__main__ import load, pages
 
@@ -48,7 +47,7 @@ class Environment(NamedTuple):
     variables: dict[str, str]
 
 
-KINDS = {
+TO_COMPILE = {
     # Triton's kernels for matrix products are chosen by running them; without a device some cannot be compiled at all.
     "cuda": Environment("cuda13", {"JAX_PLATFORMS": "cpu,cuda", "JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1",
                                    "XLA_FLAGS": "--xla_gpu_enable_triton_gemm=false"}),
@@ -173,9 +172,9 @@ def environment(kind: str) -> Path:
     """The Python of an environment that compiles for this kind of device. It is made on its first use."""
     folder = ENVIRONMENTS / kind
     ready, python = folder / "ready", folder / "bin" / "python"
-    wanted = [f"jax[{KINDS[kind].extra}]=={version('jax')}", "-r", str(ROOT / "requirements.lock")]
+    wanted = [f"jax[{TO_COMPILE[kind].extra}]=={version('jax')}", "-r", str(ROOT / "requirements.lock")]
     if not ready.exists():
-        say(f"making an environment for {KNOWN[kind].title} in {folder}: several GB are fetched")
+        say(f"making an environment for {KINDS[kind].title} in {folder}: several GB are fetched")
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, *wanted], check=True)
@@ -186,36 +185,15 @@ def environment(kind: str) -> Path:
 def elsewhere(kind: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     """The rows of a kind, compiled in its environment."""
     command = [environment(kind), "-m", "experiments.accelerators", "--here", "--kinds", kind, "--pages", *names]
-    variables = {**os.environ, **KINDS[kind].variables}
+    variables = {**os.environ, **TO_COMPILE[kind].variables}
     with subprocess.Popen(command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         for line in process.stdout:
             row = json.loads(line)
-            say(f"{KNOWN[kind].title}: {row['page']} {row['program']}, {row['compile_seconds']:.0f} seconds")
+            say(f"{KINDS[kind].title}: {row['page']} {row['program']}, {row['compile_seconds']:.0f} seconds")
             yield row
     if process.returncode:
-        raise ValueError(f"compiling for {KNOWN[kind].title} ended with status {process.returncode}; see above")
-
-
-INTRODUCTION = """# What the pages would do on accelerators
-
-`{command}`: every program of every page's preset `paper`, compiled and **not run**, for eight H100s and for a TPU v5e
-slice of 2 x 4 ([numbers](accelerators/)). Four runs are side by side on a device, and eight devices share the run axis.
-A step is a round of the program's busiest loop: a minibatch of training, or a temperature of annealing. Copied arrays
-have the axis of the runs first. With "2 a run" two devices share the minibatches of a run, which one program of each
-page shows.
-
-Most copies are of activations and of gradients. A weight is an array that every step changes. It is copied mostly where
-one kernel updates it and sums over it, for a penalty, because that kernel cannot write in place. The points of `Grid`
-count as weights, because they descend.
-
-The last two columns are an **estimate from below** of the time of all the page's runs, with the epochs that the
-committed runs took. A device takes at least what its arithmetic costs, or its memory, or on a GPU 3 microseconds per
-kernel, whichever is most. Arithmetic: 495 TFLOP/s in TF32, and 197 in bfloat16, which JAX takes by default. Memory:
-3.35 and 0.82 TB/s, as if no cache held anything. Compiling, reading data and what a host does come on top. Nobody has
-measured it yet.
-
-"""
+        raise ValueError(f"compiling for {KINDS[kind].title} ended with status {process.returncode}; see above")
 
 
 def found(page: str) -> dict[str, Any]:
@@ -244,15 +222,7 @@ def save(page: str, kind: str, new: Sequence[dict[str, Any]]) -> None:
 def write_table() -> None:
     """Write the table of all pages that were compiled."""
     there = {page: told for page in sorted(studies()) if (told := found(page))["rows"]}
-    every = [row for told in there.values() for row in told["rows"]]
-    parts = [INTRODUCTION.format(command=COMMAND), tables.markdown(*summary(every, RESULTS, DEVICES))]
-    for page, told in there.items():
-        how = "".join(
-            f"{KNOWN[kind].title}: on {by['machine']}, {by['date']}, JAX {by['jax']}, {by['revision']}.\n"
-            for kind, by in told["compiled"].items()
-        )
-        parts.append(f"\n## {page}\n\n{how}\n{tables.markdown(*details(told['rows']))}")
-    (RESULTS / "accelerators.md").write_text("".join(parts))
+    (RESULTS / "accelerators.md").write_text(markdown(there, RESULTS, DEVICES, COMMAND))
 
 
 def say(text: str) -> None:
@@ -277,10 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for page, rows in groupby(elsewhere(kind, names), key=lambda row: row["page"]):
                 save(page, kind, list(rows))
                 write_table()
-    except ValueError as error:
-        say(f"error: {error}")
-        sys.exit(2)
-    except subprocess.CalledProcessError as error:
+    except (ValueError, subprocess.CalledProcessError) as error:
         say(f"error: {error}")
         sys.exit(2)
     except KeyboardInterrupt:

@@ -105,7 +105,7 @@ def rows(options, about):
             return Unit(Descent(rule, widths, epochs, size, target, part), Rate(rate), seed=seed)
 
         rates = [largest / 2**i for i in reversed(range(5))]
-        tried, told = (1, min(5, seeds)) if rule == "muon" else (2, seeds)  # a step of Muon takes as long as ten
+        tried, told = (1, min(5, seeds)) if rule == "muon" else (2, seeds)  # a step of Muon takes as long as twelve
         how: dict[str, Any] = {"build": build, "space": [{"rate": rates}], "search_seeds": tried, "seeds": told} | more
         return Row(name=name, title=title, group=group, **how)
 

@@ -8,10 +8,10 @@ import pytest
 
 from dlx.show.progress import duration
 from dlx.study import estimate
-from dlx.study.estimate import bound, epochs_run, weights
+from dlx.study.estimate import KINDS, bound, epochs_run, weights
 from dlx.study.shapes import Shapes, planned
 from experiments import accelerators
-from experiments.accelerators import DEVICES, KINDS, RESULTS, label
+from experiments.accelerators import DEVICES, RESULTS, label
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,7 @@ Computation = Mapping[str, Instruction]
 
 
 def parse(text: str) -> tuple[Mapping[str, Computation], str]:
-    """The computations of an HLO module by name, and the name of its entry."""
+    """The computations of an HLO module by name, and the name of its entry. Raises ValueError for an open bracket."""
     found: dict[str, dict[str, Instruction]] = {}
     entry, name = "", None
     for line in text.splitlines():

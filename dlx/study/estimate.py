@@ -7,10 +7,11 @@ import json
 import math
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dlx.show import tables
 from dlx.show.progress import duration
 from dlx.store import open_store
 from dlx.study.command import STORE
@@ -29,7 +30,7 @@ class Device(NamedTuple):
     """The least seconds per kernel."""
 
 
-KNOWN = {"cuda": Device("H100", 495e12, 3.35e12, 3e-6), "tpu": Device("TPU v5e", 197e12, 0.82e12, 0.0)}
+KINDS = {"cuda": Device("H100", 495e12, 3.35e12, 3e-6), "tpu": Device("TPU v5e", 197e12, 0.82e12, 0.0)}
 
 SUMMARY = ["page", "device", "programs", "GB a device at most", "GB a run at most",
            "weights copied in a step", "collectives", "s to compile", "one device at least"]  # fmt: skip
@@ -37,10 +38,47 @@ DETAILS = ["program", "device", "runs side by side", "GB a device", "kernels a s
            "floats copied in a step", "collectives", "s to compile", "MFLOP a step",
            "MB a step", "least us a step"]  # fmt: skip
 
+INTRODUCTION = """# What the pages would do on accelerators
+
+`{command}`: every program of every page's preset `paper`, compiled and **not run**, for eight H100s and for a TPU v5e
+slice of 2 x 4 ([numbers](accelerators/)). Four runs are side by side on a device, and eight devices share the run axis.
+A step is a round of the program's busiest loop: a minibatch of training, or a temperature of annealing. Copied arrays
+have the axis of the runs first. With "2 a run" two devices share the minibatches of a run, which one program of each
+page shows.
+
+Most copies are of activations and of gradients. A weight is an array that every step changes. It is copied mostly where
+one kernel updates it and sums over it, for a penalty, because that kernel cannot write in place. The points of `Grid`
+count as weights, because they descend.
+
+The last two columns are an **estimate from below** of the time of all the page's runs, with the epochs that the
+committed runs took. A device takes at least what its arithmetic costs, or its memory, or on a GPU 3 microseconds per
+kernel, whichever is most. Arithmetic: 495 TFLOP/s in TF32, and 197 in bfloat16, which JAX takes by default. Memory:
+3.35 and 0.82 TB/s, as if no cache held anything. Compiling, reading data and what a host does come on top. Nobody has
+measured it yet.
+
+"""
+
+
+def markdown(told: Mapping[str, dict[str, Any]], results: Path, devices: int, command: str) -> str:
+    """The document of all pages: a summary, and a table per page.
+
+    Of each page `told` has its `rows`, and for each kind where and when they were `compiled`. `results` holds a folder
+    of committed records per page.
+    """
+    every = [row for page in told.values() for row in page["rows"]]
+    parts = [INTRODUCTION.format(command=command), tables.markdown(*summary(every, results, devices))]
+    for name, page in told.items():
+        how = "".join(
+            f"{KINDS[kind].title}: on {by['machine']}, {by['date']}, JAX {by['jax']}, {by['revision']}.\n"
+            for kind, by in page["compiled"].items()
+        )
+        parts.append(f"\n## {name}\n\n{how}\n{tables.markdown(*details(page['rows']))}")
+    return "".join(parts)
+
 
 def bound(kind: str, cost: dict[str, Any], flops: float | int) -> float:
     """The least seconds that a device takes: by its arithmetic, its memory, or its kernel launches."""
-    there = KNOWN[kind]
+    there = KINDS[kind]
     return max(flops / there.flops, cost["bytes"] / there.bandwidth, cost["kernels"] * there.launch)
 
 
@@ -79,16 +117,16 @@ def summary(rows: Sequence[dict[str, Any]], results: Path, devices: int) -> tupl
         mine = [row for row in rows if (row["page"], row["kind"], row["devices_a_run"]) == (page, kind, 1)]
         took = epochs_run(results / page)
 
-        def seconds(row: dict[str, Any], devices: int, kind=kind, took=took) -> float:
+        def seconds(row: dict[str, Any], n: int, kind=kind, took=took) -> float:
             epochs = took.get(json.dumps(row["identity"]), row["epochs"])
             parts = {"once": 1, "epoch": epochs}
             least = sum(times * bound(kind, row[part], flops(row, part)) for part, times in parts.items())
-            return math.ceil(row["units"] / (row["runs_a_device"] * devices)) * least
+            return math.ceil(row["units"] / (row["runs_a_device"] * n)) * least
 
         body.append(
             [
                 page,
-                KNOWN[kind].title,
+                KINDS[kind].title,
                 str(len(mine)),
                 gigabytes(max(row["memory"] for row in mine)),
                 gigabytes(max(row["memory_of_a_run"] for row in mine)),
@@ -107,7 +145,7 @@ def details(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]
     return DETAILS, [
         [
             row["program"],
-            KNOWN[row["kind"]].title + (f", {row['devices_a_run']} a run" if row["devices_a_run"] > 1 else ""),
+            KINDS[row["kind"]].title + (f", {row['devices_a_run']} a run" if row["devices_a_run"] > 1 else ""),
             str(row["runs_a_device"]),
             gigabytes(row["memory"]),
             f"{row['step']['kernels']:.0f}",
