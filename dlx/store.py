@@ -74,6 +74,13 @@ class Store:
             _write(_beside(path, digest), packed)
         _write(path, to_json({"unit": unit, "arrays": digest, "record": text}).encode())
 
+    def amend(self, name: str, entries: Mapping[str, Any]) -> None:
+        """Add entries to the record of a finished unit. Its arrays stay."""
+        path, _ = self._locate(name)
+        kept = json.loads(path.read_bytes())
+        kept["record"] |= _plain(entries)
+        _write(path, to_json(kept).encode())
+
     def load_arrays(self, name: str) -> dict[str, Any]:
         """The arrays saved with a unit, bit for bit, as NumPy arrays in the dicts in which they were given.
 

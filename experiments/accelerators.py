@@ -94,8 +94,9 @@ def devices(kind: str) -> list[Any]:
 
 def programs(names: Sequence[str]) -> Iterator[tuple[str, Unit, int, Any]]:
     """For each compiled program: page, one unit, the number of its units, and the shapes of what it takes."""
+    from dlx.study.planned import planned
     from dlx.study.record import on_host
-    from dlx.study.shapes import Shapes, planned
+    from dlx.study.shapes import Shapes
 
     for name in names:
         about, units, runs = planned(studies()[name], "paper", None)

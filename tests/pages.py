@@ -3,7 +3,7 @@
 import importlib
 from functools import cache
 
-from dlx.study import shapes
+from dlx.study import planned as planning
 from dlx.study.page import Study
 from experiments.__main__ import pages as documented
 
@@ -16,6 +16,6 @@ def studies() -> dict[str, Study]:
 
 
 @cache
-def planned(name: str, preset: str) -> shapes.Planned:
+def planned(name: str, preset: str) -> planning.Planned:
     """One unit of every distinct program of a page, on blank data."""
-    return shapes.planned(studies()[name], preset)
+    return planning.planned(studies()[name], preset)

@@ -9,7 +9,8 @@ import pytest
 from dlx.show.progress import duration
 from dlx.study import estimate
 from dlx.study.estimate import KINDS, bound, epochs_run, weights
-from dlx.study.shapes import Shapes, planned
+from dlx.study.planned import planned
+from dlx.study.shapes import Shapes
 from experiments import accelerators
 from experiments.accelerators import DEVICES, RESULTS, label
 

@@ -59,8 +59,7 @@ def prepare(options: CommonOptions) -> None:
     """Set up jax as the options ask for. Raises ValueError for options that are not possible here."""
     options.check()
     use_every_core()
-    precision = {"float32": "highest", "tf32": "tensorfloat32"}[options.precision]
-    jax.config.update("jax_default_matmul_precision", precision)
+    jax.config.update("jax_default_matmul_precision", options.products())
     # At the quick sizes to compile takes longer than to run.
     jax.config.update("jax_disable_most_optimizations", options.preset == "quick")
     join(options.coordinator, options.num_processes, options.process_id)  # before any device is touched
@@ -107,6 +106,8 @@ def run(study: Study, name: str, options: CommonOptions, command: str) -> None:
     with Progress({}) if first else Progress({}, stream=io.StringIO()) as progress:
         runner = Runner(options, store, about, progress)
         ahead = foresee(rows, runner.finished, seeds, search)
+        for remark in runner.check_code():
+            progress.say(remark)
         progress.say(said(runner, ahead, stated_time(study.doc, options.preset)))
         while True:
             units, outcomes = plan(rows, runner.finished, seeds, search)
@@ -115,7 +116,7 @@ def run(study: Study, name: str, options: CommonOptions, command: str) -> None:
                 break
     if first:
         found = Found.of(rows, outcomes, about, runner.load)
-        publish(study, name, command, options, found, store, runner.naming, folder)
+        publish(study, name, command, options, found, store, runner.naming, folder, runner.check_code())
 
 
 def stated_time(doc: str, preset: str) -> str:
@@ -157,6 +158,7 @@ def find(study: Study, options: CommonOptions | None = None) -> Found:
     rows, search = rows_and_search(study, options, about)
     runner = Runner(options, open_store(options.out, STORE), about, Progress({}, stream=io.StringIO()))
     _, outcomes = plan(rows, runner.finished, options.fresh_seeds(), search)
+    runner.check_code()
     return Found.of(rows, outcomes, about, runner.load)
 
 

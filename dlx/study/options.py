@@ -48,6 +48,9 @@ class CommonOptions:
     """Gigabytes of each device that may be used. Default: nine tenths of what is free."""
     precision: Literal["float32", "tf32"] = "float32"
     """Precision of matrix products, on devices that have both."""
+    stale: Literal["stop", "train", "keep"] = "stop"
+    """What to do with records of programs whose code has changed since: say so and stop, train them anew, or use them
+    as they are."""
     tensorboard: bool = False
     """Write every finished run's curves as TensorBoard event files, too."""
     coordinator: str | None = None
@@ -64,6 +67,10 @@ class CommonOptions:
     def bytes_a_device(self) -> int:
         """Bytes that a program may take on each device."""
         return budget() if self.memory is None else int(1e9 * self.memory)
+
+    def products(self) -> str:
+        """JAX's name for the precision of matrix products."""
+        return {"float32": "highest", "tf32": "tensorfloat32"}[self.precision]
 
     def numerics(self) -> tuple[str, ...]:
         """The settings that change results in their last digits, and so belong to the identity of a unit."""

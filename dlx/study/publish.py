@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 
 from dlx.show import events, tables
 from dlx.show import figures as draw
@@ -26,13 +27,14 @@ def publish(
     records: Store,
     naming: Naming,
     folder: Store,
+    remarks: Sequence[str] = (),
 ) -> None:
     """Write the outcome into `folder`, and print the table.
 
-    Results and records are written before figures and report. If a figure cannot be drawn, only that figure is missing,
-    and the report says why.
+    `remarks` are sentences that the report adds. Results and records are written before figures and report. If a figure
+    cannot be drawn, only that figure is missing, and the report says why.
     """
-    remarks = [*table.unfinished(found), *hidden(study, options, found)]
+    remarks = [*table.unfinished(found), *hidden(study, options, found), *remarks]
     if not found.runs:
         tried = sum(len(attempt.records) for outcome in found.outcomes.values() for attempt in outcome.tried)
         print("\n".join([f"no row has a finished run yet ({tried} runs of finished searches)", *remarks]))

@@ -6,6 +6,7 @@ with the same command share the work. On many hosts only the first process reads
 
 import itertools
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ import numpy as np
 
 from dlx.show.progress import Progress
 from dlx.store import Store, provenance
+from dlx.study.code import Code
 from dlx.study.hosts import arrays_from_first_process, from_first_process
 from dlx.study.options import CommonOptions, size
 from dlx.study.page import About
@@ -48,7 +50,9 @@ class Runner:
         self.origins = {name: dataset.origin._asdict() for name, dataset in about.items()}
         self.data = {(name, False): dataset.data for name, dataset in about.items()}
         self.data |= {(name, True): blinded(dataset.data) for name, dataset in about.items()}
+        self.code = Code(about, options.products())
         self._records: dict[Unit, dict[str, Any]] = {}
+        self._judged: dict[Unit, str] = {}
         self._done: dict[Unit, None] = {}
         self._announced: set[tuple[Any, int]] = set()
         self._waiting = False
@@ -59,10 +63,29 @@ class Runner:
         )
 
     def finished(self, unit: Unit) -> dict[str, Any] | None:
-        """The record of the unit, or None if there is none."""
+        """The record of the unit, or None if there is none, or if it is stale and to be trained anew."""
         if unit not in self._records and (record := from_first_process(lambda: self.store.load(self._name(unit)))):
-            self._records[unit] = record
-        return self._records.get(unit)
+            self._records[unit], self._judged[unit] = record, self.code.judge(unit, record)
+        anew = self._judged.get(unit) == "stale" and self.options.stale == "train"
+        return None if anew else self._records.get(unit)
+
+    def check_code(self) -> list[str]:
+        """Sentences on the records that were read, and which other code made, or that do not say which code made them.
+
+        Raises ValueError if some are stale, unless the options say what to do with them.
+        """
+        stale = Counter(type(unit.program) for unit, judged in self._judged.items() if judged == "stale")
+        unknown = Counter(self._judged.values())["unknown"]
+        programs = ", ".join(f"{one.__module__}.{one.__name__} ({count})" for one, count in stale.items())
+        if stale and self.options.stale == "stop":
+            raise ValueError(
+                f"these programs, or those that they stand on, are no longer the ones that made their records: "
+                f"{programs}; --stale train trains these units anew, --stale keep uses the records as they are"
+            )
+        how = {"keep": "are used as they are", "train": "are made anew"}.get(self.options.stale)
+        remarks = [f"the programs of {stale.total()} records have changed since; they {how}: {programs}"] * bool(stale)
+        silent = f"{unknown} records do not say which code made them; they are used"
+        return remarks + [silent] * bool(unknown)
 
     def load(self, unit: Unit) -> Kept:
         """What a finished unit has kept. Raises `dlx.store.StoreError` if it was not saved."""
@@ -213,6 +236,7 @@ class Runner:
     def _leave(self, unit: Unit) -> None:
         """Release the unit to other processes, and read its record again when it is asked for."""
         self._records.pop(unit, None)
+        self._judged.pop(unit, None)
         if jax.process_index() == 0:
             self.store.release(self._name(unit))
 
@@ -233,6 +257,8 @@ class Runner:
             "kept": kept is not None,
             "seconds": seconds,
             "memory": memory,
+            "code": self.code.source(unit),
+            "computation": self.code.computation(unit),
             **self.provenance,
             "origin": self.origins[unit.data],
         }

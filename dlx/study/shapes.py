@@ -1,50 +1,17 @@
-"""The programs of a page, by the shapes of their arguments. Nothing is trained."""
+"""Programs, traced from the shapes of their arguments. Nothing is trained."""
 
-from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
-from dlx.data import Dataset
-from dlx.study.command import rows_and_search
-from dlx.study.page import Study
-from dlx.study.plan import foresee
+from dlx.study.page import About
 from dlx.study.record import kind, one_run
 from dlx.unit import Kept, Result, Unit
 
 
 def unwatched(stage, *, epochs, percent=True):
     """It takes the place of a progress display, and shows nothing."""
-
-
-class Planned(NamedTuple):
-    """The programs of a page with a preset."""
-
-    about: dict[str, Dataset]
-    units: list[Unit]
-    """One of each program, each after those that it stands on."""
-    runs: list[int]
-    """How many units of each program the page asks for, if no run of a search fails."""
-
-
-def planned(study: Study, preset: str, seeds: int | None = 1) -> Planned:
-    """One unit of each program of a page. If `seeds` is None, the page says how many fresh seeds there are.
-
-    With the preset `paper` blank images take the place of MNIST.
-    """
-    options = study.options(preset=preset)  # ty: ignore[invalid-argument-type]
-    try:
-        about = dict(study.datasets(replace(options, data="blank") if preset == "paper" else options))
-    except ValueError:  # the page makes its own data
-        about = dict(study.datasets(options))
-    rows, search = rows_and_search(study, options, about)
-    ends = foresee(rows, lambda unit: None, seeds or options.fresh_seeds(), search)
-    units = list(dict.fromkeys(link for unit in ends for link in unit.lineage))
-    alike: dict[Any, list[Unit]] = {}
-    for unit in units:
-        alike.setdefault(program(unit), []).append(unit)
-    return Planned(about, [some[0] for some in alike.values()], [len(some) for some in alike.values()])
 
 
 def program(unit: Unit) -> Any:
@@ -55,7 +22,7 @@ def program(unit: Unit) -> Any:
 class Shapes:
     """The shapes of what the units of a page take and return. A program is traced once for arguments of one shape."""
 
-    def __init__(self, about: dict[str, Dataset]):
+    def __init__(self, about: About):
         self.about = about
         self._traced: dict[Any, jax.stages.Traced] = {}
 

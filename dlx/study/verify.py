@@ -19,7 +19,7 @@ import tyro
 from dlx.data import DataError
 from dlx.show.console import steady
 from dlx.show.progress import Progress, duration
-from dlx.store import StoreError, open_store, processor, to_json
+from dlx.store import Store, StoreError, open_store, processor, to_json
 from dlx.study.command import STORE, prepare, rows_and_search
 from dlx.study.found import Record
 from dlx.study.index import read_results
@@ -83,7 +83,7 @@ def verify(name: str, study: Study, outcome: Path, options: Options, seed: int) 
     Raises `DataError`, `StoreError` or ValueError if the outcome or the data cannot be read. It raises ValueError if
     they do not belong together, or if no unit fits into the minutes.
     """
-    common = study.options(preset="paper")
+    common = study.options(preset="paper", stale="keep")
     prepare(common)
     about, origin = study.datasets(common), read_results(outcome / "results.json")["data"]
     if origin["fingerprint"] not in [dataset.origin.fingerprint for dataset in about.values()]:
@@ -120,7 +120,7 @@ def verify(name: str, study: Study, outcome: Path, options: Options, seed: int) 
             f"{duration(sum((costs[unit] for unit in drawn), 0.0))} together; {HOW}",
             flush=True,
         )
-        agreed = not faults
+        agreed, silent = not faults, []
         while left := [unit for unit in drawn if not again.finished(unit)]:
             again.advance(left)
             for unit in left:
@@ -128,7 +128,23 @@ def verify(name: str, study: Study, outcome: Path, options: Options, seed: int) 
                     agrees, words = compare(records[unit], record)
                     print(f"{runner.naming.label(unit)}: {words}", flush=True)
                     agreed &= agrees
+                    if agrees and "code" not in records[unit]:
+                        silent.append(unit)
+                        name = runner.naming.name(unit)
+                        runner.store.amend(name, {key: record[key] for key in ("code", "computation")})
+        if silent:
+            print(told(runner.store, outcome, len(silent)), flush=True)
     return agreed
+
+
+def told(store: Store, outcome: Path, count: int) -> str:
+    """Pack the records again, of which so many now say which code makes them; the same in words."""
+    names = [json.loads(path.read_bytes())["unit"] for path in sorted((store.folder / "units").rglob("*.json"))]
+    try:
+        Store(outcome).write("records.tar.xz", store.archive(names, shown=names))
+    except StoreError as error:
+        return f"{count} records do not say which code made them, and cannot be told it: {error}"
+    return f"{count} records of {outcome / 'records.tar.xz'} now say which code makes them"
 
 
 def unpack(archive: Path, folder: Path) -> Path:

@@ -63,6 +63,7 @@ CHANGED = {
     "runs_at_once": 2,
     "memory": 1.0,
     "precision": "tf32",
+    "stale": "keep",
     "tensorboard": True,
     "coordinator": "auto",
     "num_processes": 2,
