@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from dlx.nets.layer import as_float
 from dlx.nets.module import STATISTICS
 from dlx.nets.standardised import STANDARD
-from dlx.train import by_batches
+from dlx.train import by_batches, of_dtypes
 from dlx.types import Data, Key, Params, PerExample, Scalar, Stage
 
 
@@ -91,7 +91,7 @@ def standardise(key: Key, params: Params, data: Data) -> tuple[Params, None]:
     del key
     x = as_float(jnp.asarray(data.train.x))
     scale = jnp.where(x.max(0) > x.min(0), x.std(0), 1)  # rounding gives a constant a deviation, too
-    return {**params, STANDARD: {"mean": x.mean(0), "scale": scale}}, None
+    return {**params, STANDARD: of_dtypes(params[STANDARD], {"mean": x.mean(0), "scale": scale})}, None
 
 
 def population(views: Mapping[str, Callable[[Params, Any], Any]]) -> Stage:
@@ -107,7 +107,8 @@ def population(views: Mapping[str, Callable[[Params, Any], Any]]) -> Stage:
         del key
         for name, view in views.items():
             z = by_batches(view, params, data.train.x)
-            statistics = {**params[STATISTICS], name: {"mean": z.mean(0), "var": z.var(0)}}
+            fresh = of_dtypes(params[STATISTICS][name], {"mean": z.mean(0), "var": z.var(0)})
+            statistics = {**params[STATISTICS], name: fresh}
             params = {**params, STATISTICS: statistics}
         return params, None
 

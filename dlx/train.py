@@ -59,6 +59,11 @@ def take(split: Split, rows: Int[Array, " n"]) -> Batch:
     return jax.tree.map(lambda leaf: jnp.asarray(leaf)[rows], split)
 
 
+def of_dtypes(like: Any, tree: Any) -> Any:
+    """The arrays of a tree in the dtypes of the other. With x64 an update of float32 parameters may be float64."""
+    return jax.tree.map(lambda old, new: new if new.dtype == old.dtype else new.astype(old.dtype), like, tree)
+
+
 def by_batches(function: Callable[[Params, Batch], Any], params: Params, split: Split, batch_size: int = 1000) -> Any:
     """`function(params, examples)` of all examples, arrays [n, ...], computed batch by batch."""
     rows = jnp.arange(examples(split))
@@ -138,7 +143,8 @@ def _epoch(algorithm: Algorithm, feed: Feed, key: Key, state: State, train: Spli
 
     def step(state, keys_and_x):
         key, key_batch, x = keys_and_x
-        return algorithm.step(key, state, shard_batch(batch(key_batch, x)))
+        after, metrics = algorithm.step(key, state, shard_batch(batch(key_batch, x)))
+        return of_dtypes(state, after), metrics
 
     keys = (jax.random.split(key, steps) for key in (key_steps, key_batches))
     return jax.lax.scan(step, state, (*keys, xs))

@@ -51,7 +51,7 @@ def jitter(hypers):
     """A stage that is quick to compile and still makes use of all it is given."""
 
     def stage(key, params, data):
-        moved = jax.tree.map(lambda leaf: leaf + hypers.rate * jax.random.normal(key, leaf.shape), params)
+        moved = jax.tree.map(lambda leaf: leaf + hypers.rate * jax.random.normal(key, leaf.shape, leaf.dtype), params)
         return moved, jnp.stack([split.x.mean(dtype=jnp.float32) for split in data])
 
     return stage
@@ -183,9 +183,12 @@ every_member = pytest.mark.parametrize("name", MEMBERS)
 
 
 @every_member
-def test_structure_shapes_and_dtypes_come_back(name, data):
-    params, alone, *_ = member(name)
-    end, _ = jax.eval_shape(alone, KEYS[0], lane(0, HYPERS), params, data)
+@pytest.mark.parametrize("x64", [False, True])
+def test_structure_shapes_and_dtypes_come_back(name, x64, data):
+    net, build = MEMBERS[name]
+    with jax.enable_x64(x64):
+        params = net.init(jax.random.key(9), np.zeros(VISIBLE, np.uint8))
+        end, _ = jax.eval_shape(lambda *given: build(lane(0, HYPERS))(*given), KEYS[0], params, data)
     assert specification(end) == specification(params)
 
 

@@ -46,7 +46,7 @@ def gibbs_chain(
     if k < 1:
         raise ValueError(f"a chain needs at least one Gibbs step, not {k}")
     keys = jax.random.split(key, k)
-    v, _ = jax.lax.scan(lambda v, key: (gibbs(key, layer, v, kind=kind), None), v, keys[:-1])
+    v, _ = jax.lax.scan(lambda v, key: (gibbs(key, layer, v, kind=kind).astype(v.dtype), None), v, keys[:-1])
     return gibbs(keys[-1], layer, v, mean_field, kind)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import jax
 import pytest
 import tyro
 
@@ -105,6 +106,29 @@ def test_the_table_is_of_what_decides_its_figures():
 def test_values_that_no_run_can_have_are_refused(options, said):
     with pytest.raises(ValueError, match=said):
         Own(**options).check()
+
+
+def test_float64_is_refused_in_words():
+    with jax.enable_x64(True), pytest.raises(ValueError, match="JAX_ENABLE_X64 is set, and the pages train in float32"):
+        Own().check()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "name"),
+    [
+        ("jax_enable_x64", True, "x64"),
+        ("jax_threefry_partitionable", False, "threefry not partitionable"),
+        ("jax_default_prng_impl", "rbg", "rbg"),
+    ],
+)
+def test_settings_of_jax_that_change_numbers_name_a_unit_and_only_if_they_are_not_the_usual_ones(setting, value, name):
+    assert Own(preset="paper").numerics() == ()
+    before = getattr(jax.config, setting)
+    jax.config.update(setting, value)
+    try:
+        assert Own(preset="paper").numerics() == (name,)
+    finally:
+        jax.config.update(setting, before)
 
 
 def test_values_at_their_bounds_are_taken():
