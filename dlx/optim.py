@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax.tree_util import DictKey
 from jaxtyping import Array, Int
 
+from dlx.nets.weights import is_weight
 from dlx.types import Rate, Review, Scalar
 
 
@@ -117,22 +117,23 @@ All but `muon` are the lectures'. It stands in for the second-order methods that
 def max_norm(c: Rate) -> optax.GradientTransformation:
     """If an update makes a unit's incoming weights longer than c, scale them back to norm c.
 
-    Those weights are a column of a matrix named `w`. All other updates pass unchanged. It needs the result of the
-    update, so it comes last: `optax.chain(sgd(0.1, 0.9), max_norm(2.0))`. Source: Srivastava et al. 2014, section 5.1.
+    The last axis of weights (`dlx.nets.weights`) is over units, so a unit has a column of a matrix, and a filter of a
+    convolution. All other updates pass unchanged. It needs the result of the update, so it comes last:
+    `optax.chain(sgd(0.1, 0.9), max_norm(2.0))`. Source: Srivastava et al. 2014, section 5.1.
 
-    Raises ValueError if c is a number that is not positive.
+    Raises ValueError if c is a number that is not positive or, when called, if the net has no weights.
     """
     if isinstance(c, int | float) and not c > 0:
         raise ValueError(f"the largest norm of a unit's weights must be above 0, not {c}")
 
-    def project(path, update, w):
-        if path[-1] != DictKey("w") or w.ndim != 2:
+    def project(update, w, is_w):
+        if not is_w or w.ndim < 2:
             return update
         moved = w + update
-        norm = jnp.linalg.norm(moved, axis=0)
+        norm = jnp.linalg.norm(moved.reshape(-1, w.shape[-1]), axis=0)
         return jnp.where(norm > c, moved * (c / norm) - w, update)
 
-    return optax.stateless(lambda updates, params: jax.tree.map_with_path(project, updates, params))
+    return optax.stateless(lambda updates, params: jax.tree.map(project, updates, params, is_weight(params)))
 
 
 class Halving(NamedTuple):

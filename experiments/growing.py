@@ -23,10 +23,11 @@ from dlx import study
 from dlx.algorithms import gradient
 from dlx.data.generated import RADIUS, square, two_spirals
 from dlx.growing import cascade, cascade_output, create_nodes, layer_output, smallest, wrong
-from dlx.inspect.weights import is_weight, largest, near_zero, pruned
+from dlx.inspect.weights import largest, near_zero, pruned
 from dlx.losses.supervised import cross_entropy, misclassified
 from dlx.nets.layer import INITIALIZERS, RELU
 from dlx.nets.mlp import mlp
+from dlx.nets.weights import is_weight
 from dlx.optim import sgd
 from dlx.show.line_figure import maps
 from dlx.study import Claim, Metric, Result, Row, Study, Unit, claims, figures, main

@@ -21,8 +21,9 @@ from dlx.growing import (
     smallest,
     wrong,
 )
-from dlx.inspect.weights import is_weight, largest, near_zero, pruned
+from dlx.inspect.weights import largest, near_zero, pruned
 from dlx.nets.masked import masked
+from dlx.nets.weights import is_weight
 from dlx.types import Labelled
 
 KEY, RULE = jax.random.key(1), optax.adam(0.1)

@@ -7,11 +7,12 @@ import pytest
 from sklearn.linear_model import Ridge as RidgeOfSklearn
 
 from dlx.algorithms import gradient
+from dlx.inspect.weights import sizes
 from dlx.losses.supervised import cross_entropy, misclassified
 from dlx.nets.layer import INITIALIZERS
 from dlx.nets.mlp import mlp
 from dlx.optim import sgd
-from dlx.programs.regularised import MOMENTUM, Regular, Regularised, Ridge, Stop, Stopped, weights
+from dlx.programs.regularised import MOMENTUM, Regular, Regularised, Ridge, Stop, Stopped
 from dlx.show.progress import silent
 from dlx.stage import evaluate
 from dlx.train import fit, minibatches, valid
@@ -85,7 +86,7 @@ def test_ridge_by_descent_is_the_closed_form_and_its_objective_is_scikit_learns(
 
 def test_all_weights_are_counted_and_no_biases():
     net = mlp((3, 2), 4).init(KEY, np.zeros(5, np.float32))
-    assert weights(net).size == 5 * 3 + 3 * 2 + 2 * 4
+    assert sizes(net).size == 5 * 3 + 3 * 2 + 2 * 4
 
 
 def test_a_kind_that_there_is_not_is_refused():

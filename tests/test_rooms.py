@@ -21,7 +21,7 @@ LINE = (
     {"study"},
     {"experiments"},
 )
-BESIDE = {"optim": {"types"}, "inspect": {"types"}, "store": {"types"}, "stats": set(), "show": set()}
+BESIDE = {"optim": {"types", "nets"}, "inspect": {"types", "nets"}, "store": {"types"}, "stats": set(), "show": set()}
 """Rooms that stand beside the line, and what each may import; any room right of their own may import them."""
 
 

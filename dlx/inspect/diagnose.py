@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from dlx.inspect import units
+from dlx.nets.weights import weights
 from dlx.types import Data, Params, Rate, Scalar
 
 Flags = Mapping[str, Bool[Array, ""]]
@@ -24,7 +25,7 @@ class Look(NamedTuple):
     """A net at one time."""
 
     params: Params
-    """A mapping to layers; those with an entry `w` are looked at."""
+    """Its weights are looked at (`dlx.nets.weights`), layer by layer in the order of the tree."""
     hidden: Sequence[Float[Array, "n _units"]]
     """The values of each hidden layer, from below, on the same training examples."""
 
@@ -134,10 +135,12 @@ def measure(
     """
     if not before.hidden or not after.hidden:
         raise ValueError("there are no hidden units to look at; give the values of each hidden layer")
-    x, layers = data.train.x.astype(jnp.float32), _weights(before.params)
+    x, layers = data.train.x.astype(jnp.float32), weights(before.params)
     peak, rises, fall, late = _course(curve)
-    changes = [_norm(w - layers[name]) / _norm(layers[name]) for name, w in _weights(after.params).items()]
-    alike = [jnp.stack([units.twins(w) for w in _weights(look.params).values()]) for look in (before, after)]
+    changes = [_norm(w - old) / _norm(old) for w, old in zip(weights(after.params), layers, strict=True)]
+    alike = [
+        jnp.stack([units.twins(w.reshape(-1, w.shape[-1])) for w in weights(look.params)]) for look in (before, after)
+    ]
     return Signs(
         gradient=jnp.asarray(gradient),
         leaked=found_in(data.valid.x, data.train.x).mean(),
@@ -195,10 +198,6 @@ def found_in(examples: Shaped[Array, "n *shape"], among: Shaped[Array, "m *shape
     """Whether each example equals one of the others, number by number."""
     axes = tuple(range(1, among.ndim))
     return jax.lax.map(lambda one: (among == one).all(axes).any(), jnp.asarray(examples))
-
-
-def _weights(params: Params) -> dict[str, Array]:
-    return {name: layer["w"] for name, layer in params.items() if isinstance(layer, Mapping) and "w" in layer}
 
 
 def _commonest(y: Int[Array, " n"]) -> Scalar:

@@ -1,18 +1,14 @@
 """The weights of a net by their size: which are left when the smallest are set to 0, and how many are near 0.
 
-Weights are the arrays named `w`; all of a net are compared together. Biases are no weights, and stay.
+All weights of a net (`dlx.nets.weights`) are compared together. Biases are no weights, and stay.
 """
 
 import jax
 import jax.numpy as jnp
-from jax.tree_util import DictKey
+from jaxtyping import Array, Float
 
+from dlx.nets.weights import is_weight, weights
 from dlx.types import Params, Rate, Scalar
-
-
-def is_weight(params: Params) -> Params:
-    """For each array of the parameters, whether it is a matrix of weights."""
-    return jax.tree.map_with_path(lambda path, leaf: path[-1] == DictKey("w"), params)
 
 
 def largest(params: Params, share: Rate) -> Params:
@@ -20,9 +16,9 @@ def largest(params: Params, share: Rate) -> Params:
 
     At least one weight is left. Weights of equal size stay together. `share` may be traced.
     """
-    sizes = jnp.sort(_sizes(params))[::-1]
-    place = jnp.clip(jnp.round(share * sizes.size).astype(jnp.int32) - 1, 0, sizes.size - 1)
-    return jax.tree.map(lambda leaf, is_w: (jnp.abs(leaf) >= sizes[place]) | (not is_w), params, is_weight(params))
+    ordered = jnp.sort(sizes(params))[::-1]
+    place = jnp.clip(jnp.round(share * ordered.size).astype(jnp.int32) - 1, 0, ordered.size - 1)
+    return jax.tree.map(lambda leaf, is_w: (jnp.abs(leaf) >= ordered[place]) | (not is_w), params, is_weight(params))
 
 
 def pruned(params: Params, share: Rate) -> Params:
@@ -32,10 +28,10 @@ def pruned(params: Params, share: Rate) -> Params:
 
 def near_zero(params: Params, part: Rate = 0.1) -> Scalar:
     """The share of the weights that are smaller than `part` of the root of their mean square."""
-    sizes = _sizes(params)
-    return (sizes < part * jnp.sqrt(jnp.square(sizes).mean())).mean()
+    all_sizes = sizes(params)
+    return (all_sizes < part * jnp.sqrt(jnp.square(all_sizes).mean())).mean()
 
 
-def _sizes(params: Params):
-    pairs = zip(jax.tree.leaves(params), jax.tree.leaves(is_weight(params)), strict=True)
-    return jnp.abs(jnp.concatenate([leaf.ravel() for leaf, is_w in pairs if is_w]))
+def sizes(params: Params) -> Float[Array, " n"]:
+    """The sizes |w| of all weights, as one array. Raises ValueError if there is none."""
+    return jnp.abs(jnp.concatenate([leaf.ravel() for leaf in weights(params)]))

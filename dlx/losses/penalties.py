@@ -1,8 +1,8 @@
 """Penalties: what is added to a loss so that a net generalises.
 
-They are for `penalised`. Weights are the arrays named `w`; biases and running statistics are not penalised. Each maker
-raises ValueError for a strength that is a number below 0. Lectures: Alpaydin 12, "Regularization: Weight Decay" and
-"Regularization: Hints"; CS7015 lecture 9, "What does regularization do?".
+They are for `penalised`. Weights are those of `dlx.nets.weights`; biases and running statistics are not penalised.
+Each maker raises ValueError for a strength that is a number below 0. Lectures: Alpaydin 12, "Regularization: Weight
+Decay" and "Regularization: Hints"; CS7015 lecture 9, "What does regularization do?".
 """
 
 from collections.abc import Callable
@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from dlx.inspect.weights import is_weight
 from dlx.nets.layer import BINARY, LayerKind, as_float
+from dlx.nets.weights import weights
 from dlx.types import Batch, Key, Loss, Model, Params, Rate, Scalar
 
 Penalty = Callable[[Params, Key, Batch], Scalar]
@@ -98,8 +98,7 @@ def hint(strength: Rate, net: Model, transform: Callable[[Key, Array], Array]) -
 
 
 def _over_weights(function: Callable[[Array], Array], params: Params) -> Scalar:
-    pairs = zip(jax.tree.leaves(params), jax.tree.leaves(is_weight(params)), strict=True)
-    return sum((function(leaf).sum() for leaf, is_w in pairs if is_w), jnp.zeros(()))
+    return sum((function(leaf).sum() for leaf in weights(params)), jnp.zeros(()))
 
 
 def _check_strength(strength: Rate) -> None:

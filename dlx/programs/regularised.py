@@ -9,7 +9,7 @@ from jax.scipy.stats import norm
 
 from dlx.algorithms import gradient
 from dlx.inspect.curves import stopped
-from dlx.inspect.weights import is_weight
+from dlx.inspect.weights import sizes
 from dlx.losses.penalties import hint, l1, l2, penalised
 from dlx.losses.supervised import cross_entropy, misclassified, negative_log_likelihood, squared_error
 from dlx.nets.layer import INITIALIZERS, as_float, check_name
@@ -133,9 +133,9 @@ def judged(net, key, params, data, curve=None) -> Result:
 
     _, found = evaluate(error=misclassified(net), nats=negative_log_likelihood(net))(key, params, data)
     test = {**found.test, "gap": found.test["nats"] - found.train["nats"]}
-    sizes = weights(params)
-    about = {"norm": length(params), "small": (sizes < SMALL).mean(), "largest": jnp.quantile(sizes, 0.99)}
-    counts = jnp.histogram(sizes, jnp.array(EDGES))[0] / sizes.size
+    size = sizes(params)
+    about = {"norm": length(params), "small": (size < SMALL).mean(), "largest": jnp.quantile(size, 0.99)}
+    counts = jnp.histogram(size, jnp.array(EDGES))[0] / size.size
     measures = {"train": {**found.train}, "valid": {**found.valid}, "test": test, "weights": about}
     if curve is None:
         return Result(found.valid["error"], measures, {"weights": {"counts": counts}})
@@ -144,15 +144,9 @@ def judged(net, key, params, data, curve=None) -> Result:
                   {**result.curves, "weights": {"counts": counts}}, curve.diverged)  # fmt: skip
 
 
-def weights(params):
-    """The sizes |w| of all weights, as one array."""
-    pairs = zip(jax.tree.leaves(params), jax.tree.leaves(is_weight(params)), strict=True)
-    return jnp.abs(jnp.concatenate([leaf.ravel() for leaf, is_w in pairs if is_w]))
-
-
 def length(params):
     """The Euclidean norm of all weights together."""
-    return jnp.sqrt(jnp.square(weights(params)).sum())
+    return jnp.sqrt(jnp.square(sizes(params)).sum())
 
 
 def at_stops(score, params, stops):
