@@ -1,5 +1,6 @@
 """Parts of nets as flax.linen modules, and the `Model` that a module makes."""
 
+import inspect
 from typing import Any, cast
 
 import jax
@@ -9,10 +10,12 @@ from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float
 
 from dlx.nets.layer import SIGMOID, LayerKind, Units
-from dlx.types import Model, Params
+from dlx.types import Key, Model, Params
 
 STATISTICS = "batch_stats"
 """The entry of the parameters that holds the running statistics of a net with batch normalisation."""
+SWITCHES = {"training", "is_training", "deterministic", "use_running_average"}
+"""What modules elsewhere call `train`, or its contrary."""
 
 
 class Layer(nn.Module):
@@ -55,16 +58,35 @@ def variables(params: Params) -> dict[str, Params]:
 
 
 def model(module: nn.Module) -> Model:
-    """The net that a module makes, called with inputs [n, ...]; in training as in use, and carrying nothing."""
+    """The net that a module makes, called as `module(x)` or, if it takes that, `module(x, train)`; inputs are [n, ...].
+
+    With `train` it differs in training: flax's Dropout gets a key, and the running statistics of its BatchNorm are
+    carried. In use `train` is False.
+
+    Raises ValueError if the module has its switch under another name or, at the start, variables of other collections.
+    """
+    takes = inspect.signature(type(module).__call__).parameters.keys()
+    if others := takes & SWITCHES:
+        raise ValueError(f"{type(module).__name__} takes {', '.join(sorted(others))}; a net's switch is `train`")
+    in_use: dict[str, Any] = {"train": False} if "train" in takes else {}
 
     def init(key, x):
-        entries = dict(module.init(key, jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], x)))
-        return {**entries.pop("params"), **entries}
+        entries = dict(module.init(key, jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], x), **in_use))
+        if others := entries.keys() - {"params", STATISTICS}:
+            raise ValueError(
+                f"{type(module).__name__} has variables of {', '.join(sorted(others))}, which nothing keeps"
+            )
+        return {**entries.pop("params", {}), **entries}
 
     def apply(params: Params, x: Any) -> Any:
-        return cast(Array, module.apply(variables(params), x))
+        return cast(Array, module.apply(variables(params), x, **in_use))
 
-    return Model(init, apply, lambda params, key, x: (apply(params, x), {}))
+    def train(params: Params, key: Key, x: Any) -> tuple[Any, dict[str, Params]]:
+        rngs = {"dropout": key}
+        output, renewed = cast(tuple, module.apply(variables(params), x, train=True, rngs=rngs, mutable=[STATISTICS]))
+        return output, {name: renewed[name] for name in params if name in renewed}
+
+    return Model(init, apply, train if in_use else lambda params, key, x: (apply(params, x), {}))
 
 
 def affine(width: int, initializer: Initializer) -> Model:
