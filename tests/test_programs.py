@@ -11,11 +11,12 @@ from dlx import greedy
 from dlx.algorithms import gradient
 from dlx.losses.penalties import contraction
 from dlx.losses.supervised import cross_entropy, misclassified
-from dlx.nets.layer import GAUSSIAN, INITIALIZERS, SIGMOID, LayerKind
+from dlx.nets.layer import GAUSSIAN, INITIALIZERS, SIGMOID, UNITS, LayerKind
 from dlx.nets.mlp import codes, hidden, mlp
 from dlx.optim import halve_on_plateau
 from dlx.programs import Layer, LayerHypers, Rate, greedy_layers, merge
 from dlx.programs.descent import Descent
+from dlx.programs.expressive import FORMULAS
 from dlx.show.progress import silent
 from dlx.stage import chain, evaluate, focus
 from dlx.study.record import one_run
@@ -49,6 +50,19 @@ VARIANTS = {
     ),
     "supervised": (Layer("supervised", (8,), 2, classes=12), {}, TWELVE, partial(HEAD, **PHASE)),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kinds", "order"),
+    [
+        (UNITS, "sigmoid tanh relu leaky identity"),
+        (INITIALIZERS, "fan glorot he zeros equal"),
+        (FORMULAS, "AND/OR/AND of the ORs of pairs"),
+    ],
+)
+def test_records_name_these_by_their_place_so_that_they_only_grow_at_their_ends(kinds, order):
+    known = order.split("/" if "/" in order else None)
+    assert list(kinds)[: len(known)] == known
 
 
 def on_layer(i, stage):
