@@ -34,7 +34,7 @@ class Result(NamedTuple):
     score: Scalar | float = jnp.nan
     """What a search minimises. It never comes from test data."""
     measures: Measures = {}  # noqa: RUF012  # nothing writes to it
-    """"test" -> {"error": [], "wrong": bool [n]}, "model" -> {"parameters": []}."""
+    """"test" -> {"error": [], "wrong": [n]}, "model" -> {"parameters": []}."""
     curves: Measures = {}  # noqa: RUF012
     """"train" -> {"loss": [epochs]}: one entry per epoch. Entries after the last epoch are not finite."""
     diverged: Bool[Array, ""] | bool = False
@@ -45,7 +45,7 @@ class Result(NamedTuple):
 
         Its curves are the metrics under "train", the score under "valid", and what was "watched". Its score is the
         validation `error`, if that was evaluated. Otherwise it is the fit's score at the best epoch, or NaN without
-        one. The test examples whose `error` is not 0 are `wrong`.
+        one. The `error` of each test example is `wrong`; see `dlx.study.record.as_record`.
         """
         measures: dict[str, dict[str, Any]] = {
             "fit": {"epochs": curve.epochs, "best": curve.best, "first_loss": curve.first_loss}
@@ -61,7 +61,7 @@ class Result(NamedTuple):
             measures |= {"train": {**found.train}, "valid": {**found.valid}, "test": {**found.test}}
             if "error" in found.valid:
                 score = found.valid["error"]
-                measures["test"]["wrong"] = found.per_example["error"] > 0
+                measures["test"]["wrong"] = found.per_example["error"]
         return cls(score, measures, curves, curve.diverged)
 
 

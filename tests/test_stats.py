@@ -132,6 +132,7 @@ def test_over_seeds_agrees_with_scipy(n):
         ([0.01, 0.02], [0.01, 0.02]),
         ([0.25, 0.5], [0.5, 0.75]),
         ([0.01, 0.02], [0.02, 0.03]),  # the differences are equal but for rounding
+        (np.float32([0.0136, 0.0125, 0.2]), np.float32([0.0146, 0.0135, 0.201])),  # but for float32
         ([0.1] * 3, [0.0] * 3),  # the mean of three times 0.1 is not 0.1
         ([0.0] * 3, [0.0] * 3),
     ],

@@ -44,7 +44,8 @@ def blinded(data: Data) -> Data:
 def as_record(result: Result, blind: bool) -> dict[str, Any]:
     """A result in a form for JSON; without measures and curves of the test split if the run was blind.
 
-    Booleans become the indices of those that are true. Entries at the end of a curve are left out if they are not
+    Booleans become the indices of those that are true. What is `wrong` becomes booleans if each example's error is 0 or
+    1. Else it is left out, as no example is right or wrong. Entries at the end of a curve are left out if they are not
     finite.
     """
 
@@ -55,7 +56,7 @@ def as_record(result: Result, blind: bool) -> dict[str, Any]:
         "score": result.score,
         "diverged": bool(result.diverged),
         "measures": {
-            place: {name: _compact(np.asarray(value)) for name, value in entries.items()}
+            place: {name: _compact(value) for name, value in _arrays(entries).items()}
             for place, entries in seen(result.measures).items()
         },
         "curves": {
@@ -63,6 +64,14 @@ def as_record(result: Result, blind: bool) -> dict[str, Any]:
             for place, entries in seen(result.curves).items()
         },
     }
+
+
+def _arrays(entries: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    found = {name: np.asarray(value) for name, value in entries.items()}
+    if "wrong" in found:
+        wrong = found.pop("wrong")
+        found |= {"wrong": wrong == 1} if np.isin(wrong, (0, 1)).all() else {}
+    return found
 
 
 def _compact(value: np.ndarray) -> Any:

@@ -50,7 +50,7 @@ def tests(found: Found, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
     """Paired tests between all rows of a group on one data set, seed s against seed s.
 
     They are by the last metric that pairs examples. `p_digits` is of McNemar tests on the examples, merged over seeds.
-    `p_seeds` is of a t-test over seeds.
+    `p_seeds` is of a t-test over the metric's values by seed; None without variance.
     """
     metric = next((one for one in reversed(metrics) if one.per_example), None)
     if metric is None:
@@ -61,7 +61,10 @@ def tests(found: Found, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
         shared = [seed for seed in ours if seed in theirs]
         if shared and found[a].data == found[b].data:
             mine, other = (np.stack([wrong[seed] for seed in shared]) for wrong in (ours, theirs))
-            p = {"p_digits": paired(mine, other), "p_seeds": over_seeds(mine.mean(1), other.mean(1))}
+            values = [[found[name].by_seed(metric.name).get(seed, np.nan) for seed in shared] for name in (a, b)]
+            known = np.isfinite(values).all(0)
+            p_seeds = over_seeds(*np.compress(known, values, 1)) if known.any() else None
+            p = {"p_digits": paired(mine, other), "p_seeds": p_seeds}
             entries.append({"a": a, "b": b, "group": found[a].row.group, **p, "seeds": len(shared)})
     return entries
 

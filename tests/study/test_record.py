@@ -11,12 +11,14 @@ import pytest
 from synthetic import dataset, rates, row, toy
 
 from dlx.show.progress import Progress
+from dlx.stage import Evaluation
 from dlx.store import open_store, to_json
 from dlx.study.found import Found, as_booleans
 from dlx.study.options import CommonOptions
 from dlx.study.plan import plan
 from dlx.study.record import as_record, blinded, kind, on_host
 from dlx.study.runner import Runner
+from dlx.train import Curve
 from dlx.unit import Result, Unit
 
 
@@ -173,6 +175,25 @@ def test_booleans_are_compact_and_come_back():
     np.testing.assert_array_equal(as_booleans(test["wrong"]), wrong)
     assert test["any"] is True
     assert test["n"] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("errors", "true"),
+    [
+        ([0.0, 1.0, 0.0, 1.0], [1, 3]),
+        ([0.0, 0.0], []),
+        ([0.0, 0.5, 1.0], None),  # of the tokens of a sequence
+        ([2.0, 1.0], None),
+        ([np.nan, 1.0], None),
+    ],
+)
+def test_examples_are_right_or_wrong_only_where_each_error_is_0_or_1(errors, true):
+    means = {"error": jnp.mean(jnp.array(errors))}
+    found = Evaluation(means, means, means, {"error": jnp.array(errors)})
+    curve = Curve({}, {}, None, *jnp.zeros(3), jnp.asarray(False))
+    test = stored(Result.of(curve, found))["measures"]["test"]
+    assert test.pop("wrong", None) == (None if true is None else {"true": true, "size": len(errors)})
+    assert test.keys() == {"error"}
 
 
 def test_a_curve_ends_with_its_last_number():

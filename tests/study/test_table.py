@@ -101,6 +101,21 @@ def test_paired_tests_are_of_the_same_seeds_and_examples_within_a_group():
     assert test["p_seeds"] == pytest.approx(stats.ttest_rel([0.1, 0.15], [0.2, 0.2]).pvalue)
 
 
+def test_the_test_over_seeds_is_of_the_metric_that_is_shown():
+    """Rows with the same errors, but other nats: one run diverged."""
+    nats = {"a": [0.1, 0.2, 0.4, float("nan")], "b": [0.3, 0.1, 0.7, 0.5]}
+    rows, records = [row("a"), row("b")], {}
+    for one in rows:
+        for seed, value in enumerate(nats[one.name], 1):
+            records[one.build(seed)] = entry = of_error(0.2)
+            entry["measures"]["test"]["nats"] = value
+    (test,) = table.tests(find(rows, records, 4), [*ERRORS, Metric("test/nats", "nats", per_example="test/wrong")])
+    assert test["p_seeds"] == pytest.approx(stats.ttest_rel(nats["a"][:3], nats["b"][:3]).pvalue)
+    assert test["p_digits"] == 1
+    (test,) = table.tests(find(rows, records, 4), ERRORS)
+    assert test["p_seeds"] is None
+
+
 def test_what_a_run_gets_wrong_is_read_example_by_example():
     """Two rows with equal errors on other examples, and two on the same."""
     rows = [row(name) for name in "abc"]
