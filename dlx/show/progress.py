@@ -148,6 +148,11 @@ class Progress:
             self._names = ()
             self._print(len(self._finished), *said, f"done in {duration(seconds)}")
 
+    def lost(self) -> str:
+        """What is lost if the command ends now, in words; empty between units."""
+        names, _ = self._at_work()
+        return f"{names} had taken {duration(self._clock() - self._unit_start)}, which are lost" if names else ""
+
     def left(self) -> float | None:
         """Seconds until all units are done; None if nothing is known.
 

@@ -6,8 +6,10 @@ An error that a user can correct ends the command with one message.
 import io
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -23,18 +25,20 @@ from dlx.study.page import About, Row, Study
 from dlx.study.plan import Search, arguments, foresee, plan, select
 from dlx.study.publish import publish
 from dlx.study.runner import Runner
+from dlx.study.stopping import ends_on_signal
 from dlx.sweep import Sweep
 from dlx.unit import Kept, Unit
 
 STORE = {"store": "units of dlx studies, by program"}
 """The identity of a folder of records."""
+GOES_ON = "the same command goes on from the last finished unit"
 
 
 def main(study: Study, module: str | None = None, arguments: Sequence[str] | None = None) -> None:
     """Run a page from the command line.
 
-    It exits with status 2 for an error that a user can correct, and with 130 when it is interrupted. `module` is the
-    page's module, if it is not the one that was started.
+    It exits with status 2 for an error that a user can correct, and with 130 when it is interrupted, within seconds.
+    `module` is the page's module, if it is not the one that was started.
     """
     import tyro
 
@@ -46,12 +50,12 @@ def main(study: Study, module: str | None = None, arguments: Sequence[str] | Non
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         options = tyro.cli(study.options, prog=" ".join(program), description=study.doc.strip(), args=arguments)
-        run(study, name, options, shlex.join([*program, *arguments]))
+        run(study, name, options, shlex.join([*program, *arguments]), ends_on_signal)
     except (DataError, StoreError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last finished unit", file=sys.stderr)
+        print(f"stopped; {GOES_ON}", file=sys.stderr)
         sys.exit(130)
 
 
@@ -91,8 +95,14 @@ def tried_values(texts: Sequence[str]) -> dict[str, list[float]]:
     return found
 
 
-def run(study: Study, name: str, options: CommonOptions, command: str) -> None:
-    """Do what is missing, and publish what there is."""
+def run(
+    study: Study,
+    name: str,
+    options: CommonOptions,
+    command: str,
+    stops: Callable[[Callable[[], None]], AbstractContextManager[None]] = nullcontext,
+) -> None:
+    """Do what is missing, and publish what there is. While it trains it is within `stops(last_words)`."""
     prepare(options)
     about = study.datasets(options)
     first = jax.process_index() == 0
@@ -103,7 +113,7 @@ def run(study: Study, name: str, options: CommonOptions, command: str) -> None:
     store = open_store(options.out, STORE) if first else Store(options.out)
     table = {"study": name, **options.of_the_table(), "data": origins}
     folder = open_store(results, table, "--results") if first else store
-    with Progress({}) if first else Progress({}, stream=io.StringIO()) as progress:
+    with Progress({}) if first else Progress({}, stream=io.StringIO()) as progress, stops(partial(stopped, progress)):
         runner = Runner(options, store, about, progress)
         ahead = foresee(rows, runner.finished, seeds, search)
         for remark in runner.check_code():
@@ -117,6 +127,12 @@ def run(study: Study, name: str, options: CommonOptions, command: str) -> None:
     if first:
         found = Found.of(rows, outcomes, about, runner.load)
         publish(study, name, command, options, found, store, runner.naming, folder, runner.check_code())
+
+
+def stopped(progress: Progress) -> None:
+    """Say on stderr what is lost by stopping now, and give the terminal back."""
+    progress.__exit__()
+    print("; ".join(filter(None, ("stopped", progress.lost(), GOES_ON))), file=sys.stderr)
 
 
 def stated_time(doc: str, preset: str) -> str:

@@ -103,7 +103,11 @@ class Runner:
         self.progress.plan(self.costs([*self._done, *missing]))
         taken = self._take([unit for unit in missing if not any(other in missing for other in unit.given)])
         if taken:
-            self._do(taken, {*keep, *itertools.chain(*(unit.given for unit in missing))})
+            try:
+                self._do(taken, {*keep, *itertools.chain(*(unit.given for unit in missing))})
+            finally:
+                for unit in taken:
+                    self._leave(unit)
         elif not self._waiting:
             self.progress.say("other processes are doing what is left; waiting for them")
         self._waiting = not taken
@@ -156,7 +160,7 @@ class Runner:
     def _take(self, ready: Sequence[Unit]) -> list[Unit]:
         """Claim the first free unit, and as many more of its program as are trained at once.
 
-        No other process gets them before `_do` is done.
+        No other process gets them before they are left.
         """
 
         def mine(unit: Unit) -> bool:  # another process may have done it since it was found to be missing
@@ -213,7 +217,7 @@ class Runner:
         return group[:count], inputs, need
 
     def _do(self, group: Sequence[Unit], keep: set[Unit]) -> None:
-        """Train the first units of the group, as many as fit. Write their records, and release all units."""
+        """Train the first units of the group, as many as fit, and write their records."""
         begin, first = time.monotonic(), group[0]
         self.progress.unit(self.naming.label(first))
         if on_host(first.program):
@@ -230,8 +234,6 @@ class Runner:
             self._save(unit, result, kept if unit in keep else None, seconds, memory)
         self.progress.done()
         self._done |= dict.fromkeys(batch)
-        for unit in group:
-            self._leave(unit)
 
     def _leave(self, unit: Unit) -> None:
         """Release the unit to other processes, and read its record again when it is asked for."""

@@ -5,6 +5,7 @@ import json
 import lzma
 import math
 import random
+import shutil
 import sys
 import tarfile
 import tempfile
@@ -26,6 +27,7 @@ from dlx.study.index import read_results
 from dlx.study.page import Study
 from dlx.study.plan import plan
 from dlx.study.runner import Runner
+from dlx.study.stopping import ends_on_signal
 from dlx.unit import Unit
 
 COMPARED = ("score", "diverged", "measures", "curves")
@@ -91,7 +93,11 @@ def verify(name: str, study: Study, outcome: Path, options: Options, seed: int) 
             f"the data here are not those of {outcome}, {origin['name']} ({origin['variant']}): set DLX_DATA_DIR to a "
             "folder that holds them"
         )
-    with tempfile.TemporaryDirectory(prefix="dlx-verify-") as temporary, Progress({}) as progress:
+    with (
+        tempfile.TemporaryDirectory(prefix="dlx-verify-") as temporary,
+        Progress({}) as progress,
+        ends_on_signal(lambda: stopped(progress, temporary)),
+    ):
         folder = unpack(outcome / "records.tar.xz", Path(temporary) / "committed")
         runner = Runner(common, open_store(folder, STORE), about, progress)
         again = Runner(common, open_store(Path(temporary) / "again", STORE), about, progress)
@@ -145,6 +151,13 @@ def told(store: Store, outcome: Path, count: int) -> str:
     except StoreError as error:
         return f"{count} records do not say which code made them, and cannot be told it: {error}"
     return f"{count} records of {outcome / 'records.tar.xz'} now say which code makes them"
+
+
+def stopped(progress: Progress, temporary: str) -> None:
+    """Give the terminal back, and leave nothing behind."""
+    progress.__exit__()
+    print("stopped", file=sys.stderr)
+    shutil.rmtree(temporary, ignore_errors=True)
 
 
 def unpack(archive: Path, folder: Path) -> Path:
