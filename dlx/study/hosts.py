@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,10 +18,24 @@ PORTS = range(1, 65536)
 
 
 def use_every_core() -> None:
-    """Make each CPU core a device of its own, unless the environment sets the number of CPU devices."""
-    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        allowed = getattr(os, "sched_getaffinity", None)  # Linux only
-        jax.config.update("jax_num_cpu_devices", len(allowed(0)) if allowed else os.cpu_count() or 1)
+    """Make each CPU core a device of its own, unless the environment sets the number of CPU devices.
+
+    After the first JAX operation of a process the devices are what they are. Then it says so, if cores are left over.
+    """
+    if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
+        return
+    allowed = getattr(os, "sched_getaffinity", None)  # Linux only
+    cores = len(allowed(0)) if allowed else os.cpu_count() or 1
+    try:
+        jax.config.update("jax_num_cpu_devices", cores)
+    except RuntimeError:
+        there = len(jax.local_devices())
+        if jax.default_backend() == "cpu" and there < cores:
+            print(
+                f"devices: {there}, CPU cores: {cores}, as JAX was used before this command; where there are more runs "
+                "than devices they go in turn; run no JAX operation before to use every core",
+                file=sys.stderr,
+            )
 
 
 def find_devices() -> None:
@@ -59,7 +74,10 @@ def join(coordinator: str | None, processes: int | None, index: int | None, seco
         raise ValueError(f"--coordinator {coordinator!r} is not HOST:PORT with a port of 1 to {PORTS[-1]}")
     if index > 0:
         _reach(host, int(port), seconds)
-    jax.distributed.initialize(coordinator, processes, index)
+    try:
+        jax.distributed.initialize(coordinator, processes, index)
+    except RuntimeError as error:
+        raise ValueError(f"--coordinator cannot be used in this process: {str(error).splitlines()[0]}") from error
 
 
 def _reach(host: str, port: int, seconds: float) -> None:

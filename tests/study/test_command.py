@@ -336,6 +336,18 @@ def test_an_unreachable_coordinator_is_said_in_seconds():
     assert time.monotonic() - begin < 10
 
 
+def test_devices_that_jax_has_made_before_are_used_and_that_is_said(monkeypatch, capsys):
+    there = len(jax.devices())
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    for cores, said in ((there, ""), (there + 3, f"devices: {there}, CPU cores: {there + 3}, as JAX was used before")):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)), raising=False)
+        hosts.use_every_core()
+        assert said in capsys.readouterr().err
+    assert len(jax.devices()) == there
+    with pytest.raises(ValueError, match=r"--coordinator cannot be used in this process: .*before any"):
+        hosts.join("localhost:9", 1, 0)
+
+
 def test_a_platform_that_is_not_there_is_said_in_words(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cuda"}
     line = [sys.executable, "-m", "experiments", *QUICK]
