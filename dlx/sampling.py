@@ -136,7 +136,7 @@ def reverse_ais(
     this function bracket the truth. Source: Grosse, Ghahramani & Adams 2015. Long Gibbs chains can replace samples. If
     they miss a part of the distribution, log Z is too small again.
     """
-    weights, _ = _anneal(key, layer, a, gibbs(key, layer, v), betas[::-1])
+    weights, _ = _anneal(key, layer, a, gibbs(jax.random.clone(key), layer, v), betas[::-1])
     return LogPartition(_log_z_of_pixels(layer, a) - _log_mean_exp(weights), weights.std())
 
 
@@ -153,6 +153,7 @@ def frames(
     def frame(v, key):
         key_steps, key_seen = jax.random.split(key)
         v, _ = jax.lax.scan(lambda v, key: (gibbs(key, layer, v), None), v, jax.random.split(key_steps, every - 1))
-        return gibbs(key_seen, layer, v), gibbs(key_seen, layer, v, mean_field=True)
+        # The means are given the hidden units that the chain goes on from.
+        return gibbs(key_seen, layer, v), gibbs(jax.random.clone(key_seen), layer, v, mean_field=True)
 
     return jax.lax.scan(frame, v, jax.random.split(key, count))[1]

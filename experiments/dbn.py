@@ -64,8 +64,8 @@ class Judged:
 
     def __call__(self, key, hypers, given, data, progress):
         """The likelihood by both estimates of log Z, or by the sum, and the free energies of other images."""
-        (layer,), keys = given, jax.random.split(key, 8)
-        bits = {name: sampling.binarise(keys[0], split) for name, split in data._asdict().items()}
+        (layer,), keys = given, [*jax.random.split(key, 8)]
+        bits = {name: sampling.binarise(jax.random.clone(keys[0]), split) for name, split in data._asdict().items()}
         a, betas = sampling.independent_pixels(jnp.asarray(data.train.x)), sampling.temperatures(self.temperatures)
         forward = sampling.ais(keys[1], layer, a, betas, self.chains)
         model = gibbs_chain(keys[2], layer, bits["train"].x[: self.chains], self.steps)

@@ -46,6 +46,19 @@ def samples(layer, n, seed=0):
     return jnp.asarray(v[np.random.default_rng(seed).choice(len(v), n, p=np.exp(log_probability))], jnp.float32)
 
 
+SAMPLERS = {
+    "ais": lambda key, layer, v: sampling.ais(key, layer, jnp.zeros(9), sampling.temperatures(4), 3),
+    "reverse_ais": lambda key, layer, v: sampling.reverse_ais(key, layer, jnp.zeros(9), sampling.temperatures(4), v),
+    "frames": lambda key, layer, v: sampling.frames(key, layer, v, 2, 3),
+}
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
+def test_no_key_is_used_twice(sampler):
+    with jax.debug_key_reuse(True):
+        jax.jit(sampler).trace(jax.random.key(0), machine(4), jnp.ones((3, 9)))
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_annealing_from_both_ends_gives_log_z(seed):
     layer, betas = machine(6, seed=seed), sampling.temperatures(300)

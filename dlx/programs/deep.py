@@ -129,7 +129,7 @@ class Exact:
         view = activations(plain(TANH, INITIALIZERS["zeros"]), TANH)
         first, one = take(data.train, jnp.arange(self.batch_size)), take(data.train, jnp.arange(1))
         nets = {name: deep(plain, 3, self.width, units=TANH, initializer=INITIALIZERS[name]) for name in INITIALIZERS}
-        drawn = {name: net.init(key_init, data.train.x[0]) for name, net in nets.items()}
+        drawn = {name: net.init(jax.random.clone(key_init), data.train.x[0]) for name, net in nets.items()}
         slopes, _ = jax.grad(cross_entropy(nets["zeros"]), has_aux=True)(drawn["zeros"], key, first)
         train = fit(gradient(cross_entropy(nets["equal"]), sgd(0.1)), minibatches(self.batch_size), epochs=1)
         h = view(train(key_train, drawn["equal"], data)[0], first.x)

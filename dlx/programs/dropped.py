@@ -124,7 +124,7 @@ class Averaged:
         def average(params, x):
             if self.samples is None:
                 return over_all_masks(first_layer(self.units, params, x), params["output"])
-            keys = jax.random.split(key, self.samples)
+            keys = jax.random.split(jax.random.clone(key), self.samples)  # the same masks for all examples
             said = jax.lax.map(lambda key: jax.nn.log_softmax(net.train(params, key, x)[0]), keys)
             return jax.nn.log_softmax(said.mean(0))
 

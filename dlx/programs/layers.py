@@ -109,9 +109,9 @@ class Stack:
                      for split in data]  # fmt: skip
             return Data(*codes), ({"w": layer["w"], "b": layer["b"]}, curve.score[-1], curve.diverged)
 
-        first, *others = jax.random.split(key, self.depth)
-        codes, (base, *_) = train(data, first)
-        _, (layers, nats, diverged) = jax.lax.scan(train, codes, jnp.stack(others))
+        keys = jax.random.split(key, self.depth)
+        codes, (base, *_) = train(data, keys[0])
+        _, (layers, nats, diverged) = jax.lax.scan(train, codes, keys[1:])
         return {"input": base, "layers": layers}, Result(nats.mean(), diverged=diverged.any())
 
 
