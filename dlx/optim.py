@@ -18,6 +18,8 @@ from dlx.types import Rate, Review, Scalar
 
 def _check_positive(**numbers: Rate | optax.Schedule) -> None:
     for name, number in numbers.items():
+        if not (isinstance(number, int | float) or callable(number) or hasattr(number, "dtype")):
+            raise ValueError(f"{name} must be a number or a schedule, not {number!r}")
         if isinstance(number, int | float) and not number > 0:
             raise ValueError(f"{name} must be above 0, not {number}")
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from dlx.nets.layer import as_float
 from dlx.nets.module import STATISTICS
 from dlx.nets.standardised import STANDARD
-from dlx.train import by_batches, of_dtypes
+from dlx.train import by_batches, check_not_empty, of_dtypes
 from dlx.types import Data, Key, Params, PerExample, Scalar, Stage
 
 
@@ -72,10 +72,14 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(**per_example: PerExample) -> Stage:
-    """A stage that returns the parameters as they are. Its log is the `Evaluation` by these measures."""
+    """A stage that returns the parameters as they are. Its log is the `Evaluation` by these measures.
+
+    Raises ValueError, when called, if a split is empty.
+    """
 
     def evaluated(key: Key, params: Params, data: Data):
         del key
+        check_not_empty(**data._asdict())
         values = [{name: by_batches(one, params, split) for name, one in per_example.items()} for split in data]
         means = [{name: value.mean() for name, value in measures.items()} for measures in values]
         return params, Evaluation(*means, values[-1])

@@ -74,9 +74,21 @@ def by_batches(function: Callable[[Params, Batch], Any], params: Params, split: 
     return jax.lax.map(of_one, rows, batch_size=batch_size)
 
 
+def check_not_empty(**splits: Split) -> None:
+    """Raise ValueError if a split has no examples, because a mean over it would be NaN."""
+    for name, split in splits.items():
+        if not examples(split):
+            raise ValueError(f"the split {name!r} is empty, so nothing can be measured on it; give it examples")
+
+
 def valid(per_example: PerExample) -> Score:
-    """The score that is the mean over the validation split."""
-    return lambda params, data: by_batches(per_example, params, data.valid).mean()
+    """The score that is the mean over the validation split. Raises ValueError, when called, if that is empty."""
+
+    def score(params: Params, data: Data) -> Scalar:
+        check_not_empty(valid=data.valid)
+        return by_batches(per_example, params, data.valid).mean()
+
+    return score
 
 
 def minibatches(n: int, prepare: Callable[[Key, Batch], Batch] | None = None, steps: int | None = None) -> Feed:

@@ -96,6 +96,11 @@ class Unit:
     blind: bool = False
     """Whether the run is handed zeros in place of the test split, and its record has no measure of it."""
 
+    def __post_init__(self):
+        """Raise ValueError for a seed that a key cannot be made of."""
+        if not -(2**31) <= self.seed < 2**31:
+            raise ValueError(f"a seed is a whole number from -2**31 to 2**31 - 1, not {self.seed}")
+
     @property
     def lineage(self) -> tuple["Unit", ...]:
         """The units that it stands on, each once and after its own, and this unit at the end."""

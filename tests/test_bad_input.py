@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import pytest
 
 from dlx import greedy, optim
@@ -12,11 +13,13 @@ from dlx.nets.layer import INITIALIZERS, UNITS, number_of
 from dlx.nets.mlp import mlp
 from dlx.nets.noise import drop
 from dlx.nets.normalised import normalised
+from dlx.nets.rectified import rectified
 from dlx.programs import Layer
 from dlx.programs.deep import Deep
 from dlx.programs.descent import Descent
 from dlx.programs.landscape import Grid
 from dlx.programs.normalised import Normalised
+from dlx.unit import Unit
 
 NAMES = {
     "units": (lambda: number_of("gelu", UNITS), "'gelu'.*sigmoid, tanh, relu"),
@@ -31,6 +34,10 @@ NAMES = {
 SIZES = {
     "width": (lambda: mlp((5, 0)), "width 2 must be at least 1, not 0"),
     "normalised width": (lambda: normalised((-1,)), "width 1 must be at least 1, not -1"),
+    "widths": (lambda: mlp(64), r"widths are one number a hidden layer, such as \(64,\), not 64"),
+    "widths of normalised": (lambda: normalised(64), "widths are one number a hidden layer"),
+    "widths of rectified": (lambda: rectified(64), "widths are one number a hidden layer"),
+    "seed": (lambda: Unit(Layer("dbn", (5,), 1), seed=2**31), "from -2\\*\\*31 to 2\\*\\*31 - 1, not 2147483648"),
     "depth": (lambda: deep(plain, 0, 5), "depth must be at least 1, not 0"),
     "depth without epochs": (lambda: Deep("plain", 2, 5, 0, 10), "not of 2"),
     "Gibbs steps": (lambda: contrastive_divergence(0), "at least one Gibbs step, not 0"),
@@ -41,10 +48,13 @@ SIZES = {
     "rate of a stage": (lambda: greedy.boltzmann(rate=-0.1, epochs=1, batch_size=2), "rate must be above 0, not -0.1"),
     **{f"rate of {name}": (lambda rule=rule: rule(0.0), "rate must be above 0, not 0")
        for name, rule in optim.RULES.items()},
+    **{f"no rate of {name}": (lambda rule=rule: rule(None), "rate must be a number or a schedule, not None")
+       for name, rule in optim.RULES.items()},
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("make", "words"), (NAMES | SIZES).values(), ids=NAMES | SIZES)
-def test_it_is_refused(make, words):
+def test_it_is_refused(make, words, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as for a user: types are not checked first
     with pytest.raises(ValueError, match=words):
         make()

@@ -152,6 +152,13 @@ def check_positive(**sizes: int) -> None:
             raise ValueError(f"{name} must be at least 1, not {size}")
 
 
+def check_widths(widths: tuple[int, ...]) -> None:
+    """Raise ValueError for widths of hidden layers that are not a sequence of numbers of at least 1."""
+    if not isinstance(widths, tuple | list):
+        raise ValueError(f"widths are one number a hidden layer, such as (64,), not {widths!r}")
+    check_positive(**{f"width {i + 1}": width for i, width in enumerate(widths)})
+
+
 class LayerKind(NamedTuple):
     """What units a layer `{w, b, c}` has on both sides, and so how it is read."""
 

@@ -7,7 +7,7 @@ from flax import linen as nn
 from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float, Shaped
 
-from dlx.nets.layer import INITIALIZERS, SIGMOID, LayerKind, Units, as_float, check_positive
+from dlx.nets.layer import INITIALIZERS, SIGMOID, LayerKind, Units, as_float, check_positive, check_widths
 from dlx.nets.module import Affine, Layer, model
 from dlx.nets.noise import SILENT, Noise
 from dlx.types import Key, Model, Params
@@ -47,7 +47,8 @@ def mlp(
 
     Raises ValueError if a width or the number of classes is less than 1.
     """
-    check_positive(classes=classes, **{f"width {i + 1}": width for i, width in enumerate(widths)})
+    check_positive(classes=classes)
+    check_widths(widths)
     net = model(MLP(widths, classes, initializer, units))
     return net._replace(train=_with_noise(len(widths), units, noise)) if noise != SILENT else net
 

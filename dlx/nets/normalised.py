@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float, Shaped
 
-from dlx.nets.layer import INITIALIZERS, SIGMOID, Units, as_float, check_positive
+from dlx.nets.layer import INITIALIZERS, SIGMOID, Units, as_float, check_positive, check_widths
 from dlx.nets.mlp import hidden
 from dlx.nets.module import STATISTICS
 from dlx.nets.noise import SILENT, Noise
@@ -42,7 +42,8 @@ def normalised(
 
     Raises ValueError if a width or the number of classes is less than 1.
     """
-    check_positive(classes=classes, **{f"width {i + 1}": width for i, width in enumerate(widths)})
+    check_positive(classes=classes)
+    check_widths(widths)
 
     def init(key, x):
         *keys, key_output = jax.random.split(key, len(widths) + 1)

@@ -12,7 +12,7 @@ from flax import linen as nn
 from jax.nn.initializers import he_normal
 from jaxtyping import Array, Float, Shaped
 
-from dlx.nets.layer import as_float
+from dlx.nets.layer import as_float, check_positive, check_widths
 from dlx.nets.module import STATISTICS, Affine, model, variables
 from dlx.nets.noise import SILENT, Noise
 from dlx.types import Key, Model
@@ -62,8 +62,10 @@ def rectified(widths: tuple[int, ...], classes: int = 10, *, normalised: bool = 
 
     In training there is noise on inputs and hidden values, and where `normalised` the running statistics are carried.
 
-    Raises ValueError for noise on weights.
+    Raises ValueError for noise on weights, or as `dlx.nets.mlp.mlp` does.
     """
+    check_positive(classes=classes)
+    check_widths(widths)
     if noise.weights:
         raise ValueError("a rectified net has noise on inputs and hidden values only; dlx.nets.mlp has it on weights")
     net = Rectified(widths, classes, normalised)
