@@ -75,12 +75,13 @@ class CommonOptions:
 
     def numerics(self) -> tuple[str, ...]:
         """The settings that change results in their last digits, and so belong to the identity of a unit."""
+        generator = setting("jax_default_prng_impl")
         there = {
             "tf32": self.precision == "tf32",
             "unoptimized": self.preset == "quick",
-            "x64": jax.config.jax_enable_x64,
-            "threefry not partitionable": not jax.config.jax_threefry_partitionable,
-            jax.config.jax_default_prng_impl: jax.config.jax_default_prng_impl != "threefry2x32",
+            "x64": setting("jax_enable_x64"),
+            "threefry not partitionable": not setting("jax_threefry_partitionable"),
+            generator: generator != "threefry2x32",
         }
         return tuple(name for name, is_there in there.items() if is_there)
 
@@ -105,10 +106,15 @@ class CommonOptions:
         for name, number in {"minutes": self.minutes, "memory": self.memory}.items():
             if number is not None and not number >= 0:
                 raise ValueError(f"--{name} must be a number of 0 or more, not {number}")
-        if jax.config.jax_enable_x64:
+        if setting("jax_enable_x64"):
             raise ValueError("JAX_ENABLE_X64 is set, and the pages train in float32: unset it")
         if self.memory == 0:
             raise ValueError("--memory 0 leaves no memory to train in; give the gigabytes that each device may use")
+
+
+def setting(name: str) -> Any:
+    """The value of a setting of JAX, in this thread."""
+    return getattr(jax.config, name)
 
 
 def size(count: float | int) -> str:
