@@ -1,6 +1,6 @@
 """The command line of a study: from options, by training, to a report.
 
-An error that a user can correct ends the command with one message.
+An error that a user can correct ends the command with one message, any other with its traceback.
 """
 
 import io
@@ -14,10 +14,10 @@ from pathlib import Path
 
 import jax
 
-from dlx.data import DataError
 from dlx.show.console import steady
 from dlx.show.progress import Progress, duration
-from dlx.store import Store, StoreError, open_store
+from dlx.store import Store, open_store
+from dlx.study.errors import in_one_line
 from dlx.study.found import Found
 from dlx.study.hosts import find_devices, join, use_every_core
 from dlx.study.options import CommonOptions, size
@@ -51,8 +51,10 @@ def main(study: Study, module: str | None = None, arguments: Sequence[str] | Non
     try:
         options = tyro.cli(study.options, prog=" ".join(program), description=study.doc.strip(), args=arguments)
         run(study, name, options, shlex.join([*program, *arguments]), ends_on_signal)
-    except (DataError, StoreError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except Exception as error:
+        if (words := in_one_line(error)) is None:
+            raise
+        print(f"error: {words}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(f"stopped; {GOES_ON}", file=sys.stderr)

@@ -9,6 +9,7 @@ from dlx.show import figures as draw
 from dlx.show.html import page
 from dlx.store import Store, to_json
 from dlx.study import report, table
+from dlx.study.errors import where
 from dlx.study.found import Found
 from dlx.study.options import CommonOptions
 from dlx.study.page import Study
@@ -85,7 +86,7 @@ def drawn(study: Study, found: Found) -> tuple[dict[str, list[str]], dict[str, b
             files[name] = names
         except Exception as error:
             faults.append(f"{name} could not be drawn: {type(error).__name__}: {error}")
-            print(f"warning: {faults[-1]}", file=sys.stderr)
+            print(f"warning: {faults[-1]}{where(error)}", file=sys.stderr)
     return files, images, faults
 
 

@@ -17,11 +17,11 @@ from typing import Annotated, Any
 
 import tyro
 
-from dlx.data import DataError
 from dlx.show.console import steady
 from dlx.show.progress import Progress, duration
 from dlx.store import Store, StoreError, open_store, processor, to_json
 from dlx.study.command import STORE, prepare, rows_and_search
+from dlx.study.errors import in_one_line
 from dlx.study.found import Record
 from dlx.study.index import read_results
 from dlx.study.page import Study
@@ -72,8 +72,10 @@ def main(pages: Mapping[str, Callable[[], Study]], results: Path, arguments: Seq
             if options.units < 1:
                 raise ValueError(f"--units must be at least 1, not {options.units}")
             status = status if verify(name, pages[name](), results / name, options, seed) else 1
-        except (DataError, StoreError, ValueError) as error:
-            print(f"error: {error}", file=sys.stderr)
+        except Exception as error:
+            if (words := in_one_line(error)) is None:
+                raise
+            print(f"error: {words}", file=sys.stderr)
             status = status or 2
     if status:
         sys.exit(status)

@@ -96,7 +96,8 @@ def test_a_figure_that_raises_costs_only_itself_and_is_named(published):
     said = "broken.png could not be drawn: KeyError: 'no such row'"
     assert f"- {said}" in (folder / "report.md").read_text()
     assert said in out
-    assert err == f"warning: {said}\n"
+    line = broken.__code__.co_firstlineno + 1
+    assert err == f"warning: {said} (test_publish.py, line {line})\n"
     assert {path.name for path in folder.glob("*.png")} == {"bars.png"}
     assert "none.png" not in (folder / "report.md").read_text()
 
