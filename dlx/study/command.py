@@ -22,7 +22,7 @@ from dlx.study.found import Found
 from dlx.study.hosts import find_devices, join, use_every_core
 from dlx.study.options import CommonOptions, size
 from dlx.study.page import About, Row, Study
-from dlx.study.plan import Search, arguments, foresee, plan, select
+from dlx.study.plan import Search, arguments, foresee, plan, searched_whole, select
 from dlx.study.publish import publish
 from dlx.study.runner import Runner
 from dlx.study.stopping import ends_on_signal
@@ -121,6 +121,8 @@ def run(
         for remark in runner.check_code():
             progress.say(remark)
         progress.say(said(runner, ahead, stated_time(study.doc, options.preset)))
+        if search.halving and (whole := searched_whole(rows)):
+            progress.say(f"--halving: searched whole, as their trials have no epochs: {', '.join(whole)}")
         while True:
             units, outcomes = plan(rows, runner.finished, seeds, search)
             kept = [unit for row in rows if row.name in outcomes for unit in outcomes[row.name].wanted[: row.keep]]

@@ -30,7 +30,7 @@ class CommonOptions:
     trials: int = 9
     """Trials per row of a random search."""
     halving: bool = False
-    """Train every trial for a quarter of the epochs first, and only the better half to the end."""
+    """Train every trial for a quarter of the epochs first, and only the better half to the end, where it has epochs."""
     values: Annotated[tuple[str, ...], tyro.conf.arg(name="try")] = ()
     """Values to search instead of a row's own, such as rate=0.1,0.5."""
     out: Path = Path("runs")

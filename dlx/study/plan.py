@@ -163,6 +163,13 @@ def arguments(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(itertools.chain(*trials)))
 
 
+def searched_whole(rows: Sequence[Row]) -> list[str]:
+    """The names of the rows that have several trials, and none that halving can shorten."""
+    first = first_trials(rows)
+    spaces = {row.name: grid(row.space_after(first)) for row in rows}
+    return [name for name, trials in spaces.items() if len(trials) > 1 and not have_epochs(trials)]
+
+
 def select(rows: Sequence[Row], patterns: Sequence[str]) -> list[Row]:
     """The rows that any of the patterns names; all rows if there is no pattern.
 
@@ -188,18 +195,15 @@ def try_all(
 ) -> tuple[list[Unit], list[Attempt] | None]:
     """The units that try every trial, and the attempts.
 
-    With successive halving every trial is tried briefly, and then the better half is tried to the end. The attempts are
-    None until all units are finished, and empty if there is only one trial. Search units see no test data. Raises
-    ValueError if `halving` meets a trial without epochs.
+    With successive halving every trial is tried briefly, and then the better half is tried to the end. If a trial has
+    no epochs, all are tried to the end. The attempts are None until all units are finished, and empty if there is only
+    one trial. Search units see no test data.
     """
     if len(trials) == 1:
         return [], []
     tried: list[Attempt] = []
     units: list[Unit] = []
-    if halving:
-        missing = [trial for trial in trials if "epochs" not in trial]
-        if missing:
-            raise ValueError(f"--halving needs trials with epochs; those of {row.name} have {', '.join(missing[0])}")
+    if halving and have_epochs(trials):
         tried = [attempt(row, {**t, "epochs": -(-t["epochs"] // 4)}, finished, brief=True) for t in trials]
         units = list(itertools.chain(*(one.units for one in tried)))
         if not all_finished(tried):
@@ -209,6 +213,11 @@ def try_all(
     full = [attempt(row, trial, finished) for trial in trials]
     units += itertools.chain(*(one.units for one in full))
     return units, [*tried, *full] if all_finished(full) else None
+
+
+def have_epochs(trials: Sequence[Trial]) -> bool:
+    """Whether every trial has epochs, a quarter of which are a brief attempt."""
+    return all("epochs" in trial for trial in trials)
 
 
 def attempt(row: Row, trial: Trial, finished: Finished, brief: bool = False) -> Attempt:

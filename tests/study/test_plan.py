@@ -7,7 +7,7 @@ import pytest
 from synthetic import find, rates, record, row, toy
 
 from dlx.study import table
-from dlx.study.plan import Attempt, Search, best, foresee, in_order, plan, rank, select
+from dlx.study.plan import Attempt, Search, best, foresee, in_order, plan, rank, searched_whole, select
 
 
 def scored(units, score=lambda unit: unit.hypers.rate):
@@ -187,11 +187,18 @@ def test_successive_halving_trains_the_better_half_to_the_end(epochs, quarter):
     assert [entry["brief"] for entry in entries] == [True] * 3 + [False] * 2
 
 
-def test_halving_needs_epochs_and_more_than_one_trial():
-    with pytest.raises(ValueError, match="--halving needs trials with epochs; those of a have rate"):
-        plan([row("a", rates(0.1, 0.2))], nothing, 1, Search(halving=True))
-    one = row("a", rates(0.1))
-    assert plan([one], nothing, 1, Search(halving=True))[0] == [one.build(1, rate=0.1)]
+def test_a_row_without_epochs_is_searched_whole_beside_one_that_is_halved():
+    rows = [
+        row("halved", ({"epochs": 8, "rate": [0.1, 0.2]},)),
+        row("whole", rates(0.1, 0.2)),
+        row("partly", ({"epochs": 8, "rate": 0.1}, {"rate": 0.2})),
+        row("one", rates(0.1)),
+    ]
+    units, outcomes = plan(rows, nothing, 1, Search(halving=True))
+    assert units[:2] == [rows[0].build(0, epochs=2, rate=rate).blinded() for rate in (0.1, 0.2)]
+    assert units[2:] == plan(rows[1:], nothing, 1)[0]
+    assert list(outcomes) == ["one"]
+    assert searched_whole(rows) == ["whole", "partly"]
 
 
 def test_rows_are_selected_by_pattern_with_those_that_they_come_after():
