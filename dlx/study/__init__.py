@@ -10,7 +10,7 @@ The files that a study writes are its *outcome*.
 """
 
 from dlx.study import claims, clock, figures
-from dlx.study.command import find, load, main
+from dlx.study.command import find, load, main, run
 from dlx.study.datasets import images
 from dlx.study.found import Found, Runs
 from dlx.study.options import CommonOptions
@@ -39,4 +39,5 @@ __all__ = [
     "images",
     "load",
     "main",
+    "run",
 ]

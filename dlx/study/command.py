@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import FunctionType
 
 import jax
 
@@ -27,10 +28,12 @@ from dlx.study.publish import publish
 from dlx.study.runner import Runner
 from dlx.study.stopping import ends_on_signal
 from dlx.sweep import Sweep
-from dlx.unit import Kept, Unit
+from dlx.unit import Kept, Unit, changed
 
 STORE = {"store": "units of dlx studies, by program"}
 """The identity of a folder of records."""
+SETTINGS = ("jax_default_matmul_precision", "jax_disable_most_optimizations")
+"""The settings of JAX that `prepare` changes."""
 GOES_ON = "the same command goes on from the last finished unit"
 
 
@@ -38,19 +41,24 @@ def main(study: Study, module: str | None = None, arguments: Sequence[str] | Non
     """Run a page from the command line.
 
     It exits with status 2 for an error that a user can correct, and with 130 when it is interrupted, within seconds.
-    `module` is the page's module, if it is not the one that was started.
+    `module` is the page's module, if it is not the one that was started. Raises ValueError where there is no command
+    line, as in a notebook; see `run`.
     """
     import tyro
 
+    started = sys.modules["__main__"]
+    if module is None and not getattr(started, "__file__", None):
+        raise ValueError(
+            'a notebook, or python -c, has no command line for a page: call study.run(STUDY, options, name="width")'
+        )
     steady()
-    started = getattr(sys.modules["__main__"], "__spec__", None)
-    module = module or (started.name if started else None)
+    module = module or (started.__spec__.name if started.__spec__ else None)
     program = ["python", "-m", module] if module else ["python", sys.argv[0]]
     name = module.rpartition(".")[2] if module else Path(sys.argv[0]).stem
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         options = tyro.cli(study.options, prog=" ".join(program), description=study.doc.strip(), args=arguments)
-        run(study, name, options, shlex.join([*program, *arguments]), ends_on_signal)
+        train_and_publish(study, name, options, shlex.join([*program, *arguments]), ends_on_signal)
     except Exception as error:
         if (words := in_one_line(error)) is None:
             raise
@@ -59,6 +67,34 @@ def main(study: Study, module: str | None = None, arguments: Sequence[str] | Non
     except KeyboardInterrupt:
         print(f"stopped; {GOES_ON}", file=sys.stderr)
         sys.exit(130)
+
+
+def run(study: Study, options: CommonOptions | None = None, name: str | None = None) -> Found:
+    """Do what a page's command does, and return what was found: for notebooks, and for scripts of one's own.
+
+    `name` is that of the folder of results. Default: that of the page's file. Raises ValueError if a page has neither,
+    and what the command tells as an error. Afterwards JAX has the settings that it had before.
+    """
+    options, name = options or study.options(), name or file_of(study)
+    if name in ("", ".", "..", "units") or "/" in name:
+        raise ValueError(f"a page cannot be called {name!r}: its name is that of a folder of results beside units/")
+    given = ", ".join(f"{key}={value!r}" for key, value in changed(options).items())
+    command = f"study.run(STUDY, {type(options).__name__}({given}), name={name!r})"
+    before = {setting: jax.config.values[setting] for setting in SETTINGS}
+    try:
+        return train_and_publish(study, name, options, command)
+    finally:
+        for setting, value in before.items():
+            jax.config.update(setting, value)
+
+
+def file_of(study: Study) -> str:
+    """The name of the file that a page stands in, without its ending. Raises ValueError if it stands in none."""
+    module = sys.modules.get(study.rows.__module__) if isinstance(study.rows, FunctionType) else None
+    file = getattr(module, "__file__", None)
+    if file is None:
+        raise ValueError('a page in a notebook needs a name: study.run(STUDY, options, name="width")')
+    return Path(file).stem
 
 
 def prepare(options: CommonOptions) -> None:
@@ -97,13 +133,13 @@ def tried_values(texts: Sequence[str]) -> dict[str, list[float]]:
     return found
 
 
-def run(
+def train_and_publish(
     study: Study,
     name: str,
     options: CommonOptions,
     command: str,
     stops: Callable[[Callable[[], None]], AbstractContextManager[None]] = nullcontext,
-) -> None:
+) -> Found:
     """Do what is missing, and publish what there is. While it trains it is within `stops(last_words)`."""
     prepare(options)
     about = study.datasets(options)
@@ -128,9 +164,10 @@ def run(
             kept = [unit for row in rows if row.name in outcomes for unit in outcomes[row.name].wanted[: row.keep]]
             if not runner.advance(units, kept):
                 break
+    found = Found.of(rows, outcomes, about, runner.load)
     if first:
-        found = Found.of(rows, outcomes, about, runner.load)
         publish(study, name, command, options, found, store, runner.naming, folder, runner.check_code())
+    return found
 
 
 def stopped(progress: Progress) -> None:

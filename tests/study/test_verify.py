@@ -38,7 +38,7 @@ def archive(tmp_path_factory):
     options = CommonOptions(preset="paper", seeds=2, out=folder / "runs", results=folder / "page")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(command, "use_every_core", lambda: None)
-        command.run(STUDY, "page", options, "python -m page")
+        command.run(STUDY, options, "page")
     with tarfile.open(folder / "page" / "records.tar.xz") as tar:
         members = {member.name: tar.extractfile(member).read() for member in tar.getmembers()}
     return (folder / "page" / "results.json").read_bytes(), members
