@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
+from dlx.data import Dataset, Provenance
 from dlx.nets.mlp import hidden
 from dlx.programs import ensembles
 from dlx.programs.ensembles import Ensemble, Member, Which, rectified
 from dlx.show.progress import silent
 from dlx.study.record import one_run
+from experiments.ensembles import STUDY
 
 KEY = jax.random.key(3)
 WIDTHS = (7, 5)
@@ -83,6 +85,20 @@ def test_one_net_is_level_and_saves_nothing(data):
     result = judged((1, 2, 4), given, data)
     np.testing.assert_array_equal(result.curves["test"]["by_size"], jnp.full(3, result.measures["test"]["error"]))
     assert set(result.measures["test"]) == {"error", "nats", "wrong"}
+
+
+def test_members_of_the_page_differ_in_what_their_row_says(data):
+    found = {}
+    rows = STUDY.rows(STUDY.options(), {"main": Dataset(data, Provenance("none", "none", "none", ""), (8, 8), 10)})
+    for row in rows:
+        unit = row.build(3, rate=0.1)
+        assert {one.seed for one in (unit, *unit.given)} == {3}
+        found[row.name] = [(one.hypers.start, one.hypers.order) for one in unit.given]
+    eight = range(8)
+    assert found["single"] == found["large"] == [(0, 0)]
+    assert found["order"] == [(0, i) for i in eight]
+    assert found["start"] == [(i, 0) for i in eight]
+    assert found["both"] == [(i, i) for i in eight]
 
 
 def test_members_that_are_not_groups_are_refused(data):

@@ -62,6 +62,44 @@ def test_a_unit_comes_when_the_loss_is_flat_by_ashs_rule(start, slope):
     )
 
 
+def cascade_by_hand(split, most, candidates, steps):
+    """Cascade correlation as a loop in Python: weights of the units and of the output, and losses."""
+
+    def down(loss, value):
+        state, slopes = RULE.init(value), jax.jit(jax.grad(loss))
+        for _ in range(steps):
+            updates, state = RULE.update(slopes(value), state)
+            value = optax.apply_updates(value, updates)
+        return value
+
+    def loss(v):
+        return nats(f @ v, split.y)
+
+    def agreement(pool):
+        h, left = jnp.tanh(f @ pool.T), jax.nn.sigmoid(f @ v) - split.y
+        return jnp.abs((h * (left - left.mean())[:, None]).mean(0))
+
+    f = jnp.concatenate([jnp.ones((len(split.x), 1)), split.x, jnp.zeros((len(split.x), most))], 1)
+    w, losses, v = [], [], jnp.zeros(3 + most)
+    v = down(loss, v)
+    for i in range(most):
+        pool = jax.random.uniform(jax.random.fold_in(KEY, i), (candidates, 3 + most), minval=-1, maxval=1)
+        pool = down(lambda pool: -agreement(pool).sum(), pool.at[:, 3 + i :].set(0))
+        w.append(pool[np.argmax(agreement(pool))])
+        f = f.at[:, 3 + i].set(jnp.tanh(f @ w[-1]))
+        v = down(loss, v)
+        losses.append(loss(v))
+    return {"w": np.stack(w), "v": v}, losses
+
+
+def test_a_cascade_trains_candidates_then_the_output_from_where_it_was():
+    expected, losses = cascade_by_hand(SPIRALS, 2, 3, 15)
+    params, growth = cascade(KEY, SPIRALS, RULE, 2, 3, 15)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-4), params, expected)
+    np.testing.assert_allclose(growth.losses, losses, rtol=1e-4)
+    assert (growth.units, growth.steps) == (2, 15 + 2 * 2 * 15)
+
+
 @pytest.mark.parametrize(
     ("train", "output"),
     [

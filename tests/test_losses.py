@@ -392,6 +392,25 @@ def test_nats_of_gaussian_units_are_half_the_squared_error_and_of_tanh_units_a_c
     np.testing.assert_allclose(tanh, -np.log(np.where(spins > 0, p, 1 - p)).sum(1), rtol=1e-10)
 
 
+@pytest.mark.parametrize("kind", [SPINS, REALS, LayerKind(TANH, GAUSSIAN)], ids=["spins", "reals", "both"])
+def test_every_step_of_a_chain_draws_from_the_units_of_its_layer(kind):
+    layer, v = jax.tree.map(jnp.float32, random_layer()), np.asarray(random_batch(binary=True).x, np.float32)
+
+    def drawn(units, key, u):
+        if units is GAUSSIAN:
+            return u + np.asarray(jax.random.normal(key, u.shape))
+        spins = units is TANH
+        on = np.asarray(jax.random.bernoulli(key, jnp.asarray(expit((1 + spins) * u), jnp.float32)))
+        return (2 * on - 1 if spins else on).astype(np.float32)
+
+    found = energy.gibbs_chain(jax.random.key(3), layer, jnp.asarray(v), 3, kind=kind)
+    for key in jax.random.split(jax.random.key(3), 3):
+        key_hidden, key_visible = jax.random.split(key)
+        h = drawn(kind.hidden, key_hidden, v @ np.asarray(layer["w"]) + layer["b"])
+        v = drawn(kind.visible, key_visible, h @ np.asarray(layer["w"]).T + layer["c"])
+    np.testing.assert_allclose(found, v, rtol=1e-4, atol=1e-5)
+
+
 def test_a_chain_of_many_steps_is_one_step_after_the_other_and_compiles_as_one():
     layer = jax.tree.map(jnp.float32, random_layer())
     v, keys = jnp.asarray(random_batch(binary=True).x, jnp.float32), jax.random.split(jax.random.key(3), 100)

@@ -40,6 +40,16 @@ def test_it_is_the_net_of_its_first_units(width, depth, units, function):
             assert np.abs(leaf).max() <= count**-0.5
 
 
+@pytest.mark.parametrize("width", [4.0, 60.0])
+def test_narrow_nets_start_from_as_wide_a_range_as_their_own_units_ask_for(width):
+    params = masked(jnp.asarray(width), 60, 2).init(jax.random.key(0), X[0])
+    for layer, count in zip(params.values(), [3, width, width], strict=True):
+        for leaf in layer.values():
+            if leaf.size > 1:
+                assert 0.9 < np.abs(leaf).max() * count**0.5 <= 1
+                assert np.std(leaf) * count**0.5 == pytest.approx(3**-0.5, rel=0.25)
+
+
 def test_units_that_do_not_count_get_no_gradient():
     net = masked(2, 5, 2)
     params = net.init(jax.random.key(0), X[0])

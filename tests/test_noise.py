@@ -49,6 +49,20 @@ def test_each_kind_of_noise_is_where_it_says(make, noise):
     np.testing.assert_allclose(outputs, by_hand(params, x, noise), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("noise", [PLACES["inputs"], PLACES["hidden"]], ids=["inputs", "hidden"])
+def test_a_rectified_net_with_batch_normalisation_has_its_noise(noise):
+    x = np.random.default_rng(0).random((9, 5)).astype(np.float32)
+    net = rectified((4, 3), 2, normalised=True, noise=noise)
+    params = net.init(KEY, x[0])
+    inputs, hidden, _ = (1 if place is None else 2 for place in noise)
+    h = inputs * x.astype(float)
+    for i in range(2):
+        z = h @ np.asarray(params[f"hidden_{i}"]["w"], float)
+        h = hidden * np.maximum((z - z.mean(0)) / np.sqrt(z.var(0) + EPSILON), 0)
+    outputs, _ = net.train(params, KEY, jnp.asarray(x))
+    np.testing.assert_allclose(outputs, h @ params["output"]["w"] + params["output"]["b"], rtol=1e-3, atol=1e-4)
+
+
 @every_net
 def test_noise_of_nothing_is_none_and_in_use_there_is_none(make):
     params, x = params_and_x(make)

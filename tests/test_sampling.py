@@ -108,6 +108,20 @@ def test_chains_have_the_frequencies_of_the_machine_and_every_frame_is_so_many_s
     np.testing.assert_allclose(shown[20:].mean((0, 1)), np.exp(log_probability) @ v, atol=0.01)
 
 
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_frame_is_the_mean_of_the_pixels_after_so_many_steps(every):
+    layer, start = machine(4, visible=4, scale=1.0), jnp.zeros((6, 4))
+    shown, v = sampling.frames(jax.random.key(1), layer, start, 2, every), start
+    for key, frame in zip(jax.random.split(jax.random.key(1), 2), shown, strict=True):
+        key_steps, key_seen = jax.random.split(key)
+        for one in [*jax.random.split(key_steps, every - 1), key_seen]:
+            key_hidden, key_visible = jax.random.split(one)
+            h = jax.random.bernoulli(key_hidden, jax.nn.sigmoid(v @ layer["w"] + layer["b"])).astype(float)
+            means = jax.nn.sigmoid(h @ layer["w"].T + layer["c"])
+            v = jax.random.bernoulli(key_visible, means).astype(float)
+        np.testing.assert_allclose(frame, means, rtol=1e-5)
+
+
 def test_binarised_pixels_are_0_or_1_with_the_mean_of_the_intensity():
     x = jnp.array([[0, 51, 255]], jnp.uint8)
     split = Labelled(jnp.repeat(x, 20_000, 0), jnp.zeros(20_000, jnp.int32))

@@ -212,3 +212,16 @@ def test_a_gain_is_larger_than_another_by_the_paired_test_of_the_gains(more, ver
     assert "points of gain above many/with" in finding.words
     del errors["many/without"]
     assert decided(decide, errors).verdict == "not resolved"
+
+
+def test_gains_are_compared_over_the_seeds_that_all_four_rows_have():
+    errors = {"few/with": BASE, "few/without": BASE + 0.15 + SPREAD, "many/with": BASE - 0.05,
+              "many/without": BASE + 0.05 - 2 * SPREAD}  # fmt: skip
+    holes = {"few/with": 1, "few/without": 1, "many/without": 3}
+    some = {name: [None if holes.get(name) == i else value for i, value in enumerate(values)]
+            for name, values in errors.items()}  # fmt: skip
+    finding = claims.gains_more(POINTS, ("few/with", "few/without"), ("many/with", "many/without"))(found(some))
+    gains = [100 * (errors[f"{n}/without"] - errors[f"{n}/with"])[[0, 2, 4]] for n in ("few", "many")]
+    assert finding.interval.n == 3
+    assert finding.p == pytest.approx(stats.ttest_rel(*gains).pvalue)
+    np.testing.assert_allclose(finding.interval.mean, np.mean(gains[0] - gains[1]))

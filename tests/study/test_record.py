@@ -71,6 +71,14 @@ def test_a_search_is_handed_zeros_as_test_split_and_its_records_say_nothing_of_i
     assert runner.finished(fresh)["score"] == seen["pixels"]
 
 
+def test_a_curve_of_columns_ends_with_the_last_epoch_in_which_one_is_finite():
+    inf, nan = np.inf, np.nan
+    curves = {"two": [[1, inf], [nan, 2], [inf, nan]], "never": [[3, inf], [inf, inf], [5, nan]], "none": [inf, nan]}
+    found = as_record(Result(curves={"test": {name: np.array(one) for name, one in curves.items()}}), blind=False)
+    assert {name: len(one) for name, one in found["curves"]["test"].items()} == {"two": 2, "never": 3, "none": 0}
+    np.testing.assert_array_equal(found["curves"]["test"]["never"], curves["never"])
+
+
 def test_train_and_valid_are_handed_to_a_search_as_they_are():
     data = dataset().data
     blind = blinded(data)
