@@ -5,8 +5,11 @@ matplotlib is used through its objects, never through global state. It is import
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
+import os
+import sys
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -30,6 +33,20 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#0
 MARKERS = "os^Dv*P"
 ACROSS = 8
 """So many numbers have room below an axis."""
+
+
+def import_matplotlib() -> None:
+    """Import matplotlib, even if the environment names a backend for showing figures that is not installed here.
+
+    A notebook hands its own on to the commands that it starts. Figures are never shown, so they need none.
+    """
+    named = os.environ.pop("MPLBACKEND", None) if "matplotlib" not in sys.modules else None
+    import matplotlib
+
+    if named is not None:
+        os.environ["MPLBACKEND"] = named
+        with contextlib.suppress(ValueError):
+            matplotlib.rcParams["backend"] = named
 
 
 def wrap(text: str, width: int) -> str:

@@ -1,11 +1,13 @@
 """Writes what a study has found: results.json, records, report and figures. Prints the table."""
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 
 from dlx.show import events, tables
 from dlx.show import figures as draw
+from dlx.show.canvas import import_matplotlib
 from dlx.show.html import page
 from dlx.store import Store, to_json
 from dlx.study import report, table
@@ -33,7 +35,7 @@ def publish(
     """Write the outcome into `folder`, and print the table.
 
     `remarks` are sentences that the report adds. Results and records are written before figures and report. If a figure
-    cannot be drawn, only that figure is missing, and the report says why.
+    cannot be drawn, only that figure is missing, and the report says why. An old file of it is removed.
     """
     remarks = [*table.unfinished(found), *hidden(study, options, found), *remarks]
     if not found.runs:
@@ -45,6 +47,9 @@ def publish(
     shown = {naming.name(unit) for runs in found.runs.values() for unit in runs.units[: runs.row.keep]}
     folder.write("records.tar.xz", records.archive(dict.fromkeys(map(naming.name, table.all_records(found))), shown))
     files, images, faults = drawn(study, found)
+    for old in folder.folder.glob("*.png"):
+        if old.name not in images and is_of(study, old.name):
+            old.unlink(missing_ok=True)
     for file, image in images.items():
         folder.write(file, image)
     content = json.loads(to_json(content))
@@ -76,6 +81,8 @@ def drawn(study: Study, found: Found) -> tuple[dict[str, list[str]], dict[str, b
     files: dict[str, list[str]] = {}
     images: dict[str, bytes] = {}
     faults = []
+    if study.figures:
+        import_matplotlib()
     for name, draw_it in study.figures.items():
         try:
             made = draw_it(found)
@@ -88,6 +95,11 @@ def drawn(study: Study, found: Found) -> tuple[dict[str, list[str]], dict[str, b
             faults.append(f"{name} could not be drawn: {type(error).__name__}: {error}")
             print(f"warning: {faults[-1]}{where(error)}", file=sys.stderr)
     return files, images, faults
+
+
+def is_of(study: Study, file: str) -> bool:
+    """Whether a file has the name of one of the study's figures, or of one of the several that stand side by side."""
+    return file in study.figures or re.sub(r"-\d+(\.\w+)$", r"\1", file) in study.figures
 
 
 def event_curves(found: Found) -> dict[str, dict[str, list[float]]]:

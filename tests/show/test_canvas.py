@@ -1,5 +1,8 @@
 import io
 import itertools
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +16,17 @@ def size(data: bytes) -> tuple[int, int]:
     with Image.open(io.BytesIO(data)) as image:
         image.load()
         return image.size
+
+
+@pytest.mark.parametrize("named", ["module://matplotlib_inline.backend_inline", "svg"])
+def test_matplotlib_comes_whatever_backend_the_environment_names_and_takes_it_where_it_can(named):
+    code = "import os; from dlx.show.canvas import import_matplotlib; import_matplotlib(); import matplotlib.figure\n"
+    code += "print(os.environ['MPLBACKEND'], matplotlib.rcParams['backend'])"
+    environment = os.environ | {"MPLBACKEND": named}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    kept, taken = done.stdout.split()
+    assert kept == named
+    assert taken == named or named != "svg"
 
 
 def test_lines_are_broken_at_spaces_alone():

@@ -86,19 +86,24 @@ def test_the_archive_has_every_record_once_and_what_was_kept(published, tmp_path
     assert store.load_arrays(NAMING.name(rows[1].build(1)))["w"].tolist() == [1, 1]
 
 
-def test_a_figure_that_raises_costs_only_itself_and_is_named(published):
+def test_a_figure_that_raises_costs_only_itself_and_is_named_and_no_older_one_stays(published, tmp_path):
     def broken(found):
         raise KeyError("no such row")
 
     rows, records = two_rows()
     pages = {"broken.png": broken, "none.png": lambda found: None, "bars.png": figures.bars(ERRORS[2])}
+    (folder := tmp_path / "out").mkdir()
+    open_store(folder, {})
+    olds = ("broken.png", "broken-2.png", "bars-1.png", "mine-1.png")
+    for old in olds:
+        (folder / old).write_bytes(b"an older one")
     folder, out, err = published(rows, records, figures=pages)
     said = "broken.png could not be drawn: KeyError: 'no such row'"
     assert f"- {said}" in (folder / "report.md").read_text()
     assert said in out
     line = broken.__code__.co_firstlineno + 1
     assert err == f"warning: {said} (test_publish.py, line {line})\n"
-    assert {path.name for path in folder.glob("*.png")} == {"bars.png"}
+    assert {path.name for path in folder.glob("*.png")} == {"bars.png", "mine-1.png"}
     assert "none.png" not in (folder / "report.md").read_text()
 
 
