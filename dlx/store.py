@@ -104,6 +104,11 @@ class Store:
         """Let other processes claim the unit."""
         self._lock(name, "LOCK_UN")
 
+    def check_writable(self) -> None:
+        """Raise StoreError if nothing can be written to the folder."""
+        with _explained(self.folder):
+            tempfile.TemporaryFile(dir=self.folder, suffix=".tmp").close()
+
     def write(self, name: str, content: str | bytes) -> None:
         """Write a file of the folder, such as "results.json"; text as UTF-8."""
         parts = _parts(name)
@@ -173,20 +178,21 @@ def open_store(folder: str | Path, identity: Mapping[str, Any], option: str = "-
     """Create a folder of records or results, or go on with one that has the same identity.
 
     `identity` is what all work in the folder shares, in any form that `to_json` takes. `option` is the command-line
-    option that chooses the folder. Raises StoreError if the folder holds anything else or cannot be written. Then
-    nothing in it is changed.
+    option that chooses the folder. To open a folder that has its identity writes nothing. Raises StoreError if the
+    folder holds anything else, or is new and cannot be written. Then nothing in it is changed.
     """
-    folder, wanted = Path(folder), _plain(identity)
+    folder, wanted = Path(folder).expanduser(), _plain(identity)
     path, remedy = folder / "identity.json", f"choose another {option}, or remove the folder"
     with _explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder, suffix=".tmp").close()
-        # Look for files before the identity, because another process writes its identity first.
-        occupied = any(not entry.name.endswith(".tmp") for entry in folder.iterdir())
         if not path.exists():
-            if occupied:
-                raise StoreError(f"{folder} has files and no identity.json, so it is not dlx's: {remedy}")
-            _write(path, to_json(wanted, indent=2).encode(), commit=_claim)
+            folder.mkdir(parents=True, exist_ok=True)
+            Store(folder).check_writable()
+            # Look for files before the identity, because another process writes its identity first.
+            occupied = any(not entry.name.endswith(".tmp") for entry in folder.iterdir())
+            if not path.exists():
+                if occupied:
+                    raise StoreError(f"{folder} has files and no identity.json, so it is not dlx's: {remedy}")
+                _write(path, to_json(wanted, indent=2).encode(), commit=_claim)
         try:
             found = json.loads(path.read_bytes())
         except ValueError as error:

@@ -267,7 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         use_every_core()
         find_devices()
         if options.device:
-            write(measure_device(options), options.out)
+            write(measure_device(options), options.out.expanduser())
             return
         found = measure(options) if options.page is None else measure_page(options.page, options)
         if options.json or options.page is not None:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -423,6 +424,35 @@ def test_a_file_in_the_way_is_named_with_the_reason(tmp_path, below):
 def test_an_unwritable_folder_is_named_with_the_reason(folder):
     with pytest.raises(StoreError, match=rf"{folder} cannot be used: [A-Z]"):
         open_store(folder, IDENTITY)
+
+
+@pytest.fixture
+def read_only(monkeypatch):
+    """From when it is called, no file can be made; not even root could."""
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    def close():
+        for place, name in ((tempfile, "TemporaryFile"), (Path, "mkdir"), (os, "replace"), (os, "link"), (os, "open")):
+            monkeypatch.setattr(place, name, refuse)
+
+    return close
+
+
+def test_a_folder_that_cannot_be_written_can_be_read(store, read_only):
+    store.save("unit", {"value": 1}, {"w": np.ones(2)})
+    read_only()
+    again = open_store(store.folder, IDENTITY)
+    assert again.load("unit") == {"value": 1}
+    assert again.load_arrays("unit")["w"].tolist() == [1, 1]
+    with pytest.raises(StoreError, match="Read-only file system"):
+        again.check_writable()
+
+
+def test_a_folder_may_begin_with_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert open_store("~/runs", IDENTITY).folder == tmp_path / "runs"
 
 
 def test_a_full_disk_keeps_what_is_there(store):

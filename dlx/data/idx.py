@@ -47,8 +47,12 @@ def as_split(x: Shaped[np.ndarray, "n *shape"], y: Integer[np.ndarray, " n"]) ->
 
 
 def find_file(folder: Path, name: str) -> Path:
-    """Path of the IDX file `name` in `folder`, gzipped (`.gz`) or plain. Raises DataError if there is neither."""
-    for path in (folder / f"{name}.gz", folder / name):
+    """Path of the IDX file `name` in `folder`, gzipped (`.gz`) or plain. Raises DataError if there is neither.
+
+    A name such as `train-images.idx3-ubyte` is known, too: some programs unpack to it.
+    """
+    dotted = name.replace("-idx", ".idx")
+    for path in (folder / f"{name}.gz", folder / name, folder / f"{dotted}.gz", folder / dotted):
         if os.path.lexists(path):
             return path
     raise DataError(f"{folder / name}: file is missing, both with and without .gz")

@@ -64,8 +64,8 @@ def read(name: str) -> Dataset:
     The arrays are NumPy's: x uint8 [n, height, width] or [n, height, width, channels], y int32 [n]. An axis for a
     single channel is left out. Names:
 
-    - `mnist`, `fashion_mnist`, `kmnist`: IDX files in `$DLX_DATA_DIR/<name>/`. Without them it is what TFDS has
-      prepared in `$TFDS_DATA_DIR`, or else a download. There are 50 000 / 10 000 / 10 000 examples. `valid` is the
+    - `mnist`, `fashion_mnist`, `kmnist`: IDX files in `$DLX_DATA_DIR/<name>/`. Without that variable it is what TFDS
+      has prepared in `$TFDS_DATA_DIR`, or else a download. There are 50 000 / 10 000 / 10 000 examples. `valid` is the
       last sixth of the training set. A prepared copy is in TFDS's order, so its `valid` has other examples.
     - `digits`: scikit-learn's 8 x 8 digits, 1197 / 300 / 300. It needs neither files nor network.
     - `blank`: zeros in the shapes of MNIST, for programs that are compiled and not run.
@@ -145,9 +145,14 @@ def _dataset(name: str, data: Data, classes: int, source: Source, variant: Varia
 
 
 def _mnist_like(name: str) -> Dataset:
-    """The data set from the first source that has it: IDX folder, TFDS's prepared data sets, download."""
-    root = os.environ.get("DLX_DATA_DIR")
-    if root and os.path.lexists(folder := Path(root, name)):
+    """The data set from the IDX folder that the environment names, or else what TFDS has prepared, or a download."""
+    if root := os.environ.get("DLX_DATA_DIR"):
+        folder = Path(root).expanduser() / name
+        if not os.path.lexists(folder):  # other copies have other examples or another order
+            raise DataError(
+                f"DLX_DATA_DIR={root} has no {name}/; set it to a folder that holds {name}/ with the four IDX files, "
+                "or unset it"
+            )
         data, hashes = _from_idx([idx.find_file(folder, file) for file in idx.FILES])
         return _dataset(name, data, TEN_CLASSES, "idx", known_variant(name, hashes), place=folder)
     if found := _prepared(name):
@@ -156,9 +161,9 @@ def _mnist_like(name: str) -> Dataset:
     try:
         paths = remote.download(name, remotes, _tfds_folder() / "downloads")
     except DataError as fault:
-        tried = f"DLX_DATA_DIR ({root} has no {name}/)" if root else "DLX_DATA_DIR (not set)"
         raise DataError(
-            f"{name} is not at hand. Tried {tried}, TFDS in {_tfds_folder()} (not prepared), its download ({fault}).\n"
+            f"{name} is not at hand. Tried DLX_DATA_DIR (not set), TFDS in {_tfds_folder()} (not prepared), its "
+            f"download ({fault}).\n"
             f"Set DLX_DATA_DIR to a folder that holds {name}/ with the four IDX files, or use --data digits."
         ) from fault
     return _dataset(name, _from_idx(paths)[0], TEN_CLASSES, "tfds", "canonical", place=paths[0].parent)

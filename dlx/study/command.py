@@ -151,6 +151,8 @@ def train_and_publish(
     store = open_store(options.out, STORE) if first else Store(options.out)
     table = {"study": name, **options.of_the_table(), "data": origins}
     folder = open_store(results, table, "--results") if first else store
+    if first:
+        folder.check_writable()
     with Progress({}) if first else Progress({}, stream=io.StringIO()) as progress, stops(partial(stopped, progress)):
         runner = Runner(options, store, about, progress)
         ahead = foresee(rows, runner.finished, seeds, search)
@@ -159,6 +161,8 @@ def train_and_publish(
         progress.say(said(runner, ahead, stated_time(study.doc, options.preset)))
         if search.halving and (whole := searched_whole(rows)):
             progress.say(f"--halving: searched whole, as their trials have no epochs: {', '.join(whole)}")
+        if first and runner.missing(ahead):
+            store.check_writable()
         while True:
             units, outcomes = plan(rows, runner.finished, seeds, search)
             kept = [unit for row in rows if row.name in outcomes for unit in outcomes[row.name].wanted[: row.keep]]

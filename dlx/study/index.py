@@ -172,7 +172,8 @@ def main(results: Path, arguments: Sequence[str], claims: Path | None = None) ->
     steady()
     options = tyro.cli(Options, default=Options(results, claims), prog="python -m experiments report", args=arguments)
     try:
-        for path in write_pages(options.results, options.claims, options.out):
+        claims, out = (path and path.expanduser() for path in (options.claims, options.out))
+        for path in write_pages(options.results.expanduser(), claims, out):
             print(f"page: {path}")
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)

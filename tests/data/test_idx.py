@@ -43,6 +43,12 @@ def test_round_trip(tmp_path, suffix, shape):
     assert hashes == tuple(hashlib.sha256(idx_bytes(values)).hexdigest() for values in (x, y))
 
 
+@pytest.mark.parametrize("name", ["train-images.idx3-ubyte.gz", "train-images.idx3-ubyte"])
+def test_a_name_with_a_dot_before_idx_is_known(tmp_path, name):
+    (tmp_path / name).touch()
+    assert find_file(tmp_path, "train-images-idx3-ubyte") == tmp_path / name
+
+
 def test_find_file_prefers_gzip_and_names_what_is_missing(tmp_path):
     with pytest.raises(DataError, match=r"train: file is missing, both with and without \.gz"):
         find_file(tmp_path, "train")

@@ -181,6 +181,22 @@ def test_idx_folder_plain_files_give_the_same(folder, packed):
     assert read("mnist").origin == before
 
 
+def test_the_idx_folder_may_begin_with_the_home_folder(folder, monkeypatch):
+    before = read("mnist").origin
+    monkeypatch.setenv("HOME", str(folder.parents[1]))
+    monkeypatch.setenv("DLX_DATA_DIR", f"~/{folder.parent.name}")
+    assert read("mnist").origin == before
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_an_idx_folder_that_is_named_and_not_there_is_not_passed_over(prepare, examples, tmp_path, monkeypatch, there):
+    prepare("mnist", {"train": examples(12), "test": examples(5)})
+    root = tmp_path if there else tmp_path / "nowhere"
+    monkeypatch.setenv("DLX_DATA_DIR", str(root))
+    with pytest.raises(DataError, match=f"DLX_DATA_DIR={root} has no mnist/; set it to .*, or unset it"):
+        load("mnist")
+
+
 def test_idx_folder_lacking_a_file_is_not_passed_over(folder):
     (folder / f"{FILES[3]}.gz").unlink()
     with pytest.raises(DataError, match=f"{FILES[3]}: file is missing"):
