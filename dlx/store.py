@@ -164,7 +164,10 @@ class Store:
 
     def _read(self, name: str) -> tuple[dict[str, Any] | None, bytes | None]:
         path, unit = self._locate(name)
-        with _explained(path), contextlib.suppress(FileNotFoundError, ValueError, LookupError, TypeError):
+        with (
+            _explained(path),
+            contextlib.suppress(FileNotFoundError, ValueError, LookupError, TypeError, RecursionError),
+        ):
             kept = json.loads(path.read_bytes())
             record, digest = kept["record"], kept["arrays"]
             packed = None if digest is None else _beside(path, digest).read_bytes()

@@ -483,6 +483,13 @@ def test_a_full_disk_is_told_with_its_remedy(store, monkeypatch):
         store.save("unit", {"value": 1})
 
 
+def test_a_record_of_endless_depth_is_damaged(store):
+    store.save("unit", {"value": 1})
+    path = store.folder / "units" / "unit.json"
+    path.write_text(path.read_text().replace('"value": 1', '"value": ' + 100_000 * "[" + 100_000 * "]"))
+    assert store.load("unit") is None
+
+
 def test_an_error_of_the_system_while_reading_is_not_taken_for_missing_work(store):
     (store.folder / "units" / "unit.json").mkdir(parents=True)
     with pytest.raises(StoreError, match="Is a directory"):

@@ -44,6 +44,11 @@ def measure(record: Record, name: str) -> Any:
     return record["measures"].get(place, {}).get(rest)
 
 
+def is_number(value: Any) -> bool:
+    """Whether `float` takes a value of a record; what is not finite is a word there."""
+    return value in ("nan", "inf", "-inf") if isinstance(value, str) else isinstance(value, bool | int | float)
+
+
 def as_booleans(value: Mapping[str, Any]) -> np.ndarray:
     """Booleans [size]. A record holds them as their size, and the indices of those that are true."""
     found = np.zeros(value["size"], bool)
@@ -84,6 +89,12 @@ class Runs:
     def by_seed(self, name: str) -> dict[int, float]:
         """A measure of every finished run that has it, by seed; also of diverged runs."""
         found = {unit.seed: measure(record, name) for unit, record in zip(self.units, self.records, strict=True)}
+        for seed, value in found.items():
+            if not is_number(value) and value is not None:
+                raise ValueError(
+                    f"{name!r} is no number in the record of row {self.row.name}, seed {seed}, but {value!r:.40}: name "
+                    "another measure, or remove this record; then the same command trains the run again"
+                )
         return {seed: float(value) for seed, value in found.items() if value is not None}
 
     def values(self, name: str) -> np.ndarray:

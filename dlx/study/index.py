@@ -39,7 +39,7 @@ def _check(value: Any, kinds: Mapping[str, Any]) -> None:
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """The content of a results.json. Raises ValueError, which names the file, if it is not valid."""
+    """The content of a results.json. Raises ValueError, which names the file, if it cannot be read or is not valid."""
     try:
         content = json.loads(path.read_bytes())
         _check(content, _CONTENT)
@@ -50,7 +50,9 @@ def read_results(path: Path) -> dict[str, Any]:
             _check(claim, _CLAIM)
             if claim["verdict"] not in MARKS:
                 raise ValueError(f"{claim['verdict']!r} is not one of the verdicts {', '.join(MARKS)}")
-    except ValueError as error:
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a valid results.json: {error}") from error
     return content
 

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from dlx.study.found import is_number
 from dlx.sweep import Run
 from dlx.types import Data
 from dlx.unit import Follow, Program, Result, Unit, check_kept
@@ -72,6 +73,37 @@ def _arrays(entries: Mapping[str, Any]) -> dict[str, np.ndarray]:
         wrong = found.pop("wrong")
         found |= {"wrong": wrong == 1} if np.isin(wrong, (0, 1)).all() else {}
     return found
+
+
+def fault(record: Mapping[str, Any]) -> str | None:
+    """What is wrong with the form of a record, in words; None if it has the form of `as_record` and what is beside it.
+
+    A measure may be an array, so what is no number is found where a metric of the page needs one.
+    """
+    missing = [name for name in ("score", "diverged", "measures", "curves", "kept", "seconds") if name not in record]
+    if missing:
+        return f"it has no {', '.join(missing)}"
+    for name in ("score", "seconds"):
+        if not is_number(record[name]):
+            return f"its {name} is {record[name]!r:.40}"
+    for name in ("diverged", "kept"):
+        if not isinstance(record[name], bool):
+            return f"its {name} is {record[name]!r:.40}"
+    for name, whole in (("measures", lambda entry: not isinstance(entry, dict) or _is_compact(entry)),
+                        ("curves", lambda entry: isinstance(entry, list))):  # fmt: skip
+        places = record[name]
+        if not isinstance(places, dict) or not all(isinstance(entries, dict) for entries in places.values()):
+            return f"its {name} are no numbers by place and name but {places!r:.40}"
+        for place, entries in places.items():
+            for entry, value in entries.items():
+                if not whole(value):
+                    return f"its {name} {place}/{entry} are {value!r:.40}"
+    return None
+
+
+def _is_compact(value: Mapping[str, Any]) -> bool:
+    true, size = value.get("true"), value.get("size")
+    return type(size) is int and isinstance(true, list) and all(type(i) is int and 0 <= i < size for i in true)
 
 
 def _compact(value: np.ndarray) -> Any:

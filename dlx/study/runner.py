@@ -21,7 +21,7 @@ from dlx.study.code import Code
 from dlx.study.hosts import arrays_from_first_process, from_first_process
 from dlx.study.options import CommonOptions, size
 from dlx.study.page import About
-from dlx.study.record import as_record, blinded, kind, on_host, one_run
+from dlx.study.record import as_record, blinded, fault, kind, on_host, one_run
 from dlx.sweep import Sweep
 from dlx.types import Data
 from dlx.unit import Kept, Naming, Program, Result, Unit
@@ -55,6 +55,7 @@ class Runner:
         self._judged: dict[Unit, str] = {}
         self._done: dict[Unit, None] = {}
         self._announced: set[tuple[Any, int]] = set()
+        self._faulty: set[Unit] = set()
         self._waiting = False
         self._sweep = cache(
             lambda program, devices: Sweep(
@@ -63,8 +64,11 @@ class Runner:
         )
 
     def finished(self, unit: Unit) -> dict[str, Any] | None:
-        """The record of the unit, or None if there is none, or if it is stale and to be trained anew."""
-        if unit not in self._records and (record := from_first_process(lambda: self.store.load(self._name(unit)))):
+        """The record of the unit, or None if there is none, or if it is stale and to be trained anew.
+
+        One that is not well formed is named, and is as none.
+        """
+        if unit not in self._records and (record := from_first_process(lambda: self._read(unit))):
             self._records[unit], self._judged[unit] = record, self.code.judge(unit, record)
         anew = self._judged.get(unit) == "stale" and self.options.stale == "train"
         return None if anew else self._records.get(unit)
@@ -86,6 +90,15 @@ class Runner:
         remarks = [f"the programs of {stale.total()} records have changed since; they {how}: {programs}"] * bool(stale)
         silent = f"{unknown} records do not say which code made them; they are used"
         return remarks + [silent] * bool(unknown)
+
+    def _read(self, unit: Unit) -> dict[str, Any] | None:
+        record = self.store.load(self._name(unit))
+        if record is None or (wrong := fault(record)) is None:
+            return record
+        if unit not in self._faulty:
+            self._faulty.add(unit)
+            self.progress.say(f"the record of {self._name(unit)} is not well formed, so it counts as none: {wrong}")
+        return None
 
     def load(self, unit: Unit) -> Kept:
         """What a finished unit has kept. Raises `dlx.store.StoreError` if it was not saved."""
@@ -165,7 +178,7 @@ class Runner:
 
         def mine(unit: Unit) -> bool:  # another process may have done it since it was found to be missing
             name, known = self._name(unit), self._records.get(unit)
-            got = from_first_process(lambda: self.store.claim(name) and self.store.load(name) == known)
+            got = from_first_process(lambda: self.store.claim(name) and self._read(unit) == known)
             if not got:
                 self._leave(unit)
             return got

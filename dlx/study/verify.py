@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from dlx.data import DataError
 from dlx.show.console import steady
 from dlx.show.progress import Progress, duration
 from dlx.store import Store, StoreError, open_store, processor, to_json
@@ -72,6 +73,10 @@ def main(pages: Mapping[str, Callable[[], Study]], results: Path, arguments: Seq
             if options.units < 1:
                 raise ValueError(f"--units must be at least 1, not {options.units}")
             status = status if verify(name, pages[name](), results / name, options, seed) else 1
+        except DataError as error:
+            first = str(error).splitlines()[0]
+            print(f"error: {name} is verified on the data that it was trained on: {first}", file=sys.stderr)
+            status = status or 2
         except Exception as error:
             if (words := in_one_line(error)) is None:
                 raise

@@ -17,6 +17,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import synthetic
 from scipy import stats
 
 from dlx import study
@@ -265,7 +266,7 @@ def test_a_process_takes_the_first_unit_that_no_other_has_and_those_like_it(tmp_
     taken = {name(unit) for unit in units[:2]}
     monkeypatch.setattr(Store, "claim", lambda _, other: other not in taken)
     assert runner._take(units) == units[2:5:2]
-    runner.store.save(name(units[2]), {"kept": False})
+    runner.store.save(name(units[2]), synthetic.record())
     assert runner._take(units) == units[3:6:2]
     assert runner._take(units[:2]) == []
 

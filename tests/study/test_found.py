@@ -46,6 +46,14 @@ def test_a_measure_without_a_number_is_lost_too():
     assert math.isnan(runs.by_seed("test/error")[2])
 
 
+@pytest.mark.parametrize("value", [[0.1], "much", {"a": 1}])
+def test_a_measure_that_is_no_number_is_named_with_its_row_and_seed(value):
+    strange = of_error(0.2)
+    strange["measures"]["test"]["error"] = value
+    with pytest.raises(ValueError, match="'test/error' is no number in the record of row a, seed 2, but "):
+        found({"a": [0.3, strange]})["a"].values("test/error")
+
+
 def test_the_examples_that_a_run_gets_wrong_come_back_by_seed():
     runs = found({"a": [0.25, None, 0.5]}, first=10)["a"]
     wrong = runs.per_example("test/wrong")

@@ -110,6 +110,39 @@ def test_a_page_of_toys_runs_from_its_plan_to_what_is_found(runner):
     assert found["a"].per_example("test/wrong")[1].all()
 
 
+FAULTS = {
+    "no score": lambda record: record.pop("score"),
+    "a word as score": lambda record: record.update(score="x"),
+    "measures in a list": lambda record: record.update(measures=[]),
+    "a list of measures": lambda record: record["measures"].update(test=[1]),
+    "wrong examples beyond the last": lambda record: record["measures"]["test"]["wrong"].update(true=[10**6]),
+    "a curve of one number": lambda record: record["curves"]["test"].update(mean=1.0),
+    "divergence as a word": lambda record: record.update(diverged="no"),
+    "no time": lambda record: record.update(seconds=None),
+}
+
+
+@pytest.mark.parametrize("spoil", FAULTS.values(), ids=FAULTS)
+def test_a_record_that_is_not_well_formed_is_named_and_trained_again(runner, spoil):
+    unit = toy(1)
+    while runner.advance([unit]):
+        pass
+    whole = runner.finished(unit)
+    broken = json.loads(to_json(whole))
+    spoil(broken)
+    name = runner.naming.name(unit)
+    runner.store.save(name, broken)
+    said = io.StringIO()
+    again = Runner(runner.options, runner.store, {"main": dataset()}, Progress({}, stream=said))
+    assert again.finished(unit) is None
+    while again.advance([unit]):
+        pass
+    assert {key: again.finished(unit)[key] for key in ("score", "measures")} == {
+        key: whole[key] for key in ("score", "measures")
+    }
+    assert said.getvalue().count(f"the record of {name} is not well formed, so it counts as none: it") == 1
+
+
 def test_arrays_that_another_process_has_added_to_a_record_are_found(tmp_path):
     """Two pages share a unit: one wanted its record alone, another one starts from what it keeps."""
     about, silent = {"main": dataset()}, Progress({}, stream=io.StringIO())

@@ -9,7 +9,9 @@ import jax
 import pytest
 from synthetic import dataset, rates, row, toy
 
+from dlx.data import DataError
 from dlx.study import command, verify
+from dlx.study.index import read_results
 from dlx.study.options import CommonOptions
 from dlx.study.page import Row, Study
 from experiments.__main__ import listing, main
@@ -216,6 +218,17 @@ def test_other_data_are_said(check):
     status, _, errors = check("page", study=other)
     assert status == 2
     assert re.search(r"the data here are not those of .*page, mnist \(canonical\): set DLX_DATA_DIR", errors)
+
+
+def test_without_results_or_data_it_says_so_in_a_line(check, tmp_path, monkeypatch):
+    def missing(options):
+        raise DataError("mnist is not at hand.\nSet DLX_DATA_DIR, or use --data digits.")
+
+    status, _, errors = check("page", study=Study("A title.", missing, lambda options, about: ROWS))
+    assert (status, errors.count("\n")) == (2, 1)
+    assert "page is verified on the data that it was trained on: mnist is not at hand" in errors
+    with pytest.raises(ValueError, match=r"results.json cannot be read: No such file"):
+        read_results(tmp_path / "results.json")
 
 
 def test_a_damaged_archive_is_said(tmp_path):
