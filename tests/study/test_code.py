@@ -90,7 +90,7 @@ def page(tmp_path, monkeypatch, capsys):
 
     def run(*edits, **options):
         options = CommonOptions(preset="paper", seeds=2, out=tmp_path / "runs", **options)
-        command.run(load(*edits), "page", options, "python -m page")
+        command.train_and_publish(load(*edits), "page", options, "python -m page")
         said = capsys.readouterr()
         return said.out + said.err, (tmp_path / "runs" / "page" / "report.md").read_text()
 
