@@ -26,7 +26,9 @@ Metrics = Mapping[str, Any]
 """Scalars by name. Under `CARRIED` a loss passes on what a net carries, see `Model.train`."""
 CARRIED = "carried"
 Split = Any
-"""A pytree of arrays with one leading axis, over examples: `Labelled`, tokens with lengths, pairs, trees."""
+"""Examples: a NamedTuple with inputs `x` and, where there are labels, `y`.
+
+Each may be any pytree of arrays, all with one leading axis, over examples: pixels, tokens with lengths, pairs."""
 Batch = Any
 """Some examples of a split, or what a feed generates in their place."""
 State = Any

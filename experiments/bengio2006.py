@@ -228,7 +228,7 @@ VALID = "validation error %"
 STUDY = Study(
     doc=__doc__,
     options=Options,
-    data=study.images(quick="digits", paper="mnist", rows=True),
+    data=study.images(quick="digits", paper="mnist", flat=True),
     rows=rows,
     claims=[*claimed(2), *claimed(3)[1:]],  # in Experiment 3 the shallow net has only 20 units
     figures={

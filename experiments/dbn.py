@@ -177,7 +177,7 @@ CLAIMS = [
 # fmt: on
 STUDY = Study(
     doc=__doc__,
-    data=study.images(quick="digits", paper="mnist", rows=True),
+    data=study.images(quick="digits", paper="mnist", flat=True),
     rows=rows,
     metrics=[GAP, APART, ANNEALED, BACK, NATS],
     claims=CLAIMS,

@@ -129,7 +129,7 @@ CLAIMS = [
 # fmt: on
 STUDY = Study(
     doc=__doc__,
-    data=study.images(quick="digits", paper="mnist", rows=True),
+    data=study.images(quick="digits", paper="mnist", flat=True),
     rows=rows,
     metrics=[*ERRORS, SOUNDS, SATURATED, BOUNCE, WRONG, REDUNDANT, CORRELATION, ACTIVITY, FLOPS, GAP, MISSED],
     claims=CLAIMS,

@@ -173,7 +173,7 @@ FIGURES = {
 }  # fmt: skip
 STUDY = Study(
     doc=__doc__,
-    data=study.images(quick="digits", paper="mnist", rows=True),
+    data=study.images(quick="digits", paper="mnist", flat=True),
     rows=rows,
     metrics=[STEP, DECADES, APART, BASE, ACTIVE, MOVED, UNDER, LOST, ERROR, *EXACT.values(), TRAIN, TEST],
     claims=CLAIMS,

@@ -28,7 +28,7 @@ def rows(options, about):
     """One net and a large one, each at its best rate; ensembles at that of the one. All have net 0 of a seed."""
     quick = options.preset == "quick"
     widths, epochs, batch, examples = ((32, 32), 30, 50, 1000) if quick else ((100, 100), 30, 50, 10_000)
-    large = as_large(widths, MEMBERS, about["main"].data.train.x.shape[1])
+    large = as_large(widths, MEMBERS, about["main"].data.train.x.shape[1], about["main"].classes)
     rates = [{"rate": [0.1, 0.2, 0.4, 0.8]}]
 
     def nets(kind, seed, rate):
@@ -90,7 +90,7 @@ def by_disagreement(found):
 
 STUDY = Study(
     doc=__doc__,
-    data=study.images(quick="digits", paper="mnist", rows=True),
+    data=study.images(quick="digits", paper="mnist", flat=True),
     rows=rows,
     metrics=[ERRORS[1], TEST, GAIN, EARLY, DISAGREEMENT, NATS, LEFT],
     claims=CLAIMS,

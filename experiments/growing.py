@@ -79,11 +79,13 @@ class PruneBySize:
     width: int
     epochs: int
     batch_size: int
+    classes: int = 10
 
     def __call__(self, key, hypers, given, data, progress):
         """Test errors at each of `SHARES`, as the weights are, and after one more epoch of those that are left."""
         key_init, key_train, key_again = jax.random.split(key, 3)
-        net, feed = mlp((self.width,), initializer=INITIALIZERS["he"], units=RELU), minibatches(self.batch_size)
+        net = mlp((self.width,), self.classes, INITIALIZERS["he"], RELU)
+        feed = minibatches(self.batch_size)
         rule = optax.chain(optax.add_decayed_weights(hypers.decay, is_weight), sgd(hypers.rate))
         loss, error = cross_entropy(net), misclassified(net)
         train = fit(gradient(loss, rule), feed, epochs=self.epochs, progress=progress("net", epochs=self.epochs))
@@ -188,7 +190,7 @@ FIGURES = {
 }  # fmt: skip
 STUDY = Study(
     doc=__doc__,
-    data=study.images(quick="digits", paper="mnist", rows=True),
+    data=study.images(quick="digits", paper="mnist", flat=True),
     rows=rows,
     metrics=[UNITS, WEIGHTS, NEAR, LOST, AGAIN, TEST],
     claims=CLAIMS,

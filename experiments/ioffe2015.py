@@ -100,7 +100,7 @@ def quantiles(found):
 
 STUDY = Study(
     doc=__doc__,
-    data=study.images(quick="digits", paper="mnist", rows=True),
+    data=study.images(quick="digits", paper="mnist", flat=True),
     rows=rows,
     metrics=[FAR, NEAR, *ERRORS, STORED, APART, SATURATED, DRIFT, GAP],
     claims=CLAIMS,

@@ -180,7 +180,7 @@ FIGURES = {
 }  # fmt: skip
 STUDY = Study(
     doc=__doc__,
-    data=study.images(rows=True, examples=lambda options: options.examples),
+    data=study.images(flat=True, examples=lambda options: options.examples),
     rows=rows,
     metrics=[TRAIN, VALID, TEST, END, *LEFT, PIXELS],
     claims=CLAIMS,

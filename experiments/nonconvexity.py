@@ -121,7 +121,7 @@ def lines(name, label, scale=1):
 
 STUDY = Study(
     doc=__doc__,
-    data=study.images(quick="digits", paper="mnist", rows=True),
+    data=study.images(quick="digits", paper="mnist", flat=True),
     rows=rows,
     metrics=[WORSE, NEAREST, END, LOSS, POINTS, *ERRORS, HESSIAN, ORDER],
     claims=CLAIMS,

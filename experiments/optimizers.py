@@ -79,10 +79,11 @@ class Spread:
     widths: tuple[int, ...]
     sizes: tuple[int, ...]
     draws: int = 100
+    classes: int = 10
 
     def __call__(self, key, hypers, given, data, progress):
         """The spread by size, and the slope of its logarithm against the logarithm of the size."""
-        net = mlp(self.widths)
+        net = mlp(self.widths, self.classes)
         key_init, key_train, key_draw = jax.random.split(key, 3)
         feed = minibatches(min(100, examples(data.train)))
         train = fit(gradient(cross_entropy(net), sgd(hypers.rate)), feed, epochs=1)
@@ -173,7 +174,7 @@ CLAIMS = [
 VALID, RACED = "validation error %", (*RACE, "Minibatches")
 STUDY = Study(
     doc=__doc__,
-    data=study.images(quick="digits", paper="mnist", rows=True),
+    data=study.images(quick="digits", paper="mnist", flat=True),
     rows=rows,
     metrics=[*ERRORS, EPOCHS, SLOPE, GAP],
     claims=CLAIMS,

@@ -174,7 +174,7 @@ def by_labels(row):
 
 STUDY = Study(
     doc=__doc__,
-    data=study.images(quick="digits", paper="mnist", rows=True),
+    data=study.images(quick="digits", paper="mnist", flat=True),
     rows=rows,
     metrics=[*ERRORS, GAP, NATS, NORM, ZERO, LARGE, RUN, APART, SLOPE],
     claims=CLAIMS,

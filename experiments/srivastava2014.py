@@ -171,7 +171,7 @@ CLAIMS = [
 STUDY = Study(
     doc=__doc__,
     options=Options,
-    data={"main": study.images(quick="digits", paper="mnist", rows=True), "digits": digits},
+    data={"main": study.images(quick="digits", paper="mnist", flat=True), "digits": digits},
     rows=rows,
     metrics=[*ERRORS, GAP, CORRELATION, APART, EXCESS],
     claims=CLAIMS,

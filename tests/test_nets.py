@@ -7,8 +7,14 @@ import pytest
 from scipy.special import expit
 from scipy.stats import kstest, uniform
 
+from dlx.nets.deep import deep, plain
 from dlx.nets.layer import BINARY, INITIALIZERS, RELU, TANH, as_float
+from dlx.nets.logical import min_max
+from dlx.nets.masked import masked
 from dlx.nets.mlp import codes, hidden, mlp, parameter_count
+from dlx.nets.normalised import normalised
+from dlx.nets.rectified import rectified
+from dlx.nets.standardised import standardised
 
 NET = mlp((8, 6), classes=5)
 VISIBLE = 7
@@ -72,6 +78,26 @@ def test_the_initialization_is_that_of_2006_unless_another_is_given():
     given = fresh(4, mlp((200, 60), initializer=INITIALIZERS["fan"]), 100)
     jax.tree.map(np.testing.assert_array_equal, fresh(4, mlp((200, 60)), 100), given)
     assert given["output"]["w"].shape == (60, 10)
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        mlp((5,)),
+        rectified((5,)),
+        normalised((5,)),
+        deep(plain, 2, 5),
+        masked(3, 5),
+        min_max(2, 2),
+        standardised(mlp((5,))),
+    ],
+)
+def test_nets_of_full_layers_refuse_images_by_name_and_tell_the_remedy(net):
+    said = (
+        r"takes vectors, and an input has the shape \(8, 8\); make images flat, by dlx.data.flat.*images\(flat=True\)"
+    )
+    with pytest.raises(ValueError, match=said):
+        net.init(jax.random.key(0), np.zeros((8, 8), np.uint8))
 
 
 def test_layers_start_from_different_numbers():

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import jax
 import numpy as np
 
 from dlx.data import idx, remote
+from dlx.data.checks import check
 from dlx.data.idx import DataError
 from dlx.data.prepared import read_prepared
 from dlx.types import Data, Labelled
@@ -44,7 +46,8 @@ class Provenance(NamedTuple):
 class Dataset(NamedTuple):
     """Data and what is known of them.
 
-    `shape` is that of one example as loaded, such as (28, 28) or (32, 32, 3). Labels are 0 to `classes` - 1.
+    `shape` is that of one example as loaded, such as (28, 28) or (32, 32, 3). Labels are 0 to `classes` - 1; without
+    labels there are 0 classes.
     """
 
     data: Data
@@ -78,7 +81,7 @@ def read(name: str) -> Dataset:
     if name == "digits":
         return _dataset(name, _digits(), TEN_CLASSES, "embedded", "embedded", place=name)
     if name == "blank":
-        return _dataset(name, _blank(), TEN_CLASSES, "generated", "generated", place=name)
+        return blank()
     if name in MNIST_LIKE:
         return _mnist_like(name)
     if name.startswith("tfds:"):
@@ -93,8 +96,12 @@ def read(name: str) -> Dataset:
 
 
 def flat(data: Data) -> Data:
-    """The data with each example as one row of values: x [n, *shape] becomes [n, product of shape]."""
-    return Data(*(Labelled(x.reshape(len(x), math.prod(x.shape[1:])), y) for x, y in data))
+    """The data with each example as a vector: every array of `x`, [n, *shape], becomes [n, product of shape]."""
+
+    def vectors(leaf):
+        return leaf.reshape(len(leaf), math.prod(leaf.shape[1:]))
+
+    return Data(*(split._replace(x=jax.tree.map(vectors, split.x)) for split in data))
 
 
 def first(dataset: Dataset, n: int) -> Dataset:
@@ -104,20 +111,26 @@ def first(dataset: Dataset, n: int) -> Dataset:
     """
     if n < 1:
         raise ValueError(f"a data set needs at least one training example, not {n}")
-    if n >= len(dataset.data.train.y):
+    train = dataset.data.train
+    if n >= len(jax.tree.leaves(train)[0]):
         return dataset
-    data = dataset.data._replace(train=Labelled(*(array[:n] for array in dataset.data.train)))
+    data = dataset.data._replace(train=jax.tree.map(lambda leaf: leaf[:n], train))
     return dataset._replace(data=data, origin=dataset.origin._replace(fingerprint=fingerprint(data)))
 
 
 def fingerprint(data: Data) -> str:
-    """sha256 (hex) over dtype, shape and values of all arrays: train x and y, then valid, then test."""
+    """sha256 (hex) over dtype, shape and values of all arrays: those of train, x before y, of valid, of test."""
     digest = hashlib.sha256()
-    for split in data:
-        for array in map(np.ascontiguousarray, split):
-            digest.update(f"{array.dtype.str}{array.shape}".encode())
-            digest.update(array)
+    for array in map(np.ascontiguousarray, jax.tree.leaves(data)):
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(array)
     return digest.hexdigest()
+
+
+def blank(shape: tuple[int, ...] = (28, 28), classes: int = TEN_CLASSES) -> Dataset:
+    """Zeros, as many as MNIST has examples, for programs that are compiled and not run."""
+    splits = (idx.as_split(np.zeros((n, *shape), np.uint8), np.zeros(n, np.int32)) for n in (50_000, 10_000, 10_000))
+    return _dataset("blank", Data(*splits), classes, "generated", "generated", place="blank")
 
 
 def known_variant(name: str, hashes: Sequence[str]) -> Variant:
@@ -131,12 +144,8 @@ def _dataset(name: str, data: Data, classes: int, source: Source, variant: Varia
     """Check the data, and return them in their final form. An error names `place`, where they were found."""
     data = Data(*(Labelled(x[..., 0] if x.ndim == 4 and x.shape[-1] == 1 else x, y) for x, y in data))
     shape = data.train.x.shape[1:]
-    for split, (x, y) in zip(Data._fields, data, strict=True):
-        outside = y[(y < 0) | (y >= classes)]
-        if len(outside):
-            raise DataError(
-                f"{place}: {split} has the label {outside[0]}; there are {classes} classes, 0 to {classes - 1}"
-            )
+    check(data, shape, classes, place)
+    for split, (x, _) in zip(Data._fields, data, strict=True):
         if x.shape[1:] != shape:
             raise DataError(f"{place}: images of {split} have the shape {x.shape[1:]}, but those of train have {shape}")
     # Only after the check: a label of more than 32 bits could become one of the classes here.
@@ -212,8 +221,3 @@ def _digits() -> Data:
     x = np.round(x.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)[order]
     y = y[order]
     return Data(*(idx.as_split(x[part], y[part]) for part in (slice(1197), slice(1197, 1497), slice(1497, None))))
-
-
-def _blank() -> Data:
-    sizes = (50_000, 10_000, 10_000)
-    return Data(*(idx.as_split(np.zeros((n, 28, 28), np.uint8), np.zeros(n, np.int32)) for n in sizes))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from dlx.types import CARRIED, Batch, Labelled, Loss, Model, Params, PerExample
+from dlx.types import CARRIED, Batch, Loss, Model, Params, PerExample, Split
 
 Criterion = Callable[[Any, Batch], Float[Array, " n"]]
 """The loss of each example [n], from the outputs of a net [n, ...] and the batch."""
@@ -31,7 +31,7 @@ def cross_entropy(net: Model) -> Loss:
 def misclassified(net: Model) -> PerExample:
     """1 where the most probable class is not the label, else 0; its mean is the classification error."""
 
-    def per_example(params: Params, split: Labelled) -> Float[Array, " n"]:
+    def per_example(params: Params, split: Split) -> Float[Array, " n"]:
         return (jnp.argmax(net.apply(params, split.x), axis=-1) != split.y).astype(jnp.float32)
 
     return per_example
@@ -40,7 +40,7 @@ def misclassified(net: Model) -> PerExample:
 def negative_log_likelihood(net: Model) -> PerExample:
     """-log softmax(logits)_y of each example by the net in use, in nats."""
 
-    def per_example(params: Params, split: Labelled) -> Float[Array, " n"]:
+    def per_example(params: Params, split: Split) -> Float[Array, " n"]:
         return optax.softmax_cross_entropy_with_integer_labels(net.apply(params, split.x), split.y)
 
     return per_example
@@ -54,7 +54,7 @@ def squared_error(net: Model) -> Loss:
 def squared_distance(net: Model) -> PerExample:
     """|output - y|^2 of each example."""
 
-    def per_example(params: Params, split: Batch) -> Float[Array, " n"]:
+    def per_example(params: Params, split: Split) -> Float[Array, " n"]:
         return jnp.square(net.apply(params, split.x) - split.y).sum(-1)
 
     return per_example

@@ -14,6 +14,7 @@ from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float, Shaped
 
 from dlx.nets.layer import INITIALIZERS, SIGMOID, Units, as_float, check_positive
+from dlx.nets.module import of_vectors
 from dlx.types import Key, Model, Params
 
 
@@ -134,4 +135,4 @@ def deep(
         z, _ = jax.lax.scan(step, _first(units, params, x), params["layers"])
         return z @ params["output"]["w"] + params["output"]["b"]
 
-    return Model(init, apply, lambda params, key, x: (apply(params, x), {}))
+    return of_vectors(Model(init, apply, lambda params, key, x: (apply(params, x), {})))

@@ -47,7 +47,12 @@ and rescaled, for rectifiers (He et al. 2015, equation 10). With zeros or equal 
 
 
 def as_float(x: Shaped[Array, "..."]) -> Float[Array, "..."]:
-    """Intensities 0..255 (uint8) become 0..1 (float32); floats pass unchanged."""
+    """Intensities 0..255 (uint8) become 0..1 (float32); floats pass unchanged.
+
+    Raises ValueError for any other dtype.
+    """
+    if x.dtype != jnp.uint8 and not jnp.issubdtype(x.dtype, jnp.floating):
+        raise ValueError(f"inputs have the dtype {x.dtype}; give intensities from 0 to 255 as uint8, or floats")
     return x.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else x
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from dlx.nets.layer import as_float
+from dlx.nets.module import of_vectors
 from dlx.types import Model
 
 
@@ -50,7 +51,7 @@ def min_max(groups: int, pieces: int) -> Model:
         true = conjunction(disjunction(f))
         return jnp.stack([jnp.zeros_like(true), true], -1)
 
-    return Model(init, apply, lambda params, key, x: (apply(params, x), {}))
+    return of_vectors(Model(init, apply, lambda params, key, x: (apply(params, x), {})))
 
 
 def literals(x: Shaped[np.ndarray, "*n bits"]) -> Shaped[np.ndarray, "*n literals"]:

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from dlx.nets.layer import TANH, Units, as_float
 from dlx.nets.mlp import hidden
+from dlx.nets.module import of_vectors
 from dlx.types import Model, Rate
 
 
@@ -44,4 +45,4 @@ def masked(width: Rate | int, largest: int, depth: int = 1, outputs: int = 1, un
             x = jnp.where(counts, units.mean(x @ layer["w"] + layer["b"]), 0)
         return x @ params["output"]["w"] + params["output"]["b"]
 
-    return Model(init, apply, lambda params, key, x: (apply(params, x), {}))
+    return of_vectors(Model(init, apply, lambda params, key, x: (apply(params, x), {})))

@@ -8,7 +8,7 @@ from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float, Shaped
 
 from dlx.nets.layer import INITIALIZERS, SIGMOID, LayerKind, Units, as_float, check_positive, check_widths
-from dlx.nets.module import Affine, Layer, model
+from dlx.nets.module import Affine, Layer, model, of_vectors
 from dlx.nets.noise import SILENT, Noise
 from dlx.types import Key, Model, Params
 
@@ -45,11 +45,11 @@ def mlp(
 
     Its parameters are layers `{w, b, c}` named `hidden_0`, `hidden_1`, ... and `output`, which is `{w, b}`.
 
-    Raises ValueError if a width or the number of classes is less than 1.
+    Raises ValueError if a width or the number of classes is less than 1; at the start, for inputs that are no vectors.
     """
     check_positive(classes=classes)
     check_widths(widths)
-    net = model(MLP(widths, classes, initializer, units))
+    net = of_vectors(model(MLP(widths, classes, initializer, units)))
     return net._replace(train=_with_noise(len(widths), units, noise)) if noise != SILENT else net
 
 
@@ -69,6 +69,11 @@ def _with_noise(depth: int, units: Units, noise: Noise) -> Callable[[Params, Key
 def hidden(i: int) -> str:
     """The name of hidden layer i in the parameters."""
     return f"hidden_{i}"
+
+
+def in_order(params: Params) -> list[Params]:
+    """The layers of an `mlp` from below: `hidden_0`, `hidden_1`, ..., `output`."""
+    return [*(params[hidden(i)] for i in range(len(params) - 1)), params["output"]]
 
 
 def codes(depth: int, units: Units = SIGMOID) -> Callable[[Params, Array], Array] | None:

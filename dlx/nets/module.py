@@ -89,6 +89,21 @@ def model(module: nn.Module) -> Model:
     return Model(init, apply, train if in_use else lambda params, key, x: (apply(params, x), {}))
 
 
+def of_vectors(net: Model) -> Model:
+    """The net, with an `init` that raises ValueError for an example that is not a vector, such as an image."""
+
+    def init(key, x):
+        if len(getattr(x, "shape", ())) != 1:
+            found = f"the shape {x.shape}" if hasattr(x, "shape") else f"the type {type(x).__name__}"
+            raise ValueError(
+                f"the net takes vectors, and an input has {found}; make images flat, by dlx.data.flat(data), or on "
+                "a page by study.images(flat=True)"
+            )
+        return net.init(key, x)
+
+    return net._replace(init=init)
+
+
 def affine(width: int, initializer: Initializer) -> Model:
     """x w + b with `width` outputs."""
     return model(Affine(width, initializer))

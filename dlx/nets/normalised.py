@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Shaped
 
 from dlx.nets.layer import INITIALIZERS, SIGMOID, Units, as_float, check_positive, check_widths
 from dlx.nets.mlp import hidden
-from dlx.nets.module import STATISTICS
+from dlx.nets.module import STATISTICS, of_vectors
 from dlx.nets.noise import SILENT, Noise
 from dlx.types import Model, Params
 
@@ -75,7 +75,7 @@ def normalised(
         last = noise.layer(jax.random.fold_in(key_weights, len(widths)), params["output"])
         return end({"output": last}, noise.values(key_values, len(widths), x)), {STATISTICS: running}
 
-    return Model(init, apply, train)
+    return of_vectors(Model(init, apply, train))
 
 
 def _normal(layer: Params, z: Float[Array, "n width"], statistics: Statistics) -> Float[Array, "n width"]:

@@ -13,7 +13,7 @@ from jax.nn.initializers import he_normal
 from jaxtyping import Array, Float, Shaped
 
 from dlx.nets.layer import as_float, check_positive, check_widths
-from dlx.nets.module import STATISTICS, Affine, model, variables
+from dlx.nets.module import STATISTICS, Affine, model, of_vectors, variables
 from dlx.nets.noise import SILENT, Noise
 from dlx.types import Key, Model
 
@@ -74,4 +74,4 @@ def rectified(widths: tuple[int, ...], classes: int = 10, *, normalised: bool = 
         outputs, renewed = cast(tuple, net.apply(variables(params), x, key, noise, mutable=[STATISTICS]))
         return outputs, dict(renewed) if normalised else {}
 
-    return model(net)._replace(train=train)
+    return of_vectors(model(net)._replace(train=train))

@@ -50,6 +50,7 @@ class Deep:
     epochs: int
     batch_size: int
     looked_at: int = 1000
+    classes: int = 10
 
     def __post_init__(self):
         """Raise ValueError for a kind that there is not, or a net of so few layers that they cannot be compared."""
@@ -61,7 +62,8 @@ class Deep:
         """Trains for all epochs."""
         units = switch_units(hypers.units)
         initializer = switch_initializers(hypers.start, hypers.scale)
-        net = deep(BLOCKS[self.kind], self.depth, self.width, units=units, initializer=initializer)
+        make = partial(deep, BLOCKS[self.kind], self.depth, self.width, classes=self.classes)
+        net = make(units=units, initializer=initializer)
         key_init, key_train, key_look = jax.random.split(key, 3)
         fresh = net.init(key_init, data.train.x[0])
         fresh = {**fresh, "input": {**fresh["input"], "b": fresh["input"]["b"] + hypers.bias}, **merge(given)}
@@ -96,12 +98,13 @@ class Ladder:
     width: int
     batch_size: int
     rates: tuple[float, ...]
+    classes: int = 10
 
     def __call__(self, key, hypers, given, data, progress):
         """All rates start from the same weights. At chance is who errs on four of five validation examples."""
         key_init, key_train = jax.random.split(key)
         start = switch_initializers(hypers.start, hypers.scale)
-        net = deep(plain, self.depth, self.width, units=RELU, initializer=start)
+        net = deep(plain, self.depth, self.width, classes=self.classes, units=RELU, initializer=start)
         params, loss = net.init(key_init, data.train.x[0]), cross_entropy(net)
 
         def run(rate):
@@ -122,13 +125,15 @@ class Exact:
 
     width: int
     batch_size: int
+    classes: int = 10
 
     def __call__(self, key, hypers, given, data, progress):
         """Gradients at weights of 0; units that start equal, after an epoch; gradients against inputs."""
         key_init, key_train = jax.random.split(key)
         view = activations(plain(TANH, INITIALIZERS["zeros"]), TANH)
         first, one = take(data.train, jnp.arange(self.batch_size)), take(data.train, jnp.arange(1))
-        nets = {name: deep(plain, 3, self.width, units=TANH, initializer=INITIALIZERS[name]) for name in INITIALIZERS}
+        make = partial(deep, plain, 3, self.width, classes=self.classes, units=TANH)
+        nets = {name: make(initializer=one) for name, one in INITIALIZERS.items()}
         drawn = {name: net.init(jax.random.clone(key_init), data.train.x[0]) for name, net in nets.items()}
         slopes, _ = jax.grad(cross_entropy(nets["zeros"]), has_aux=True)(drawn["zeros"], key, first)
         train = fit(gradient(cross_entropy(nets["equal"]), sgd(0.1)), minibatches(self.batch_size), epochs=1)

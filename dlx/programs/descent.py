@@ -30,6 +30,7 @@ class Descent:
     """The validation error that the race is to."""
     examples: int | None = None
     """With a number the score is that of the lecture's search on a subset: the largest rate that does not diverge."""
+    classes: int = 10
 
     def __post_init__(self):
         """Raise ValueError for a rule that there is not."""
@@ -38,7 +39,8 @@ class Descent:
     def __call__(self, key, hypers, given, data, progress):
         """Trains for all epochs, and measures how many it took to the target."""
         prepared = self.rule == "standardised"
-        net = standardised(mlp(self.widths)) if prepared else mlp(self.widths)
+        net = mlp(self.widths, self.classes)
+        net = standardised(net) if prepared else net
         if self.examples is not None:
             data = data._replace(train=take(data.train, jnp.arange(self.examples)))
         key_init, key_train = jax.random.split(key)

@@ -59,6 +59,7 @@ class Dropped:
     """momentum or adam; the rate decays to a hundredth."""
     normalised: bool = False
     """Whether hidden layers have batch normalisation; of rectified units only."""
+    classes: int = 10
 
     def __post_init__(self):
         """Raise ValueError for units that are not sigmoid or relu, or for sigmoid ones with batch normalisation."""
@@ -100,8 +101,8 @@ class Dropped:
     def net(self, noise: Noise) -> Model:
         """The net, with noise in training."""
         if self.normalised:
-            return rectified(self.widths, normalised=True, noise=noise)
-        return mlp(self.widths, initializer=INITIALIZERS[START[self.units]], units=UNITS[self.units], noise=noise)
+            return rectified(self.widths, self.classes, normalised=True, noise=noise)
+        return mlp(self.widths, self.classes, INITIALIZERS[START[self.units]], UNITS[self.units], noise)
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,8 @@ class Averaged:
 
     def __call__(self, key, hypers, given, data, progress):
         """Errors of both on test data, and the largest and the mean difference of a probability."""
-        net = mlp(self.widths, units=UNITS[self.units], noise=dropout(0.0, 0.5))
         (params,) = given
+        net = mlp(self.widths, params["output"]["b"].size, units=UNITS[self.units], noise=dropout(0.0, 0.5))
 
         def average(params, x):
             if self.samples is None:

@@ -11,16 +11,16 @@ from jaxtyping import Array, Float, Int
 from dlx.algorithms import gradient
 from dlx.losses.supervised import cross_entropy, misclassified
 from dlx.nets.layer import INITIALIZERS, RELU
-from dlx.nets.mlp import hidden, mlp
+from dlx.nets.mlp import in_order, mlp
 from dlx.optim import sgd
 from dlx.train import by_batches, fit, minibatches, valid
 from dlx.types import Model
 from dlx.unit import Result
 
 
-def rectified(widths: tuple[int, ...]) -> Model:
+def rectified(widths: tuple[int, ...], classes: int) -> Model:
     """The net of rectified units that members are, from He's start."""
-    return mlp(widths, initializer=INITIALIZERS["he"], units=RELU)
+    return mlp(widths, classes, INITIALIZERS["he"], RELU)
 
 
 class Which(NamedTuple):
@@ -40,10 +40,11 @@ class Member:
     batch_size: int
     examples: int
     """It is trained on the first so many training examples, or on all if there are fewer."""
+    classes: int = 10
 
     def __call__(self, key, hypers, given, data, progress):
         """The parameters after the last epoch. Nets of a seed that have the same number of a start begin alike."""
-        net = rectified(self.widths)
+        net = rectified(self.widths, self.classes)
         key_start, key_order = jax.random.split(key)
         key_start = jax.random.fold_in(key_start, hypers.start.astype(jnp.int32))
         key_order = jax.random.fold_in(key_order, hypers.order.astype(jnp.int32))
@@ -69,7 +70,8 @@ class Ensemble:
         With several members also, on test data: how often two of them disagree; how many errors the whole saves beside
         one member, and which share of its nats is left; and how many more errors two members save than half of that.
         """
-        net = rectified(tuple(len(given[0][hidden(i)]["b"]) for i in range(len(given[0]) - 1)))
+        *widths, classes = (layer["b"].size for layer in in_order(given[0]))
+        net = rectified(tuple(widths), classes)
         members = jax.tree.map(lambda *leaves: jnp.stack(leaves), *given)
 
         def said(split):
@@ -128,7 +130,7 @@ def parameters(widths: tuple[int, ...], inputs: int, classes: int = 10) -> int:
     return sum((below + 1) * above for below, above in pairwise((inputs, *widths, classes)))
 
 
-def as_large(widths: tuple[int, ...], members: int, inputs: int) -> tuple[int, ...]:
+def as_large(widths: tuple[int, ...], members: int, inputs: int, classes: int = 10) -> tuple[int, ...]:
     """The widths of a net of as many equal layers that uses as many parameters as so many members, or a few more."""
-    enough = members * parameters(widths, inputs)
-    return next(wide for n in count(1) if parameters(wide := (n,) * len(widths), inputs) >= enough)
+    enough = members * parameters(widths, inputs, classes)
+    return next(wide for n in count(1) if parameters(wide := (n,) * len(widths), inputs, classes) >= enough)

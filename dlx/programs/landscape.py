@@ -13,7 +13,7 @@ from dlx.inspect.slices import barrier, line, plane, random_neighbour
 from dlx.losses.supervised import cross_entropy, misclassified
 from dlx.nets.layer import check_name
 from dlx.nets.matching import match, reorder
-from dlx.nets.mlp import hidden, mlp
+from dlx.nets.mlp import in_order, mlp
 from dlx.optim import sgd
 from dlx.programs.layers import merge
 from dlx.stage import chain, evaluate
@@ -117,10 +117,11 @@ class Solution:
     widths: tuple[int, ...]
     epochs: int
     batch_size: int
+    classes: int = 10
 
     def __call__(self, key, hypers, given, data, progress):
         """The parameters of the last epoch."""
-        net = mlp(self.widths)
+        net = mlp(self.widths, self.classes)
         key_init, key_train = jax.random.split(key)
         train = fit(
             gradient(cross_entropy(net), sgd(hypers.rate)),
@@ -155,7 +156,8 @@ class Between:
     def __call__(self, key, hypers, given, data, progress):
         """The loss and the error on the line, and by how much they rise above the chord."""
         first, second = given
-        net = mlp(tuple(len(first[hidden(i)]["b"]) for i in range(len(first) - 1)))
+        *widths, classes = (layer["b"].size for layer in in_order(first))
+        net = mlp(tuple(widths), classes)
         batch = take(data.train, jnp.arange(self.examples))
         values = {"loss": lambda params: cross_entropy(net)(params, key, batch)[0],
                   "error": lambda params: misclassified(net)(params, batch).mean()}  # fmt: skip

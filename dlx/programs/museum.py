@@ -35,6 +35,7 @@ class Museum:
     valid: int
     epochs: int = 30
     batch_size: int = 10
+    classes: int = 10
 
     def __call__(self, key, hypers, given, data, progress):
         """Keeps the values of the upper hidden layer, sample by unit."""
@@ -43,7 +44,7 @@ class Museum:
         parts = (Labelled(as_float(jnp.asarray(x[:n])), jnp.asarray(y[:n])) for (x, y), n in splits)
         data = faults.spoil_data(key_data, Data(*parts), hypers)
         kind, layer = switch_units(hypers.units), hidden(0)
-        net = mlp((self.width, self.width), units=kind)
+        net = mlp((self.width, self.width), self.classes, units=kind)
         loss = faults.wrong_gradient(mean_of(faults.log_loss(hypers.unfit), net), layer, hypers.factor, hypers.share)
         start = faults.spoil_start(net.init(key_init, data.train.x[0]), hypers)
         rule = optax.chain(sgd(hypers.rate), faults.frozen(layer, hypers.frozen))

@@ -13,7 +13,7 @@ from dlx.nets.mlp import codes, hidden, mlp
 from dlx.nets.normalised import normalised, pre_activations, to_normalise
 from dlx.optim import sgd
 from dlx.stage import evaluate, population
-from dlx.train import fit, minibatches, take, valid
+from dlx.train import examples, fit, minibatches, take, valid
 from dlx.unit import Result
 
 QUANTILES = (0.15, 0.5, 0.85)
@@ -38,6 +38,7 @@ class Normalised:
     """Validation errors that the race is to."""
     examples: int | None = None
     """Train on so many of the training examples; on all without a number."""
+    classes: int = 10
 
     def __post_init__(self):
         """Raise ValueError for a kind that there is not."""
@@ -45,7 +46,7 @@ class Normalised:
 
     def __call__(self, key, hypers, given, data, progress):
         """Steps to each target; errors and negative log-likelihoods by running averages, and by stored statistics."""
-        data = data._replace(train=take(data.train, jnp.arange(self.examples or len(data.train.y))))
+        data = data._replace(train=take(data.train, jnp.arange(self.examples or examples(data.train))))
         key_init, key_train, key_end = jax.random.split(key, 3)
         net, view = self.net_and_view()
         seen = jnp.asarray(data.train.x[:1000])
@@ -89,11 +90,11 @@ class Normalised:
         """The net, and what the units of its last hidden layer get."""
         last, start = len(self.widths) - 1, INITIALIZERS["glorot"]
         if self.kind == "batch":
-            return normalised(self.widths, initializer=start), pre_activations(last)
+            return normalised(self.widths, self.classes, initializer=start), pre_activations(last)
         below = codes(last) or (lambda params, x: as_float(x))
 
         def view(params, x):
             layer = params[hidden(last)]
             return below(params, x) @ layer["w"] + layer["b"]
 
-        return mlp(self.widths, initializer=start), view
+        return mlp(self.widths, self.classes, start), view

@@ -13,7 +13,7 @@ from dlx.inspect.weights import sizes
 from dlx.losses.penalties import hint, l1, l2, penalised
 from dlx.losses.supervised import cross_entropy, misclassified, negative_log_likelihood, squared_error
 from dlx.nets.layer import INITIALIZERS, as_float, check_name
-from dlx.nets.mlp import hidden, mlp
+from dlx.nets.mlp import in_order, mlp
 from dlx.nets.module import Affine, model
 from dlx.nets.noise import SILENT, Noise, dropout, gaussian
 from dlx.nets.normalised import normalised
@@ -21,7 +21,7 @@ from dlx.nets.virtual import virtual
 from dlx.optim import sgd
 from dlx.programs.layers import merge
 from dlx.stage import evaluate
-from dlx.train import fit, minibatches, take, valid
+from dlx.train import examples, fit, minibatches, take, valid
 from dlx.types import Labelled, Model
 from dlx.unit import Result
 
@@ -70,6 +70,7 @@ class Regularised:
     """Whether there is batch normalisation before the units."""
     shape: tuple[int, int] = (28, 28)
     """Of an image: its height and width in pixels."""
+    classes: int = 10
 
     def __post_init__(self):
         """Raise ValueError for a kind that there is not."""
@@ -94,7 +95,7 @@ class Regularised:
 
     def seen(self, key, hypers, data):
         """The data with the first training examples alone, and with labels dealt out at random if that is asked for."""
-        n = min(self.examples, len(data.train.y))
+        n = min(self.examples, examples(data.train))
         train = take(data.train, jnp.arange(n))
         dealt = jnp.where(hypers.shuffled != 0, jax.random.permutation(key, train.y), train.y)
         return data._replace(train=train._replace(y=dealt))
@@ -107,7 +108,7 @@ class Regularised:
         elif self.kind in Noise._fields:
             noise = Noise(**{self.kind: gaussian(hypers.amount)})
         make = normalised if self.normalised else mlp
-        return make(self.widths, initializer=INITIALIZERS["glorot"], noise=noise)
+        return make(self.widths, self.classes, initializer=INITIALIZERS["glorot"], noise=noise)
 
     def loss(self, net, hypers):
         """Cross-entropy, with the penalties of the kind."""
@@ -172,9 +173,9 @@ class Stopped:
         """The measures of `Regularised`, and how many parts were run and which was returned."""
         place = hypers.place.astype(jnp.int32)
         kept = jax.tree.map(lambda leaf: leaf[place], given[0])
-        widths = tuple(kept["params"][hidden(i)]["b"].size for i in range(len(kept["params"]) - 1))
-        train = take(data.train, jnp.arange(min(self.examples, len(data.train.y))))
-        result = judged(mlp(widths), key, kept["params"], data._replace(train=train))
+        *widths, classes = (layer["b"].size for layer in in_order(kept["params"]))
+        train = take(data.train, jnp.arange(min(self.examples, examples(data.train))))
+        result = judged(mlp(tuple(widths), classes), key, kept["params"], data._replace(train=train))
         return {}, result._replace(measures={**result.measures, "fit": {"run": kept["run"], "best": kept["best"]}})
 
 
@@ -184,18 +185,19 @@ class Ridge:
 
     examples: int
     steps: int
+    classes: int = 10
 
     def __call__(self, key, hypers, given, data, progress):
         """How far descent ends from the closed form, and the slope of the posterior's logarithm there; as shares."""
-        x = as_float(take(data.train, jnp.arange(min(self.examples, len(data.train.y)))).x)
-        y = jax.nn.one_hot(data.train.y[: len(x)], 10)
+        x = as_float(take(data.train, jnp.arange(min(self.examples, examples(data.train)))).x)
+        y = jax.nn.one_hot(data.train.y[: len(x)], self.classes)
         n, decay = x.shape[0], hypers.l2
         gram = 2 * x.T @ x / n
         closed = jax.scipy.linalg.solve(gram + decay * jnp.eye(len(gram)), 2 * x.T @ y / n, assume_a="pos")
         # No eigenvalue of a matrix is above its largest sum of a row.
         steepest = gram.sum(1).max() + decay
         ratio = jnp.sqrt(decay / steepest)
-        net = model(Affine(10, INITIALIZERS["zeros"], biased=False))
+        net = model(Affine(self.classes, INITIALIZERS["zeros"], biased=False))
         rule = gradient(penalised(squared_error(net), l2(decay)), sgd(1 / steepest, (1 - ratio) / (1 + ratio), True))
         train = fit(rule, minibatches(n, steps=self.steps), epochs=1, progress=progress("ridge", epochs=1))
         linear = data._replace(train=Labelled(x, y))

@@ -16,7 +16,6 @@ from dlx.optim import sgd
 from dlx.programs.layers import METHODS, kind_of, merge
 from dlx.stage import evaluate
 from dlx.train import by_batches
-from dlx.types import Labelled
 from dlx.unit import Result
 
 
@@ -38,13 +37,14 @@ class Tuned:
     """Training nats at whose first crossing the test nats are told. With some, errors and nats are told by epoch."""
     shown: int = 0
     """Of so many validation examples the probabilities of the classes after each epoch are kept."""
+    classes: int = 10
 
     def __call__(self, key, hypers, given, data, progress):
         """Errors at the best epoch, the training error after the last; with levels the nats."""
-        net, (key_init, key_train) = mlp(self.widths), jax.random.split(key)
+        net, (key_init, key_train) = mlp(self.widths, self.classes), jax.random.split(key)
         error, nats = misclassified(net), negative_log_likelihood(net)
         start = {**net.init(key_init, data.train.x[0]), **merge(given)}
-        data = data._replace(train=Labelled(*(array[: self.labels] for array in data.train)))
+        data = data._replace(train=jax.tree.map(lambda leaf: leaf[: self.labels], data.train))
 
         def both(params, split):
             return error(params, split), nats(params, split)

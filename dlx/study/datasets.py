@@ -3,25 +3,30 @@
 from collections.abc import Callable
 from typing import Any
 
-from dlx.data import Dataset, first, flat, read
+from dlx.data import Dataset, blank, first, read
+from dlx.data import flat as flattened
 from dlx.study.options import CommonOptions
 
 
 def images(
     quick: str = "digits",
     paper: str = "mnist",
-    rows: bool = False,
+    flat: bool = False,
     examples: Callable[[Any], int] | None = None,
+    shape: tuple[int, ...] = (28, 28),
+    classes: int = 10,
 ) -> Callable[[CommonOptions], Dataset]:
     """A loader of the data set that the options ask for, or else of the preset's.
 
-    With `rows` each image is one row of pixels. `examples(options)` is how many training examples are taken.
+    With `flat` each image is a vector of pixels. `examples(options)` is how many training examples are taken. The data
+    set `blank` has the `shape` and the `classes` of the paper's.
     """
 
     def load(options: CommonOptions) -> Dataset:
         name = {"quick": quick, "paper": paper}[options.preset] if options.data is None else options.data
-        dataset = read(name) if examples is None else first(read(name), examples(options))
-        return dataset._replace(data=flat(dataset.data)) if rows else dataset
+        dataset = blank(shape, classes) if name == "blank" else read(name)
+        dataset = dataset if examples is None else first(dataset, examples(options))
+        return dataset._replace(data=flattened(dataset.data)) if flat else dataset
 
     return load
 

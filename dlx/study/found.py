@@ -9,6 +9,7 @@ import numpy as np
 
 from dlx.data import Dataset
 from dlx.study.page import About, Metric, Row, Trial
+from dlx.train import examples
 from dlx.unit import Kept, Unit
 
 Record = Mapping[str, Any]
@@ -185,7 +186,7 @@ class Found:
     def examples(self, row: str, metric: Metric) -> int:
         """How many examples the split of a metric has in the data set of a row; 0 if it is of no split."""
         split = getattr(self.about[self[row].data].data, metric.name.partition("/")[0], None)
-        return 0 if split is None else len(split.y)
+        return 0 if split is None else examples(split)
 
     def of_seeds(self, seeds: Collection[int]) -> "Found":
         """The same with only the runs of these seeds."""
