@@ -6,11 +6,16 @@ one of these for each layer, and then `finetune`. The rows differ only in the pr
 """
 
 from collections.abc import Sequence
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import optax
+from jax.core import Tracer
 from jax.nn.initializers import Initializer
 
 from dlx.algorithms import gradient
+from dlx.data.checks import wrong_labels
 from dlx.losses.energy import contrastive_divergence
 from dlx.losses.penalties import Penalty, penalised
 from dlx.losses.reconstruction import autoassociator, reconstruction
@@ -19,8 +24,8 @@ from dlx.nets.layer import BINARY, INITIALIZERS, LayerKind
 from dlx.nets.module import affine
 from dlx.optim import sgd
 from dlx.stage import temporary
-from dlx.train import AfterEpoch, Watch, fit, minibatches, valid
-from dlx.types import Loss, Model, Rate, Stage
+from dlx.train import AfterEpoch, Watch, fit, minibatches, take, valid
+from dlx.types import Data, Key, Loss, Model, Params, Rate, Stage
 
 
 def _fit_layer(
@@ -114,8 +119,10 @@ def finetune(
     It returns the last parameters, or with patience those of the epoch with the least validation error. The error is
     that of the net in use: nothing is dropped, and running statistics normalise. An epoch is one pass, or so many
     `steps`.
+
+    Raises ValueError, when called with labels whose values are known, for one that is no class of the net.
     """
-    return fit(
+    train = fit(
         gradient(cross_entropy(net), optimizer),
         minibatches(batch_size, steps=steps),
         epochs=epochs,
@@ -124,3 +131,13 @@ def finetune(
         watch=watch,
         progress=progress,
     )
+
+    def stage(key: Key, params: Params, data: Data) -> tuple[Params, Any]:
+        for name, split in zip(Data._fields, data, strict=True):
+            if not isinstance(split.y, Tracer):
+                classes = jax.eval_shape(net.apply, params, take(split, jnp.arange(1)).x).shape[-1]
+                if fault := wrong_labels(split.y, classes):
+                    raise ValueError(f"{name} has {fault}")
+        return train(key, params, data)
+
+    return stage

@@ -64,7 +64,18 @@ def test_every_program_lowers_for_any_platform_uses_no_key_twice_and_gives_one_s
             _, result = shapes.outcome(unit)
         assert result.score.shape == ()
         assert result.diverged.shape == ()
+        assert not (reads_labels(shapes, unit) and about[unit.data].classes == pages.CLASSES) or re.search(
+            rf"[\[,]{pages.CLASSES}\]", str(shapes.traced(unit).jaxpr)
+        ), "a net has as many outputs as the data have classes: give the program a field `classes`"
         shapes.traced(unit).lower(lowering_platforms=("cuda", "tpu"))
+
+
+def reads_labels(shapes: Shapes, unit: Unit) -> bool:
+    """Whether a program makes any use of the labels."""
+    jaxpr = shapes.traced(unit).jaxpr.jaxpr
+    used = {id(variable) for equation in jaxpr.eqns for variable in equation.invars}
+    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree.leaves_with_path(shapes.arguments(unit))]
+    return any(path.endswith(".y") and id(one) in used for path, one in zip(paths, jaxpr.invars, strict=True))
 
 
 def test_no_two_programs_of_all_pages_have_one_name():

@@ -37,7 +37,7 @@ def measure(study: Study, data: str | None, repeats: int, say: Say) -> dict[str,
     """
     options = study.options(preset="paper", data=data)
     about = study.datasets(options)
-    rows = study.rows(options, about)
+    rows = study.rows_on(options, about)
     trials = first_trials(rows)
     units = {row.name: row.build(1, **trials[row.name]) for row in rows}
     units = {name: unit for name, unit in units.items() if hasattr(unit.program, "epochs") and not unit.given}

@@ -111,7 +111,7 @@ def prepare(options: CommonOptions) -> None:
 
 def rows_and_search(study: Study, options: CommonOptions, about: About) -> tuple[list[Row], Search]:
     """The rows that are asked for, and how they are searched. Raises ValueError for unknown rows or arguments."""
-    rows = study.rows(options, about)
+    rows = study.rows_on(options, about)
     if about["main" if "main" in about else next(iter(about))].origin.name != study.paper_data:
         rows = [replace(row, paper={}) for row in rows]
     values, known = tried_values(options.values), arguments(rows)

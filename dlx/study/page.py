@@ -5,11 +5,13 @@ the row: it is the last one that the row trains. Everything here is data and sma
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from dlx.data import Dataset
+from dlx.data.checks import check
 from dlx.stats import Interval
 from dlx.study.options import CommonOptions
 from dlx.unit import Unit
@@ -125,6 +127,28 @@ class Study:
     """The data set that the paper's values are for. With other data they are not shown."""
 
     def datasets(self, options: CommonOptions) -> About:
-        """The data sets, loaded. Raises `dlx.data.DataError` for one that is not available."""
+        """The data sets, loaded. Raises `dlx.data.DataError` for one that is not available, or not valid."""
         loaders = self.data if isinstance(self.data, Mapping) else {"main": self.data}
-        return {name: load(options) for name, load in loaders.items()}
+        about = {name: load(options) for name, load in loaders.items()}
+        for name, dataset in about.items():
+            check(dataset.data, dataset.shape, dataset.classes, f"the page's data set {name} ({dataset.origin.name})")
+        return about
+
+    def rows_on(self, options: CommonOptions, about: About) -> list[Row]:
+        """The rows. A program's field `classes`, if it has one, is the number of classes of the unit's data set."""
+
+        def built(build: Callable[..., Unit], seed: int, **trial: Any) -> Unit:
+            return with_classes(build(seed, **trial), about)
+
+        return [replace(row, build=partial(built, row.build)) for row in self.rows(options, about)]
+
+
+def with_classes(unit: Unit, about: About) -> Unit:
+    """The unit, and all that it stands on, with the number of classes of its data set in its program's field `classes`.
+
+    Programs without such a field, and those on data without classes, stay as they are.
+    """
+    program, classes = unit.program, about[unit.data].classes
+    if classes and getattr(program, "classes", classes) != classes:
+        program = replace(cast(Any, program), classes=classes)
+    return replace(unit, program=program, given=tuple(with_classes(other, about) for other in unit.given))
