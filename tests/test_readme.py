@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-IDEA, SWEEP, PAGE, LOAD, STAGE = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+IDEA, SWEEP, PAGE, LOAD, STAGE, NETS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
