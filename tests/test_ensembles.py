@@ -7,12 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sklearn.metrics import log_loss
 
 from dlx.data import Dataset, Provenance
 from dlx.nets.mlp import hidden
 from dlx.programs import ensembles
-from dlx.programs.ensembles import Ensemble, Member, Which, rectified
+from dlx.programs.ensembles import Member, Which, rectified
 from dlx.show.progress import silent
 from dlx.study.record import one_run
 from experiments.ensembles import STUDY
@@ -28,10 +27,6 @@ def compiled(program):
 
 def member(data, start, order, rate=0.1):
     return compiled(Member(WIDTHS, 2, 10, 40))(KEY, (Which(rate, start, order), ()), data)[0]
-
-
-def judged(sizes, given, data):
-    return compiled(Ensemble(sizes))(KEY, ((), given), data)[1]
 
 
 def same(one, other):
@@ -53,38 +48,6 @@ def test_a_member_is_trained_on_the_first_examples_alone(data, example, seen):
     x[example] = 255 - x[example]
     other = data._replace(train=data.train._replace(x=x))
     assert same(member(data, 0, 0), member(other, 0, 0)) == (not seen)
-
-
-def test_an_ensemble_is_judged_as_by_hand(data):
-    net = rectified(WIDTHS)
-    given = tuple(net.init(key, data.train.x[0]) for key in jax.random.split(KEY, 4))
-    result = judged((1, 2, 4, 8), given, data)
-    x, y = jnp.asarray(data.test.x), data.test.y
-    said = np.stack([jax.nn.softmax(net.apply(params, x)) for params in given]).astype(np.float64)
-    errors = [np.mean([said[i : i + size].mean(0).argmax(-1) != y for i in range(0, 4, size)]) for size in (1, 2, 4)]
-    losses = [log_loss(y, one / one.sum(-1, keepdims=True), labels=range(10)) for one in (said.mean(0), *said)]
-    classes = said.argmax(-1)
-    expected = {
-        "error": errors[2],
-        "nats": losses[0],
-        "gain": errors[0] - errors[2],
-        "early": errors[0] - errors[1] - (errors[0] - errors[2]) / 2,
-        "left": losses[0] / np.mean(losses[1:]),
-        "disagreement": np.mean([np.mean(a != b) for a, b in combinations(classes, 2)]),
-        "wrong": said.mean(0).argmax(-1) != y,
-    }
-    assert set(result.measures["test"]) == set(expected)
-    for name, value in expected.items():
-        np.testing.assert_allclose(result.measures["test"][name], value, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(result.curves["test"]["by_size"], [*errors, errors[2]], rtol=1e-5)
-    np.testing.assert_allclose(result.score, result.measures["valid"]["error"])
-
-
-def test_one_net_is_level_and_saves_nothing(data):
-    given = (rectified(WIDTHS).init(KEY, data.train.x[0]),)
-    result = judged((1, 2, 4), given, data)
-    np.testing.assert_array_equal(result.curves["test"]["by_size"], jnp.full(3, result.measures["test"]["error"]))
-    assert set(result.measures["test"]) == {"error", "nats", "wrong"}
 
 
 def test_members_of_the_page_differ_in_what_their_row_says(data):

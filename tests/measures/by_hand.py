@@ -136,6 +136,19 @@ def said(params: Any, x: Any, f: Callable = expit) -> np.ndarray:
     return log_softmax(h @ np.asarray(params["output"]["w"], float) + np.asarray(params["output"]["b"]), -1)
 
 
+def inputs_of_units(params, x, statistics=None):
+    """What the units of each hidden layer get, and the logits. With statistics there is batch normalisation."""
+    h, found = floats(x), []
+    for i, layer in enumerate(layers(params)):
+        z = h @ layer["w"]
+        if statistics is not None:
+            of = statistics[f"hidden_{i}"]
+            z = layer["scale"] * (z - of["mean"]) / np.sqrt(np.asarray(of["var"], float) + 1e-5)
+        found.append(z + layer["b"])
+        h = expit(found[-1])
+    return [*found, h @ params["output"]["w"] + params["output"]["b"]]
+
+
 def wrong(told: np.ndarray, y: Any) -> np.ndarray:
     return told.argmax(-1) != y
 

@@ -1,10 +1,8 @@
-"""Nets that are looked into while they are trained, regularised or spoiled: by hand."""
+"""Nets that are looked into while they are trained, and what is said of them afterwards: by hand."""
 
 from functools import partial
-from itertools import pairwise
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from measures.by_hand import (
@@ -13,50 +11,27 @@ from measures.by_hand import (
     errors,
     first,
     floats,
+    inputs_of_units,
     judged,
-    labelled_by,
     layers,
     nats,
     random_net,
     said,
     start_of,
     told_by,
-    units,
     wrong,
 )
 from scipy.special import expit, log_softmax, softmax
 
-from dlx.inspect.check import slope_gaps
-from dlx.inspect.diagnose import Signs, diagnose
-from dlx.inspect.faults import Faults, wrong_gradient
-from dlx.losses.penalties import l1, l2, penalised
-from dlx.losses.supervised import cross_entropy
 from dlx.nets.layer import INITIALIZERS
 from dlx.nets.mlp import mlp
-from dlx.nets.noise import dropout
 from dlx.nets.normalised import normalised
 from dlx.programs import Rate
-from dlx.programs.museum import Gradients, Museum
 from dlx.programs.normalised import Normalised
-from dlx.programs.regularised import EDGES, Regular, Regularised, Ridge, Stop, Stopped
 from dlx.programs.tuned import Embedded, Reconstructed, Tuned
-from dlx.types import Labelled
 from dlx.unit import Result
 
 GLOROT = mlp((6, 5), initializer=INITIALIZERS["glorot"])
-
-
-def inputs_of_units(params, x, statistics=None):
-    """What the units of each hidden layer get, and the logits. With statistics there is batch normalisation."""
-    h, found = floats(x), []
-    for i, layer in enumerate(layers(params)):
-        z = h @ layer["w"]
-        if statistics is not None:
-            of = statistics[f"hidden_{i}"]
-            z = layer["scale"] * (z - of["mean"]) / np.sqrt(np.asarray(of["var"], float) + 1e-5)
-        found.append(z + layer["b"])
-        h = expit(found[-1])
-    return [*found, h @ params["output"]["w"] + params["output"]["b"]]
 
 
 def raced(score, target, steps):
@@ -110,100 +85,6 @@ def of_parts(run, net, data, parts, targets):
     found = fitted.result(score)
     measures = {**found.measures, **end, "race": race, "last": last}
     return found._replace(score=end["valid"]["error"], measures=measures, curves={**found.curves, "watched": watched})
-
-
-def sizes_of(params):
-    """The sizes of all weights."""
-    return np.abs(np.concatenate([np.ravel(layer["w"]) for layer in params.values() if "w" in layer]).astype(float))
-
-
-def of_size(params, data, told):
-    """What is said of a net by `judged` and by the sizes of its weights."""
-    end, sizes = judged(data, told, with_nats=True), sizes_of(params)
-    del end["test"]["wrong"]
-    end["test"]["gap"] = end["test"]["nats"] - end["train"]["nats"]
-    about = {"norm": np.linalg.norm(sizes), "small": np.mean(sizes < 1e-3), "largest": np.quantile(sizes, 0.99)}
-    counts = [np.sum((sizes >= a) & (sizes < b)) for a, b in pairwise(EDGES)]
-    curves = {"weights": {"counts": np.array(counts) / sizes.size}}
-    return Result(end["valid"]["error"], {**end, "weights": about}, curves)
-
-
-def stop(score, look_ahead):
-    """The best epoch and how many were run, when the error was not better for so many epochs and one more."""
-    best = 0
-    for epoch, value in enumerate(score):
-        best = epoch if value < score[best] else best
-        if epoch - best > look_ahead:
-            break
-    return best, epoch + 1
-
-
-STOPS = (0, 1, 3)
-MANY_PARTS = Regularised("plain", (6, 5), 10, 9, 2, 30, STOPS, shape=(4, 4))
-
-
-@told_by(MANY_PARTS, Regular(1.5, 0.01, 0.002, shuffled=1.0), (random_net(GLOROT),))
-def regularised(run):
-    data, (_, key_train, _, key_labels) = first(run.data, 30), jax.random.split(run.key, 4)
-    dealt = np.asarray(jax.random.permutation(key_labels, data.train.y))
-    data = data._replace(train=Labelled(data.train.x, dealt))
-    loss = penalised(cross_entropy(GLOROT), l2(0.01), l1(0.002))
-    rule = optax.sgd(1.5, 0.9)
-    fitted = descended(key_train, run.given[0], data, GLOROT, rule, 10, 9, loss=loss, steps=2)
-    score, found = errors(data, fitted), of_size(fitted.end, data, lambda x: said(fitted.end, x))
-    stops = [stop(score, one) for one in STOPS]
-    assert len({*stops}) == 3
-    best, count = zip(*stops, strict=True)
-    params = jax.tree.map(lambda *leaves: np.stack(leaves), *(fitted.params[one] for one in best))
-    close(run.kept, {"params": params, "best": np.array(best), "run": np.array(count)})
-    fit = fitted.result(score)
-    return found._replace(measures={**fit.measures, **found.measures}, curves={**fit.curves, **found.curves})
-
-
-@told_by(Regularised("dropout", (6, 5), 10, 2, 3, 40, normalised=True), Regular(0.5, amount=0.5))
-def regularised_and_normalised(run):
-    net = normalised((6, 5), noise=dropout(0.2, 0.5))
-    key_init, key_train, *_ = jax.random.split(run.key, 4)
-    fitted = descended(key_train, start_of(net, key_init, run.data), run.data, net, optax.sgd(0.5, 0.9), 10, 2, steps=3)
-
-    def told(params):
-        return lambda x: log_softmax(inputs_of_units(params, x, params["batch_stats"])[-1], -1)
-
-    valid = run.data.valid
-    fit = fitted.result([wrong(told(one)(valid.x), valid.y).mean() for one in fitted.params])
-    found = of_size(fitted.end, run.data, told(fitted.end))
-    return found._replace(measures={**fit.measures, **found.measures}, curves={**fit.curves, **found.curves})
-
-
-AT_STOPS = {
-    "params": jax.tree.map(lambda *leaves: np.stack(leaves), *(random_net(GLOROT, seed) for seed in range(3))),
-    "best": np.array([2, 5, 6], np.int32),
-    "run": np.array([3, 7, 10], np.int32),
-}
-
-
-@told_by(Stopped(30), Stop(1.0), (AT_STOPS,), labelled_by(random_net(GLOROT, 1), expit))
-def stopped(run):
-    params = random_net(GLOROT, 1)
-    found = of_size(params, first(run.data, 30), lambda x: said(params, x))
-    return found._replace(measures={**found.measures, "fit": {"run": 7, "best": 5}})
-
-
-@told_by(Ridge(30, 4), Regular(0.0, l2=0.3))
-def ridge(run):
-    x, y = floats(run.data.train.x[:30]), np.eye(10)[run.data.train.y[:30]]
-    gram, decay = 2 * x.T @ x / 30, 0.3
-    closed = np.linalg.solve(gram + decay * np.eye(16), 2 * x.T @ y / 30)
-    steepest = gram.sum(1).max() + decay
-    ratio, w, m, losses = (decay / steepest) ** 0.5, np.zeros((16, 10)), 0.0, []
-    momentum = (1 - ratio) / (1 + ratio)
-    for _ in range(4):
-        losses.append(np.square(x @ w - y).sum(1).mean() + decay / 2 * np.square(w).sum())
-        slope = gram @ w - 2 * x.T @ y / 30 + decay * w
-        m = momentum * m + slope
-        w = w - (slope + momentum * m) / steepest
-    apart = np.linalg.norm(w - closed) / np.linalg.norm(closed)
-    return Result(apart, {"ridge": {"apart": apart, "slope": 0.0}}, {"train": {"loss": np.array([np.mean(losses)])}})
 
 
 LEVELS = (2.1, 0.1)
@@ -278,6 +159,7 @@ SAID = tuple({"said": softmax(2 * RNG.normal(size=(3, 4, 10)), -1)} for _ in ran
 @told_by(Embedded(), given=SAID)
 def embedded(run):
     assert run.kept["points"].shape == (5, 3, 2)
+    assert np.isfinite(run.kept["points"]).all()
     ends, kind = [one["said"][-1].ravel() for one in SAID], [0, 0, 1, 1, 1]
     far = {(i, j): np.linalg.norm(ends[i] - ends[j]) for i in range(5) for j in range(5) if i != j}
     between = np.mean([one for (i, j), one in far.items() if kind[i] != kind[j]])
@@ -286,95 +168,3 @@ def embedded(run):
     mixed = np.mean([kind[i] != kind[j] for i, j in enumerate(nearest)])
     told = {"between": between, "within": within, "mixed": mixed, "ratio": between / within}
     return Result(measures={"functions": told})
-
-
-HOW = Faults(0.5, units=0.0, start=15.0, bias=0.1, factor=-1.0, share=0.5, inputs=3.0, leaked=0.2)
-
-
-@told_by(Museum(6, 30, 15, epochs=3), HOW)
-def museum(run):
-    """Sigmoid units, nearly saturated at the start; the gradient of half the lower ones has a wrong sign."""
-    _, key_init, key_check, key_train = jax.random.split(run.key, 4)
-    splits = [Labelled(3 * floats(x[:n]), y[:n].copy()) for (x, y), n in zip(run.data, (30, 15, None), strict=True)]
-    mean, deviation = splits[0].x.mean(), splits[0].x.std()
-    train, valid, test = (split._replace(x=((split.x - mean) / deviation).astype("f4")) for split in splits)
-    train.x[:3], train.y[:3] = valid.x[:3], valid.y[:3]
-    data = type(run.data)(train, valid, test)
-    net = mlp((6, 6))
-    start = jax.tree.map(np.array, start_of(net, key_init, data))
-    for name, layer in start.items():
-        layer["w"] = 15 * layer["w"]
-        layer["b"] = layer["b"] + np.float32(0.1 if name != "output" else 0)
-
-    def turned(updates, _):
-        half = np.where(np.arange(6) < 3, -1, 1)
-        layer = updates["hidden_0"]
-        return {**updates, "hidden_0": {**layer, "w": half * layer["w"], "b": half * layer["b"]}}
-
-    rule = optax.chain(optax.stateless(turned), optax.sgd(0.5))
-    fitted = descended(jax.random.fold_in(key_train, 0), start, data, net, rule, 10, 3)
-    found, end = fitted.result(errors(data, fitted)), judged(data, lambda x: said(fitted.end, x))
-    del end["test"]["wrong"]
-    before, after = (units(params, train.x) for params in (start, fitted.end))
-
-    def gap(params):
-        bent = wrong_gradient(cross_entropy(net), "hidden_0", -1.0, 0.5)
-        batch = jax.tree.map(lambda leaf: jnp.asarray(leaf[np.minimum(np.arange(50), 29)]), train)
-        return slope_gaps(bent, key_check, params, batch).max()
-
-    assert abs(gap(fitted.end) - gap(start)) > 0.01
-    loss = fitted.metrics["loss"] / fitted.first_loss
-    names = ("hidden_0", "hidden_1", "output")
-    ways = [np.linalg.norm(fitted.end[name]["w"] - start[name]["w"]) / np.linalg.norm(start[name]["w"])
-            for name in names]  # fmt: skip
-    signs = Signs(
-        gradient=gap(start),
-        leaked=np.mean([(one == train.x).all(1).any() for one in valid.x]),
-        inputs=np.sqrt(np.square(train.x).mean()),
-        twins=0.0,
-        dead=0.0,
-        saturated=max(((h < 0.05) | (h > 0.95)).mean() for h in before),
-        diverged=False,
-        peak=loss.max(),
-        bounce=np.maximum(np.diff(loss), 0).sum(),
-        still=min(ways),
-        fall=1 - loss[-1],
-        late=(loss[1] - loss[2]) / (1 - loss[-1]) if loss[-1] < 1 else 0.0,
-        train_error=end["train"]["error"],
-        valid_error=end["valid"]["error"],
-        chance=1 - np.bincount(valid.y).max() / 15,
-    )
-    flags = diagnose(jax.tree.map(jnp.asarray, signs))
-    raised = [i for i, value in enumerate(flags.values()) if value]
-    called = {**flags, "sound": not raised, "first": raised[0] if raised else len(flags)}
-    top = after[-1]
-    alike = np.abs(np.corrcoef(top.T)) * (1 - np.eye(6))
-    measures = {
-        "signs": signs._asdict(),
-        "flags": jax.tree.map(float, called),
-        "units": {
-            "redundant": np.mean(alike.max(0) > 0.95),
-            "correlation": alike.sum() / 30,
-            "activity": np.mean(top.mean(0) ** 2 / np.square(top).mean(0)),
-        },
-        "model": {"flops": 6 * (16 * 6 + 6 * 6 + 6 * 10)},
-    }
-    picture = ((top - top.min()) / (top.max() - top.min()))[np.argsort(train.y, kind="stable")][::5]
-    close(run.kept, {"units": picture}, atol=1e-3)
-    return found._replace(score=end["valid"]["error"], measures={**found.measures, **end, **measures})
-
-
-def quadratic(wrong_by):
-    """Half the sum of squares, the gradient of which is multiplied by a number."""
-
-    def loss(params, key, batch):
-        value = sum(jnp.square(leaf).sum() for leaf in jax.tree.leaves(params)) / 2
-        return wrong_by * value + (1 - wrong_by) * jax.lax.stop_gradient(value), {}
-
-    return "net", lambda params, key, batch: loss(params, key, batch)
-
-
-@told_by(Gradients(), patches={"dlx.programs.museum.SLIPPED": [quadratic(1.25), quadratic(1.0)]})
-def gradients(run):
-    """Of these two the first is always wrong, and the second never."""
-    return Result(0.0, {"checked": {"gap": 0.25 / 1.25, "missed": 1}})
