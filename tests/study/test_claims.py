@@ -168,10 +168,13 @@ def test_equal_gains_have_no_p_even_where_subtraction_rounds():
     assert same.verdict == "does not hold", "the interval holds nothing but 0"
 
 
-def test_runs_that_diverged_without_a_number_are_said_to_have_diverged():
+@pytest.mark.parametrize("row", ["better", "worse"])
+def test_runs_that_diverged_without_a_number_are_said_to_have_diverged(row):
     lost = of_error(0.1, diverged=True)
     lost["measures"]["test"]["error"] = "nan"
-    finding = decided(claims.lower(FRACTION, "better", "worse"), {"better": [lost, 0.1], "worse": [0.2, 0.3]})
+    errors = {"better": [0.1, 0.1], "worse": [0.2, 0.3]}
+    errors[row][0] = lost
+    finding = decided(claims.lower(FRACTION, "better", "worse"), errors)
     assert finding.verdict == "not resolved"
     assert "better or worse is not finished, or diverged" in finding.words
 
