@@ -22,7 +22,7 @@ import tempfile
 import unicodedata
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -92,6 +92,14 @@ class Store:
         if packed is None:
             raise StoreError(f"{self.folder}: unit {name!r} has no whole arrays; run it again")
         return msgpack_restore(packed)
+
+    def records(self, program: str) -> Iterator[dict[str, Any]]:
+        """The records whose names begin with a program's name, without looking at their arrays."""
+        for path in sorted((self.folder / "units" / program).glob("*.json")):
+            with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+                record = json.loads(path.read_bytes())["record"]
+                if isinstance(record, dict):
+                    yield record
 
     def claim(self, name: str) -> bool:
         """Take a unit for this process until `release`; False if another process has it.

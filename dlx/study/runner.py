@@ -7,9 +7,9 @@ with the same command share the work. On many hosts only the first process reads
 import itertools
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ import numpy as np
 from dlx.show.progress import Progress
 from dlx.store import Store, provenance
 from dlx.study.code import Code
+from dlx.study.cost import Cost, Estimate, Spent, shared_out, spent, spent_before
 from dlx.study.hosts import arrays_from_first_process, from_first_process
 from dlx.study.options import CommonOptions, size
 from dlx.study.page import About
@@ -27,22 +28,15 @@ from dlx.types import Data
 from dlx.unit import Kept, Naming, Program, Result, Unit
 
 
-class Estimate(NamedTuple):
-    """The estimated cost of the units that have no record yet."""
-
-    units: int
-    seconds: float
-    """Of the units whose program has records."""
-    unknown: int
-    """The number of units whose program has no record."""
-    memory: int
-    """The most bytes per device in any record; 0 without records."""
-
-
 class Runner:
-    """Does units, and keeps their records in a store."""
+    """Does units, and keeps their records in a store.
 
-    def __init__(self, options: CommonOptions, store: Store, about: About, progress: Progress):
+    `like` is a runner of other records, which tell the time of programs that have no record in this store.
+    """
+
+    def __init__(
+        self, options: CommonOptions, store: Store, about: About, progress: Progress, like: "Runner | None" = None
+    ):
         self.options, self.store, self.progress = options, store, progress
         self.naming = Naming({name: dataset.origin.fingerprint for name, dataset in about.items()}, options.numerics())
         self.deadline = time.monotonic() + 60 * options.minutes
@@ -57,6 +51,10 @@ class Runner:
         self._announced: set[tuple[Any, int]] = set()
         self._faulty: set[Unit] = set()
         self._waiting = False
+        self._like = like
+        self._stored = cache(
+            lambda program: from_first_process(lambda: [[*each] for each in spent_before(store, self.naming, program)])
+        )
         self._sweep = cache(
             lambda program, devices: Sweep(
                 one_run(program, progress), devices, options.devices_per_run, options.runs_at_once
@@ -144,28 +142,26 @@ class Runner:
         return missing
 
     def costs(self, units: Iterable[Unit]) -> dict[str, float]:
-        """The seconds of each unit by label, estimated from the records of its program.
-
-        If its program has none, they are the mean of all programs that have some, or else 1.
-        """
-        known = self._seconds()
-        typical = float(np.mean(list(known.values()))) if known else 1.0
-        return {self.naming.label(unit): known.get(unit.program, typical) for unit in units}
+        """The estimated seconds of each unit by label, see `dlx.study.cost.shared_out`."""
+        units = list(units)
+        return {self.naming.label(unit): cost for unit, cost in shared_out(units, self._known(units)).items()}
 
     def estimate(self, units: Sequence[Unit]) -> Estimate:
         """The cost of the units without a record, estimated from the records there are."""
-        missing, known = self.missing(units), self._seconds()
-        seconds = sum(known.get(unit.program, 0.0) for unit in missing)
-        unknown = sum(unit.program not in known for unit in missing)
+        missing = self.missing(units)
         memory = max((record.get("memory", 0) for record in self._records.values()), default=0)
-        return Estimate(len(missing), seconds, unknown, memory)
+        return Estimate.of(missing, self._known(missing), memory)
 
-    def _seconds(self) -> dict[Program, float]:
-        """Mean seconds of the finished units of each program."""
-        found: dict[Program, list[float]] = {}
+    def _known(self, units: Iterable[Unit]) -> dict[Program, Cost]:
+        """The costs of the programs that have records: of the plan's units or, if none is finished, of others."""
+        found: dict[Program, list[Spent]] = {}
         for unit, record in self._records.items():
-            found.setdefault(unit.program, []).append(float(record["seconds"]))
-        return {program: float(np.mean(seconds)) for program, seconds in found.items()}
+            found.setdefault(unit.program, []).append(spent(record))
+        for program in dict.fromkeys(unit.program for unit in units):  # in the same order on every host
+            if program not in found and (stored := self._stored(program)):
+                found[program] = [Spent(*each) for each in stored]
+        known = self._like._known(units) if self._like else {}
+        return known | {program: Cost.of(each) for program, each in found.items()}
 
     def _name(self, unit: Unit) -> str:
         return self.naming.name(unit)
@@ -207,6 +203,17 @@ class Runner:
         devices = None if asked is None else min(asked, len(batch) * self.options.devices_per_run)
         return self._sweep(batch[0].program, devices)
 
+    def _with_copies(self, group: Sequence[Unit]) -> Sequence[Unit]:
+        """The group; but copies of a unit alone, if these run in a program that is compiled already.
+
+        Copies may take the time of a run on top. So a unit that takes longer than to compile is left alone.
+        """
+        program, cost = group[0].program, self._known(group).get(group[0].program)
+        several = [count for other, count in self._announced if other == program and count > 1]
+        if len(group) > 1 or not several or cost is None or cost.run > cost.compile:
+            return group
+        return [group[0]] * min(several)
+
     def _fit(self, group: Sequence[Unit], data: Data) -> tuple[Sequence[Unit], tuple[Any, Any], int]:
         """The first units of the group, as many as the memory holds, their inputs, and the bytes per device."""
         program, count = self._program(group), len(group)
@@ -231,20 +238,23 @@ class Runner:
 
     def _do(self, group: Sequence[Unit], keep: set[Unit]) -> None:
         """Train the first units of the group, as many as fit, and write their records."""
-        begin, first = time.monotonic(), group[0]
+        begin, first, compiling = time.monotonic(), group[0], 0.0
         self.progress.unit(self.naming.label(first))
         if on_host(first.program):
             batch, memory, results = group, 0, [self._on_host(first)]
         else:
             data = self.data[first.data, first.blind]
-            batch, inputs, memory = self._fit(group, data)
-            self.progress.unit(*map(self.naming.label, batch))
+            batch, inputs, memory = self._fit(self._with_copies(group), data)
+            compiling = time.monotonic() - begin
+            self.progress.unit(*map(self.naming.label, dict.fromkeys(batch)))
             outcome = self._program(batch)(*inputs, data)
             jax.effects_barrier()
+            batch = list(dict.fromkeys(batch))
             results = [jax.tree.map(lambda leaf, i=i: leaf[i], outcome) for i in range(len(batch))]
         seconds = (time.monotonic() - begin) / len(batch)
         for unit, (kept, result) in zip(batch, results, strict=True):
-            self._save(unit, result, kept if unit in keep else None, seconds, memory)
+            took = {"seconds": seconds, "compile": compiling * (unit == batch[0]), "memory": memory}
+            self._save(unit, result, kept if unit in keep else None, took)
         self.progress.done()
         self._done |= dict.fromkeys(batch)
 
@@ -263,15 +273,14 @@ class Runner:
         given = tuple(self.load(other) for other in unit.given)
         return run(jax.random.key(unit.seed), (unit.hypers, given), self.data[unit.data, unit.blind])
 
-    def _save(self, unit: Unit, result: Result, kept: Kept | None, seconds: float, memory: int) -> None:
+    def _save(self, unit: Unit, result: Result, kept: Kept | None, took: Mapping[str, float]) -> None:
         if jax.process_index() > 0:
             return
         record = {
             **self.naming.description(unit),
             **as_record(result, unit.blind),
             "kept": kept is not None,
-            "seconds": seconds,
-            "memory": memory,
+            **took,
             "code": self.code.source(unit),
             "computation": self.code.computation(unit),
             **self.provenance,

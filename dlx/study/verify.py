@@ -27,6 +27,7 @@ from dlx.study.found import Record
 from dlx.study.index import read_results
 from dlx.study.page import Study
 from dlx.study.plan import plan
+from dlx.study.record import kind
 from dlx.study.runner import Runner
 from dlx.study.stopping import ends_on_signal
 from dlx.unit import Unit
@@ -107,7 +108,7 @@ def verify(name: str, study: Study, outcome: Path, options: Options, seed: int) 
     ):
         folder = unpack(outcome / "records.tar.xz", Path(temporary) / "committed")
         runner = Runner(common, open_store(folder, STORE), about, progress)
-        again = Runner(common, open_store(Path(temporary) / "again", STORE), about, progress)
+        again = Runner(common, open_store(Path(temporary) / "again", STORE), about, progress, like=runner)
         rows, search = rows_and_search(study, common, about)
 
         def whole(unit: Unit) -> Record | None:
@@ -127,10 +128,14 @@ def verify(name: str, study: Study, outcome: Path, options: Options, seed: int) 
                 f"{duration(min(costs.values(), default=0.0))}"
             )
         drawn = random.Random(seed).sample(fitting, min(options.units, len(fitting)))
+        every = dict.fromkeys(link for unit in drawn for link in unit.lineage)
+        untold = [unit for unit in every if unit not in records]
         print(
             f"{name}: {len(fitting)} of {len(records)} units could be drawn: by the records they take at most "
             f"{duration(60 * options.minutes)} each; drawn by --seed {seed}: {len(drawn)}, which take about "
-            f"{duration(sum((costs[unit] for unit in drawn), 0.0))} together; {HOW}",
+            f"{duration(sum((costs[unit] for unit in drawn), 0.0))} together"
+            + f", with {len(untold)} below them that no record tells of, at the mean of all" * bool(untold)
+            + f"; {len({kind(unit) for unit in every})} programs are compiled before; {HOW}",
             flush=True,
         )
         agreed, silent = not faults, []

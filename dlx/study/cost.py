@@ -1,0 +1,91 @@
+"""How long units take, estimated from the records of their programs.
+
+The record of a unit tells its share of the seconds that it took with the units beside it. One of these records also
+tells how many of these seconds went by before the first step, mostly to compile.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dlx.store import Store, to_json
+from dlx.unit import Naming, Program, Unit, changed
+
+
+class Spent(NamedTuple):
+    """What one unit took."""
+
+    seconds: float
+    compile: float
+    """0 if its program was compiled before, or with the unit beside it; also in records that do not tell."""
+
+
+class Cost(NamedTuple):
+    """What a program takes, in seconds."""
+
+    run: float
+    """Of a unit, once the program is compiled."""
+    compile: float
+    """To compile it; 0 if no record tells."""
+
+    @classmethod
+    def of(cls, spent: Sequence[Spent]) -> "Cost":
+        """The mean of what some units of the program took."""
+        seconds, compiling = np.array(spent).T
+        times = max(np.count_nonzero(compiling), 1)
+        return cls(float(max(np.mean(seconds - compiling), 0.0)), float(compiling.sum() / times))
+
+
+class Estimate(NamedTuple):
+    """The estimated cost of the units that have no record yet."""
+
+    units: int
+    seconds: float
+    """Of the units whose program has records, and to compile each of these programs once."""
+    unknown: int
+    """The number of units whose program has no record."""
+    memory: int
+    """The most bytes per device in any record; 0 without records."""
+
+    @classmethod
+    def of(cls, missing: Iterable[Unit], known: Mapping[Program, Cost], memory: int) -> "Estimate":
+        """The estimate for these units from the costs that are known."""
+        programs = [unit.program for unit in missing]
+        told = [program for program in programs if program in known]
+        seconds = sum(known[program].run for program in told) + sum(known[program].compile for program in {*told})
+        return cls(len(programs), seconds, len(programs) - len(told), memory)
+
+
+def shared_out(units: Iterable[Unit], known: Mapping[Program, Cost]) -> dict[Unit, float]:
+    """The seconds of each unit. To compile a program counts for its first unit.
+
+    Programs whose cost is not known are like the mean of the others. The seconds are 0 if none is known.
+    """
+    typical = Cost(*np.mean([*known.values()], axis=0).tolist()) if known else Cost(0.0, 0.0)
+    found: dict[Unit, float] = {}
+    seen: set[Program] = set()
+    for unit in units:
+        cost = known.get(unit.program, typical)
+        found[unit] = cost.run + (0.0 if unit.program in seen else cost.compile)
+        seen.add(unit.program)
+    return found
+
+
+def spent(record: Mapping[str, Any]) -> Spent:
+    """What a record tells of the unit's time."""
+    return Spent(float(record["seconds"]), float(record.get("compile", 0.0)))
+
+
+def spent_before(store: Store, naming: Naming, program: Program) -> list[Spent]:
+    """What all units of a program took that have records, such as those of rates that are not in the plan."""
+    fields, data = json.loads(to_json(changed(program))), set(naming.fingerprints.values())
+    return [
+        spent(record)
+        for record in store.records(type(program).__name__)
+        if record.get("fields") == fields
+        and record.get("data") in data
+        and record.get("numerics", []) == list(naming.numerics)
+        and isinstance(record.get("seconds"), int | float)
+    ]

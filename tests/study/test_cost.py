@@ -1,0 +1,103 @@
+"""The time beforehand: what records tell of units that are still to do."""
+
+import io
+
+import pytest
+from synthetic import dataset, toy
+
+from dlx import sweep
+from dlx.show.progress import Progress
+from dlx.store import open_store
+from dlx.study.cost import Cost, Estimate, Spent, shared_out, spent
+from dlx.study.options import CommonOptions
+from dlx.study.runner import Runner
+
+
+def test_to_compile_is_counted_once_a_program_and_never_times_its_units():
+    """Two programs: 6 and 1 seconds to compile, then 2 and 5 a unit. They ran in pairs, the first in two processes."""
+    small = [
+        Spent(2 + 6 / 2, 6),
+        Spent(2 + 6 / 2, 0),
+        Spent(2, 0),
+        Spent(2, 0),
+        Spent(2 + 6 / 2, 6),
+        Spent(2 + 6 / 2, 0),
+    ]
+    large = [Spent(5.5, 1), Spent(5.5, 0)]
+    known = {toy(0, width=width).program: Cost.of(each) for width, each in ((1, small), (2, large))}
+    assert [*known.values()] == [pytest.approx(Cost(2, 6)), pytest.approx(Cost(5, 1))]
+    units = [toy(seed, width=width) for seed in range(3) for width in (1, 2, 3)]
+    each = shared_out(units, known)
+    assert [each[toy(seed, width=1)] for seed in range(3)] == pytest.approx([8, 2, 2])
+    assert [each[toy(seed, width=2)] for seed in range(3)] == pytest.approx([6, 5, 5])
+    assert [each[toy(seed, width=3)] for seed in range(3)] == pytest.approx([3.5 + 3.5, 3.5, 3.5]), "the mean of both"
+    told = Estimate.of(units, known, 7)
+    assert (told.units, told.unknown, told.memory) == (9, 3, 7)
+    assert told.seconds == pytest.approx(6 + 3 * 2 + 1 + 3 * 5)
+    assert set(shared_out(units, {}).values()) == {0.0}, "nothing is known"
+    assert spent({"seconds": 3.0}) == (3, 0), "a record of before"
+
+
+@pytest.fixture
+def runner(tmp_path):
+    def there(**options):
+        store = open_store(tmp_path, {})
+        return Runner(CommonOptions(**options), store, {"main": dataset()}, Progress({}, stream=io.StringIO()))
+
+    return there
+
+
+def done(runner, units):
+    while runner.advance(units):
+        pass
+    return [runner.finished(unit) for unit in units]
+
+
+def test_a_record_tells_what_went_by_before_the_first_step_once_for_units_side_by_side(runner):
+    first = runner()
+    count = first._program([toy(1), toy(2)]).groups(2)
+    records = done(first, [toy(seed, width=30) for seed in range(1, 2 * count + 1)])
+    compiling = [record["compile"] for record in records]
+    assert compiling[0] > 0
+    assert compiling[1:count] == [0.0] * (count - 1)
+    assert compiling[0] < sum(record["seconds"] for record in records[:count])
+    assert compiling[count] < compiling[0] / 5, "compiled already"
+
+
+def test_records_of_other_rates_tell_the_time_and_those_of_other_data_and_programs_do_not(runner, tmp_path):
+    done(runner(), [toy(1, rate=0.1, width=3), toy(2, rate=0.1, width=3)])
+    again, new = runner(), [toy(1, rate=0.7, width=3), toy(1, rate=0.7, width=4)]
+    told = again.estimate(new)
+    assert (told.units, told.unknown) == (2, 1)
+    seconds = [spent(again.store.load(again.naming.name(toy(seed, rate=0.1, width=3)))) for seed in (1, 2)]
+    assert told.seconds == pytest.approx(sum(Cost.of(seconds)))
+    other = Runner(CommonOptions(), again.store, {"main": dataset(fingerprint="0" * 64)}, again.progress)
+    assert other.estimate(new).unknown == 2
+    assert runner(preset="paper").estimate(new).unknown == 2, "they are of the quick preset"
+    assert (
+        Runner(CommonOptions(preset="paper"), again.store, {"main": dataset()}, again.progress, like=again)
+        .estimate(new)
+        .unknown
+        == 1
+    )
+    (tmp_path / "units" / "Toy" / "0.json").write_text('{"record": {"fields": {"width": 4}, "seconds": []}}')
+    assert runner().estimate(new).unknown == 1
+
+
+@pytest.mark.parametrize(("cost", "compiled"), [(Cost(run=1.0, compile=2.0), 1), (Cost(run=2.0, compile=1.0), 2)])
+def test_an_odd_last_unit_runs_in_the_program_that_is_there_unless_it_takes_longer(runner, monkeypatch, cost, compiled):
+    """And it comes to the same bits."""
+    units = [toy(seed, width=17) for seed in (1, 2, 3)]
+    alone = runner(devices=1)
+    expected = [done(alone, [unit])[0] for unit in units]
+    for unit in units:
+        (alone.store.folder / "units" / f"{alone.naming.name(unit)}.json").unlink()
+    pairs, programs = runner(), []
+    monkeypatch.setattr(pairs, "_known", lambda units: {units[0].program: cost} if units else {})
+    monkeypatch.setattr(sweep, "memory", lambda program: programs.append(program) or 0)
+    found = done(pairs, units)
+    assert len({*map(id, programs)}) == compiled
+    for record, before in zip(found, expected, strict=True):
+        assert [record[name] for name in ("score", "measures", "curves")] == [
+            before[name] for name in ("score", "measures", "curves")
+        ]
