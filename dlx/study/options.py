@@ -12,6 +12,9 @@ from dlx.sweep import budget
 OF_THE_TABLE = ("preset", "data", "rows", "search", "trials", "halving", "values", "precision")
 """The common options that decide what stands in a table. The number of seeds, and how work is done, do not."""
 
+SEEDS = 1000
+"""The most fresh seeds of a row. Planning more would take longer than a short run."""
+
 
 @dataclass(frozen=True)
 class CommonOptions:
@@ -95,7 +98,7 @@ class CommonOptions:
         }
 
     def check(self) -> None:
-        """Raise ValueError for values that are not possible, such as whole numbers below 1."""
+        """Raise ValueError for values that are not possible, such as whole numbers below 1, or too many seeds."""
         for one in fields(self):
             value, flag = getattr(self, one.name), f"--{one.name.replace('_', '-')}"
             if isinstance(value, bool) or not isinstance(value, int):
@@ -103,6 +106,8 @@ class CommonOptions:
             least = 0 if one.name == "process_id" else 1
             if value < least:
                 raise ValueError(f"{flag} must be at least {least}, not {value}")
+            if one.name.startswith("seeds") and value > SEEDS:
+                raise ValueError(f"{flag} must be at most {SEEDS}, not {value}: a plan lists every run")
         for name, number in {"minutes": self.minutes, "memory": self.memory}.items():
             if number is not None and not number >= 0:
                 raise ValueError(f"--{name} must be a number of 0 or more, not {number}")

@@ -275,6 +275,8 @@ def test_a_process_takes_the_first_unit_that_no_other_has_and_those_like_it(tmp_
     ("arguments", "message"),
     [
         (["--seeds", "0"], "--seeds must be at least 1, not 0"),
+        (["--seeds", "1000000"], "--seeds must be at most 1000, not 1000000: a plan lists every run"),
+        (["--seeds-of-ours", "1001"], "--seeds-of-ours must be at most 1000, not 1001"),
         (["--seeds-of-ours", "0"], "--seeds-of-ours must be at least 1, not 0"),
         (["--seeds-of-ours", "-3"], "--seeds-of-ours must be at least 1, not -3"),
         (["--k", "0"], "--k must be at least 1, not 0"),
