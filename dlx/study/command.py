@@ -18,6 +18,7 @@ import jax
 from dlx.show.console import steady
 from dlx.show.progress import Progress, duration
 from dlx.store import Store, open_store
+from dlx.study.asked import check_claims
 from dlx.study.errors import in_one_line
 from dlx.study.found import Found
 from dlx.study.hosts import find_devices, join, use_every_core
@@ -161,8 +162,10 @@ def train_and_publish(
         progress.say(said(runner, ahead, stated_time(study.doc, options.preset)))
         if search.halving and (whole := searched_whole(rows)):
             progress.say(f"--halving: searched whole, as their trials have no epochs: {', '.join(whole)}")
-        if first and runner.missing(ahead):
-            store.check_writable()
+        if runner.missing(ahead):
+            check_claims(study, options, about, rows)
+            if first:
+                store.check_writable()
         while True:
             units, outcomes = plan(rows, runner.finished, seeds, search)
             kept = [unit for row in rows if row.name in outcomes for unit in outcomes[row.name].wanted[: row.keep]]

@@ -11,6 +11,7 @@ from dlx.show.canvas import import_matplotlib
 from dlx.show.html import page
 from dlx.store import Store, to_json
 from dlx.study import report, table
+from dlx.study.asked import decidable
 from dlx.study.errors import where
 from dlx.study.found import Found
 from dlx.study.options import CommonOptions
@@ -42,7 +43,9 @@ def publish(
         tried = sum(len(attempt.records) for outcome in found.outcomes.values() for attempt in outcome.tried)
         print("\n".join([f"no row has a finished run yet ({tried} runs of finished searches)", *remarks]))
         return
-    content = table.results(name, options.preset, command, found, study.metrics, study.claims)
+    claims, left_out = decidable(study.claims, found.rows, found.about)
+    remarks += left_out
+    content = table.results(name, options.preset, command, found, study.metrics, claims)
     folder.write("results.json", to_json(content, indent=1) + "\n")
     shown = {naming.name(unit) for runs in found.runs.values() for unit in runs.units[: runs.row.keep]}
     folder.write("records.tar.xz", records.archive(dict.fromkeys(map(naming.name, table.all_records(found))), shown))

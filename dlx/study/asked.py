@@ -1,0 +1,132 @@
+"""The rows and the measures that a claim asks for, found by handing its decider a `Found` without runs."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from dlx.show.progress import silent
+from dlx.study.found import Found, Runs
+from dlx.study.page import About, Claim, Row, Study
+from dlx.study.plan import first_trials
+from dlx.study.record import on_host, one_run
+from dlx.types import Data
+from dlx.unit import Kept, Result, Unit
+
+
+@dataclass(frozen=True)
+class _NoRuns(Runs):
+    """No runs. It notes the measures that it is asked for."""
+
+    measures: dict[str, None] = field(default_factory=dict)
+
+    def by_seed(self, name: str) -> dict[int, float]:
+        self.measures[name] = None
+        return {}
+
+
+class _Outcomes(dict[str, _NoRuns]):
+    """Has a row of any name, and notes those that it is asked for."""
+
+    def __contains__(self, name: object) -> bool:
+        return bool(self[str(name)])
+
+    def __missing__(self, name: str) -> _NoRuns:
+        self[name] = _NoRuns(Row(name, name, Unit), [], None, [], [], [])
+        return self[name]
+
+
+class _Nothing(Found):
+    @property
+    def runs(self) -> Any:
+        return self.outcomes
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.rows)
+
+
+def asked(claim: Claim, rows: Mapping[str, Row], about: About) -> dict[str, list[str]]:
+    """The names of the rows that a claim asks for, and of each the names of the measures.
+
+    A decider that raises an error for want of runs has told what it asked for until then.
+    """
+    outcomes = _Outcomes()
+    with contextlib.suppress(Exception):
+        claim.decide(_Nothing(outcomes, about, rows))
+    return {name: list(runs.measures) for name, runs in outcomes.items()}
+
+
+def decidable(claims: Sequence[Claim], rows: Mapping[str, Row], about: About) -> tuple[list[Claim], list[str]]:
+    """The claims all of whose rows are there, and a sentence for each of the others."""
+    missing = [[name for name in asked(claim, rows, about) if name not in rows] for claim in claims]
+    told = [
+        f"The claim {claim.words!r} is left out: it asks for {', '.join(names)}, which this table does not have."
+        for claim, names in zip(claims, missing, strict=True)
+        if names
+    ]
+    return [claim for claim, names in zip(claims, missing, strict=True) if not names], told
+
+
+def check_claims(study: Study, options: Any, about: About, rows: Sequence[Row]) -> None:
+    """Raise ValueError for a claim on a row, or on a measure of its rows, that no preset of the page has.
+
+    What the page has for other presets counts, as far as it tells that for these data.
+    """
+    presets = [{row.name: row for row in rows}]
+    for preset in ("quick", "paper"):
+        with contextlib.suppress(Exception):
+            presets.append({row.name: row for row in study.rows(replace(options, preset=preset), about)})
+    known: dict[str, None] = dict.fromkeys(name for some in presets for name in some)
+    told = _Told(about)
+    for claim in study.claims:
+        for name, measures in asked(claim, presets[0], about).items():
+            if name not in known:
+                raise ValueError(f"the claim {claim.words!r} asks for the row {name!r}; there are {', '.join(known)}")
+            for measure in measures:
+                if not told.has(measure, name, presets):
+                    raise ValueError(
+                        f"the claim {claim.words!r} asks for the measure {measure!r} of row {name!r}; there are "
+                        f"{', '.join(told.known)}"
+                    )
+
+
+class _Told:
+    """The measures that programs tell, traced from the shapes of their arguments as far as it is asked for them."""
+
+    def __init__(self, about: About):
+        self.about = about
+        self.known: dict[str, None] = {}
+        self._outcomes: dict[Unit, tuple[Kept, Result] | None] = {}
+
+    def has(self, measure: str, name: str, presets: Sequence[Mapping[str, Row]]) -> bool:
+        """Whether a program that was traced tells a measure, or that of the row does. True if it cannot be traced."""
+        for rows in presets:
+            if measure in self.known:
+                return True
+            if name in rows:
+                trial = first_trials(list(rows.values()))[name]
+                outcome = self._outcome(rows[name].build(1, **trial))
+                if outcome is None:
+                    return True
+                places = outcome[1].measures.items()
+                self.known |= {f"{place}/{entry}": None for place, entries in places for entry in entries}
+        return measure in self.known
+
+    def _outcome(self, unit: Unit) -> tuple[Kept, Result] | None:
+        """What a run keeps and its result, as shapes. None if the program is not compiled, or fails, or a given one."""
+        if unit not in self._outcomes:
+            self._outcomes[unit] = None
+            given = [self._outcome(other) for other in unit.given]
+            if not on_host(unit.program) and None not in given:
+                with contextlib.suppress(Exception):
+                    self._outcomes[unit] = self._traced(unit, tuple(one[0] for one in given if one))
+        return self._outcomes[unit]
+
+    def _traced(self, unit: Unit, given: tuple[Kept, ...]) -> tuple[Kept, Result]:
+        data: Data = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), self.about[unit.data].data)
+        hypers = jax.tree.map(lambda value: jax.ShapeDtypeStruct((), np.float32), unit.hypers)
+        run: Callable[..., Any] = one_run(unit.program, silent)
+        return jax.eval_shape(run, jax.eval_shape(lambda: jax.random.key(0)), (hypers, given), data)
