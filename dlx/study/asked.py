@@ -1,20 +1,16 @@
 """The rows and the measures that a claim asks for, found by handing its decider a `Found` without runs."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import jax
-import numpy as np
-
-from dlx.show.progress import silent
 from dlx.study.found import Found, Runs
 from dlx.study.page import About, Claim, Row, Study
 from dlx.study.plan import first_trials
-from dlx.study.record import on_host, one_run
-from dlx.types import Data
-from dlx.unit import Kept, Result, Unit
+from dlx.study.record import on_host
+from dlx.study.shapes import Shapes
+from dlx.unit import Unit
 
 
 @dataclass(frozen=True)
@@ -97,9 +93,8 @@ class _Told:
     """The measures that programs tell, traced from the shapes of their arguments as far as it is asked for them."""
 
     def __init__(self, about: About):
-        self.about = about
+        self._shapes = Shapes(about)
         self.known: dict[str, None] = {}
-        self._outcomes: dict[Unit, tuple[Kept, Result] | None] = {}
 
     def has(self, measure: str, name: str, presets: Sequence[Mapping[str, Row]]) -> bool:
         """Whether a program that was traced tells a measure, or that of the row does. True if it cannot be traced."""
@@ -107,26 +102,12 @@ class _Told:
             if measure in self.known:
                 return True
             if name in rows:
-                trial = first_trials(list(rows.values()))[name]
-                outcome = self._outcome(rows[name].build(1, **trial))
-                if outcome is None:
+                unit = rows[name].build(1, **first_trials(list(rows.values()))[name])
+                if any(on_host(one.program) for one in unit.lineage):
                     return True
-                places = outcome[1].measures.items()
+                try:
+                    places = self._shapes.outcome(unit)[1].measures.items()
+                except Exception:  # the run itself will say it
+                    return True
                 self.known |= {f"{place}/{entry}": None for place, entries in places for entry in entries}
         return measure in self.known
-
-    def _outcome(self, unit: Unit) -> tuple[Kept, Result] | None:
-        """What a run keeps and its result, as shapes. None if the program is not compiled, or fails, or a given one."""
-        if unit not in self._outcomes:
-            self._outcomes[unit] = None
-            given = [self._outcome(other) for other in unit.given]
-            if not on_host(unit.program) and None not in given:
-                with contextlib.suppress(Exception):
-                    self._outcomes[unit] = self._traced(unit, tuple(one[0] for one in given if one))
-        return self._outcomes[unit]
-
-    def _traced(self, unit: Unit, given: tuple[Kept, ...]) -> tuple[Kept, Result]:
-        data: Data = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), self.about[unit.data].data)
-        hypers = jax.tree.map(lambda value: jax.ShapeDtypeStruct((), np.float32), unit.hypers)
-        run: Callable[..., Any] = one_run(unit.program, silent)
-        return jax.eval_shape(run, jax.eval_shape(lambda: jax.random.key(0)), (hypers, given), data)

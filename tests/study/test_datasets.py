@@ -9,7 +9,7 @@ from synthetic import toy
 from dlx import study
 from dlx.data import Dataset, Provenance
 from dlx.study.page import Row, Study, with_classes
-from dlx.study.shapes import planned
+from dlx.study.planned import planned
 from dlx.types import Data, Labelled
 from dlx.unit import Unit
 
