@@ -126,12 +126,12 @@ def page(name):
 def test_a_net_of_ones_own_goes_from_the_library_to_the_report(name, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command, "prepare", lambda options: options.check())
     options = study.CommonOptions(out=tmp_path, seeds=2, devices=1)
-    command.run(page(name), name, options, "python -m page")
+    command.train_and_publish(page(name), name, options, "python -m page")
     outcome = tmp_path / name
     content, report = json.loads((outcome / "results.json").read_text()), (outcome / "report.md").read_text()
     assert "could not be drawn" not in report
     assert all((outcome / file).exists() for file in ("bars.png", "search.png", "report.html", "records.tar.xz"))
-    assert content["claims"][0]["interval"]["n"] == 2
+    assert "; 2 seeds" in content["claims"][0]["words"]
     rows = {(entry["row"], entry["metric"]): entry for entry in content["rows"]}
     test = page(name).metrics[-2].label
     free, other = rows["free", test], rows["bounded", test]

@@ -44,7 +44,7 @@ def rows(options, about):
 
 
 if __name__ == "__main__":
-    study.main(study.Study(__doc__, study.images(rows=True), rows, metrics=(study.Metric("model/end", "end"),)))
+    study.main(study.Study(__doc__, study.images(flat=True), rows, metrics=(study.Metric("model/end", "end"),)))
 '''
 
 
