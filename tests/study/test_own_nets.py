@@ -116,7 +116,7 @@ def page(name):
         data,
         lambda options, about: rows,
         metrics=[*metrics, SMALL],
-        claims=[Claim("Bounded weights err more.", claims.higher(test, "bounded", "free"))],
+        claims=[Claim("More bounded weights are small.", claims.higher(SMALL, "bounded", "free"))],
         figures={"bars.png": figures.bars(test), "search.png": figures.search("score")},
         captions={"bars.png": "Errors.", "search.png": "Of each rate."},
     )
