@@ -75,6 +75,7 @@ class Progress:
         self._stream = SteadyStream(sys.stderr if stream is None else stream)
         self._lock, self._live = threading.Lock(), None
         self._finished: dict[str, float] = {}
+        self._later: dict[str, float] = {}
         self._others = 0.0
         self._names: tuple[str, ...] = ()
         self._latest: tuple[_AfterEpoch, int, float] | None = None
@@ -105,10 +106,11 @@ class Progress:
         """
         return _AfterEpoch(self, stage, epochs, percent)
 
-    def plan(self, units: Mapping[str, float]) -> None:
+    def plan(self, units: Mapping[str, float], later: Mapping[str, float] | None = None) -> None:
         """Replace the units that are still ahead, and their estimates in seconds.
 
-        Units that are finished or at work may be among them, if there are better estimates of these by now.
+        Units that are finished or at work may be among them, if there are better estimates of these by now. `later` are
+        more units to come, which others like them may replace.
         Once a unit has begun, units that leave the plan were finished by other processes. These are expected to go
         on doing the same share of the work.
         """
@@ -117,6 +119,7 @@ class Progress:
                 known = {*units, *self._finished, *self._names}
                 self._others += sum(cost for name, cost in self._units.items() if name not in known)
             self._units = {name: self._units[name] for name in (*self._finished, *self._names)} | dict(units)
+            self._later = dict(later or {})
 
     def say(self, text: str) -> None:
         """Print a line above the bar, or among the plain lines."""
@@ -128,7 +131,7 @@ class Progress:
                 self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def unit(self, *names: str) -> None:
-        """Begin one unit, or several that run at the same time.
+        """Begin one unit, or several that run at the same time. A call before `done` names those at work anew.
 
         A unit that is not in the plan is expected to take as long as the average of those that are.
         """
@@ -136,7 +139,8 @@ class Progress:
             for name in names:
                 self._units.setdefault(name, sum(self._units.values()) / max(len(self._units), 1))
                 self._finished.pop(name, None)
-            self._names, self._unit_start, self._latest = names, self._clock(), None
+            self._unit_start = self._unit_start if self._names else self._clock()
+            self._names, self._latest = names, None
 
     def done(self) -> None:
         """End the units that were begun. Raises ValueError if none was."""
@@ -163,6 +167,7 @@ class Progress:
         spent = sum(self._units[name] for name in self._finished)
         finished = sum(self._finished.values()) if spent > 0 else 0.0
         ahead = sum(cost for name, cost in self._units.items() if name not in self._finished)
+        ahead += sum(self._later.values())
         if spent <= 0 and ahead <= 0:
             return None
         factor = finished / spent if spent > 0 else 1.0
@@ -190,9 +195,12 @@ class Progress:
     def _print(self, number: int, *said: str) -> None:
         if self._live is None:
             text = "  ".join(filter(None, (*said, self._times())))
-            self._stream.write(f"[{number}/{len(self._units)}] {text}\n")
+            self._stream.write(f"[{number}/{self._total()}] {text}\n")
             self._stream.flush()
             self._printed = self._clock()
+
+    def _total(self) -> int:
+        return len(self._units) + len(self._later)
 
     def _at_work(self) -> tuple[str, str]:
         """The names of the units at work, and how far they are."""
@@ -217,7 +225,7 @@ class Progress:
             left, elapsed = self.left(), self._clock() - self._start
             share = 0.0 if left is None else elapsed / max(elapsed + left, 1e-9)
             at = len(self._finished) + bool(self._names)
-            times = Text(f"{at} of {len(self._units)}  {self._times()}", no_wrap=True)
+            times = Text(f"{at} of {self._total()}  {self._times()}", no_wrap=True)
             name, state = (Text(text, no_wrap=True, overflow="ellipsis") for text in self._at_work())
             width = 80 if self._live is None else self._live.console.width
         room = min(24, width - times.cell_len - 2)

@@ -169,7 +169,8 @@ def train_and_publish(
         while True:
             units, outcomes = plan(rows, runner.finished, seeds, search)
             kept = [unit for row in rows if row.name in outcomes for unit in outcomes[row.name].wanted[: row.keep]]
-            if not runner.advance(units, kept):
+            ahead = units if len(outcomes) == len(rows) else foresee(rows, runner.finished, seeds, search)
+            if not runner.advance(units, kept, ahead):
                 break
     found = Found.of(rows, outcomes, about, runner.load)
     if first:

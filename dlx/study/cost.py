@@ -32,10 +32,9 @@ class Cost(NamedTuple):
 
     @classmethod
     def of(cls, spent: Sequence[Spent]) -> "Cost":
-        """The mean of what some units of the program took."""
+        """From what some units of the program took: the mean of running, and the most of compiling."""
         seconds, compiling = np.array(spent).T
-        times = max(np.count_nonzero(compiling), 1)
-        return cls(float(max(np.mean(seconds - compiling), 0.0)), float(compiling.sum() / times))
+        return cls(float(max(np.mean(seconds - compiling), 0.0)), float(compiling.max()))
 
 
 class Estimate(NamedTuple):

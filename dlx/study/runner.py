@@ -102,16 +102,19 @@ class Runner:
         """What a finished unit has kept. Raises `dlx.store.StoreError` if it was not saved."""
         return self.store.load_arrays(self._name(unit))
 
-    def advance(self, units: Sequence[Unit], keep: Sequence[Unit] = ()) -> bool:
+    def advance(self, units: Sequence[Unit], keep: Sequence[Unit] = (), later: Sequence[Unit] = ()) -> bool:
         """Do some of the missing units. Return False if none is missing or the time is up.
 
+        Units like those of `later` are to come, once others are finished. They count in what is said of the time left.
         Arrays are saved for the units in `keep`, and for units that a missing unit starts from. Processes that share
         the folder share the work. If others are at work on all that is left, it waits a moment.
         """
         missing = self.missing(units, keep)
         if not missing or not from_first_process(lambda: time.monotonic() < self.deadline):
             return False
-        self.progress.plan(self.costs([*self._done, *missing]))
+        every = dict.fromkeys([*self._done, *missing, *self.missing(later)])
+        costs, now = self.costs(every), len(self._done.keys() | missing)
+        self.progress.plan(dict([*costs.items()][:now]), dict([*costs.items()][now:]))
         taken = self._take([unit for unit in missing if not any(other in missing for other in unit.given)])
         if taken:
             try:

@@ -42,6 +42,34 @@ def test_units_done_at_once_share_their_time_and_plans_can_change(clock, stream)
     assert "[4/4] c and 1 more" in stream.getvalue()
 
 
+def test_units_to_come_count_until_others_take_their_place(clock, stream):
+    with Progress({}, clock=clock, stream=stream) as progress:
+        progress.plan({"trial 1": 4.0, "trial 2": 4.0}, {"seed 1 of trial 2": 10.0, "seed 2 of trial 2": 10.0})
+        assert progress.left() == pytest.approx(28)
+        progress.unit("trial 1", "trial 2")
+        clock.now += 8
+        progress.done()
+        assert progress.left() == pytest.approx(20)
+        progress.plan({"seed 1 of trial 1": 10.0, "seed 2 of trial 1": 10.0})
+        assert progress.left() == pytest.approx(20), "no other process did those of trial 2"
+        progress.unit("seed 1 of trial 1", "seed 2 of trial 1")
+        clock.now += 20
+        progress.done()
+    assert "[2/4] trial 1 and 1 more" in stream.getvalue()
+    assert "[4/4] seed 1 of trial 1 and 1 more" in stream.getvalue()
+
+
+def test_units_that_are_named_while_they_are_compiled_take_the_time_of_that_too(clock, stream):
+    with Progress(dict.fromkeys("abcd", 5.0), clock=clock, stream=stream) as progress:
+        progress.unit("a")
+        clock.now += 8
+        progress.unit("a", "b")
+        clock.now += 2
+        progress.done()
+        assert progress.left() == pytest.approx(10)
+    assert "a and 1 more  done in 10 seconds" in stream.getvalue()
+
+
 def test_time_left_follows_the_estimates(clock, stream):
     with Progress({"a": 1.0, "b": 2.0, "c": 3.0}, clock=clock, stream=stream) as progress:
         assert progress.left() == pytest.approx(6)
