@@ -147,6 +147,35 @@ def test_runs_that_devices_do_not_share_evenly_are_not_lowered(data):
         Sweep(run, jax.devices()[:2]).lower(3, Rate(jnp.ones(())), data)
 
 
+@pytest.mark.parametrize(
+    ("fast", "convolves", "settings"),
+    [(True, True, "own"), (True, False, None), (False, True, None), (False, False, None)],
+)
+def test_only_convolutions_are_optimised_where_jax_is_not_to(data, monkeypatch, fast, convolves, settings):
+    def run(key, given, data):
+        image = data.train.x[:1].reshape(1, 1, 8, 8).astype(jnp.float32)
+        return jax.lax.conv(image, image, (1, 1), "SAME").sum() if convolves else (image @ image).sum()
+
+    seen, real = [], jax.stages.Lowered.compile
+    monkeypatch.setattr(
+        jax.stages.Lowered, "compile", lambda self, options=None: seen.append(options) or real(self, options)
+    )
+    before = jax.config.values["jax_disable_most_optimizations"]
+    jax.config.update("jax_disable_most_optimizations", fast)
+    try:
+        program = Sweep(run, 1)
+        found = program(jax.vmap(jax.random.key)(jnp.arange(1)), (), data)
+    finally:
+        jax.config.update("jax_disable_most_optimizations", before)
+    assert seen == [sweep.OPTIMISED if settings else None]
+    assert program.optimised == (convolves or not fast)
+    image = np.asarray(data.train.x[0], np.float32).reshape(8, 8)
+    padded = np.pad(image, (3, 4))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (8, 8))
+    expected = np.einsum("abij,ij->", windows, image) if convolves else (image @ image).sum()
+    np.testing.assert_allclose(found, [expected], rtol=1e-5)
+
+
 def test_cpu_devices_share_nine_tenths_of_the_free_memory(monkeypatch):
     monkeypatch.setattr(sweep, "free_memory", lambda: 10**12)
     assert budget() == 9 * 10**11 // jax.local_device_count()

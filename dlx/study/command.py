@@ -103,7 +103,7 @@ def prepare(options: CommonOptions) -> None:
     options.check()
     use_every_core()
     jax.config.update("jax_default_matmul_precision", options.products())
-    # At the quick sizes to compile takes longer than to run.
+    # At the quick sizes to compile takes longer than to run; but see `Sweep` on convolutions.
     jax.config.update("jax_disable_most_optimizations", options.preset == "quick")
     join(options.coordinator, options.num_processes, options.process_id)  # before any device is touched
     find_devices()

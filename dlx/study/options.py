@@ -77,7 +77,10 @@ class CommonOptions:
         return {"float32": "highest", "tf32": "tensorfloat32"}[self.precision]
 
     def numerics(self) -> tuple[str, ...]:
-        """The settings that change results in their last digits, and so belong to the identity of a unit."""
+        """The settings that change results in their last digits, and so belong to the identity of a unit.
+
+        The preset quick is "unoptimized", though its programs with convolutions are optimised.
+        """
         generator = setting("jax_default_prng_impl")
         there = {
             "tf32": self.precision == "tf32",

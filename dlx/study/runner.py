@@ -236,6 +236,7 @@ class Runner:
             self._announced.add((group[0].program, count))
             self.progress.say(
                 f"{type(group[0].program).__name__}: {count} at once, {size(need)} of {size(limit)} free on each device"
+                + ", compiled without most of XLA's optimisations" * (not program.optimised)
             )
         return group[:count], inputs, need
 
