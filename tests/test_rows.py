@@ -1,0 +1,31 @@
+"""The laws of the rows of every page: what a row, a trial and a seed decide of what is trained."""
+
+import pages
+import pytest
+
+from dlx.study.command import rows_and_search
+from dlx.study.plan import first_trials, grid
+
+COMPARED = {
+    "nonconvexity": {"none/apart", "none/ordered", "rbm/apart", "rbm/ordered"},
+    "erhan2009": {"functions"},
+}
+"""Rows whose last unit compares what was trained from several seeds."""
+
+
+@pytest.mark.parametrize("preset", ["quick", "paper"])
+@pytest.mark.parametrize("name", pages.studies())
+def test_every_argument_of_a_trial_and_the_seed_decide_what_is_trained(name, preset):
+    study = pages.studies()[name]
+    rows, _ = rows_and_search(study, study.options(preset=preset), pages.planned(name, preset).about)
+    first, of_other_seeds = first_trials(rows), set()
+    for row in rows:
+        trials = grid(row.space_after(first))
+        units = [row.build(5, **trial) for trial in trials]
+        assert len({*units}) == len(units), f"{row.name}: two trials are one unit"
+        assert row.build(6, **trials[0]) != units[0], f"{row.name}: the seed does not matter"
+        for unit in units[0].lineage:
+            assert len({*unit.given}) == len(unit.given), f"{row.name}: a unit is given another one twice"
+            if unit.seed != 5:
+                of_other_seeds.add(row.name)
+    assert of_other_seeds == COMPARED.get(name, set())
