@@ -174,6 +174,8 @@ def test_claims_are_counted_by_verdict(tmp_path):
     assert "3 of them are tested (holds: 2, does not hold: 0, not resolved: 1), and 1 are not tested yet" in text
     totals = re.findall(r"<td[^>]*>([^<]*)</td>", text.partition("<tfoot>")[2].partition("</tfoot>")[0])
     assert totals == ["all lectures", "4", "2", "0", "1", "1"]
+    text = ledger.page(both, [experiment("first", claim("does not hold", "B1"))], "index.html")
+    assert "1 of them are tested (holds: 0, does not hold: 1, not resolved: 0), and 3 are not tested yet" in text
     assert 'href="index.html"' in text
 
 
