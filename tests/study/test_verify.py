@@ -147,6 +147,22 @@ def test_another_device_or_version_has_a_tolerance(check, where):
     assert "agreed within tolerance: score" in lines[1]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "agrees"),
+    [
+        (0.1, 0.1019, True),
+        (0.1, 0.1021, False),
+        (50.0, 50.4, True),
+        (50.0, 50.6, False),
+        (3, 9, True),
+        ("nan", 1.0, False),
+    ],
+)
+def test_numbers_agree_to_a_hundredth_or_a_fifth_of_a_point_and_whole_ones_are_not_compared(old, new, agrees):
+    assert verify.agree(old, new, exact=False) == agrees
+    assert not verify.agree(old, new, exact=True)
+
+
 def test_the_tolerance_has_an_end(check):
     def forge(record):
         record["device"] = "H100 x 1"
