@@ -125,6 +125,8 @@ def test_what_a_run_gets_wrong_is_read_example_by_example():
     assert found_tests["a", "b"]["p_digits"] == 1
     assert found_tests["a", "c"]["p_digits"] == pytest.approx(min(1, 4 * stats.binom.cdf(0, 20, 0.5)))
     assert table.tests(find(rows, records, 2), ERRORS[:2]) == [], "no metric pairs examples"
+    before = ERRORS[-1]._replace(per_example="valid/wrong")
+    assert table.tests(find(rows, records, 2), [before, ERRORS[-1]]) == [*found_tests.values()], "the last one counts"
 
 
 def test_rows_of_different_data_sets_are_not_paired():
