@@ -90,7 +90,7 @@ class Store:
 
         _, packed = self._read(name)
         if packed is None:
-            raise StoreError(f"{self.folder}: unit {name!r} has no whole arrays; run it again")
+            raise StoreError(f"{self.folder}: unit {name!r} has no whole arrays")
         return msgpack_restore(packed)
 
     def records(self, program: str) -> Iterator[dict[str, Any]]:

@@ -3,7 +3,9 @@
 An error that a user can correct ends the command with one message, any other with its traceback.
 """
 
+import contextlib
 import io
+import itertools
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -58,7 +60,9 @@ def main(study: Study, module: str | None = None, arguments: Sequence[str] | Non
     name = module.rpartition(".")[2] if module else Path(sys.argv[0]).stem
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        options = tyro.cli(study.options, prog=" ".join(program), description=study.doc.strip(), args=arguments)
+        check_given_once(arguments)
+        words = f"{(study.doc or '').strip()}\n\n{named_rows(study)}" if {"-h", "--help"} & {*arguments} else ""
+        options = tyro.cli(study.options, prog=" ".join(program), description=words, args=arguments)
         train_and_publish(study, name, options, shlex.join([*program, *arguments]), ends_on_signal)
     except Exception as error:
         if (words := in_one_line(error)) is None:
@@ -98,6 +102,24 @@ def file_of(study: Study) -> str:
     return Path(file).stem
 
 
+def check_given_once(arguments: Sequence[str]) -> None:
+    """Raise ValueError if an option that takes several values is given twice: the first ones would be forgotten."""
+    for flag in ("--rows", "--try"):
+        if sum(argument.partition("=")[0] == flag for argument in arguments) > 1:
+            raise ValueError(f"{flag} is given twice; give it once, with all its values after it")
+
+
+def named_rows(study: Study) -> str:
+    """The names of a page's rows by preset, as far as they can be told; nothing is downloaded."""
+    named: dict[str, list[str]] = {}
+    for preset, data in itertools.product(("quick", "paper"), ("blank", None)):
+        if preset not in named:
+            with contextlib.suppress(Exception):
+                options = study.options(preset=preset, data=data)
+                named[preset] = [row.name for row in study.rows(options, study.datasets(options))]
+    return "\n\n".join(f"Rows of the preset {preset}: {', '.join(names)}" for preset, names in named.items())
+
+
 def prepare(options: CommonOptions) -> None:
     """Set up jax as the options ask for. Raises ValueError for options that are not possible here."""
     options.check()
@@ -112,7 +134,12 @@ def prepare(options: CommonOptions) -> None:
 
 def rows_and_search(study: Study, options: CommonOptions, about: About) -> tuple[list[Row], Search]:
     """The rows that are asked for, and how they are searched. Raises ValueError for unknown rows or arguments."""
+    if not (study.doc or "").strip():
+        raise ValueError("the page has no docstring: its first line is the title of the report, and says what is asked")
     rows = study.rows_on(options, about)
+    for row in rows:
+        if not row.name or any(letter.isspace() for letter in row.name):
+            raise ValueError(f"the row name {row.name!r} is empty or has a space; choose one such as 'exp2/dbn'")
     if about["main" if "main" in about else next(iter(about))].origin.name != study.paper_data:
         rows = [replace(row, paper={}) for row in rows]
     values, known = tried_values(options.values), arguments(rows)
@@ -195,9 +222,9 @@ def said(runner: Runner, units: Sequence[Unit], stated: str) -> str:
 
     `stated` is the time that the page states. It is shown where there are no records.
     """
-    expected = runner.estimate(units)
-    ended = sum(runner.finished(unit) is not None for unit in units)
-    parts = [f"{ended} of {len(units)} runs are finished, {expected.units} units are to do"]
+    expected, missing = runner.estimate(units), runner.missing(units)
+    ended = sum(unit not in missing for unit in units)
+    parts = [f"{ended} of {ended + expected.units} units are finished, {expected.units} are to do"]
     if not expected.units:
         return parts[0]
     known = expected.units - expected.unknown
@@ -227,11 +254,21 @@ def find(study: Study, options: CommonOptions | None = None) -> Found:
     return Found.of(rows, outcomes, about, runner.load)
 
 
-def load(study: Study, unit: Unit, options: CommonOptions | None = None) -> Kept:
+def load(study: Study, unit: Unit, options: CommonOptions | None = None, train: bool = False) -> Kept:
     """What a finished unit has kept, such as its parameters, from the records in the options' folder.
 
-    Raises `StoreError` if the unit is not finished, or if its arrays were not saved (see `Row.keep`).
+    With `train`, a unit without saved arrays is trained, and what it stands on. Otherwise raises `StoreError` if the
+    unit is not finished, or if its arrays were not saved (see `Row.keep`).
     """
     options = options or study.options()
+    if train:
+        prepare(options)
     about = study.datasets(options)
-    return Runner(options, open_store(options.out, STORE), about, Progress({}, stream=io.StringIO())).load(unit)
+    with Progress({}, stream=None if train else io.StringIO()) as progress:
+        runner = Runner(options, open_store(options.out, STORE), about, progress)
+        while train and runner.advance([unit], [unit]):
+            pass
+        try:
+            return runner.load(unit)
+        except StoreError as error:
+            raise StoreError(f"{error}: study.load(..., train=True) trains it, and what it stands on") from error

@@ -168,7 +168,15 @@ class Found:
         return self.about["main" if "main" in self.about else next(iter(self.about))]
 
     def __getitem__(self, row: str) -> Runs:
-        return self.runs[row]
+        """The runs of a row. Raises ValueError, which says what to do, if it has no finished run of a fresh seed."""
+        runs = self.runs
+        if row in runs:
+            return runs[row]
+        if row in self.rows:
+            raise ValueError(
+                f"row {row!r} has no finished run in these records: run the page with the same options first"
+            )
+        raise ValueError(f"there is no row {row!r}; the rows are {', '.join(self.rows)}")
 
     def __contains__(self, row: str) -> bool:
         return row in self.runs

@@ -25,7 +25,7 @@ class CommonOptions:
     data: str | None = None
     """Data set: mnist, fashion_mnist, kmnist, digits or tfds:NAME. Default: the preset's."""
     rows: tuple[str, ...] = ()
-    """Rows to train, such as exp2/dbn or "exp3/*". Default: all."""
+    """Names of rows to train, or patterns of them such as "*/2". Default: all."""
     seeds: int | None = None
     """Fresh seeds per row. Default: 2 for quick, 10 for paper."""
     search: Literal["grid", "random"] = "grid"
@@ -116,6 +116,8 @@ class CommonOptions:
                 raise ValueError(f"--{name} must be a number of 0 or more, not {number}")
         if setting("jax_enable_x64"):
             raise ValueError("JAX_ENABLE_X64 is set, and the pages train in float32: unset it")
+        if self.search != "random" and self.trials != CommonOptions.trials:
+            raise ValueError(f"--trials {self.trials} needs --search random: the grid has all its trials")
         if self.memory == 0:
             raise ValueError("--memory 0 leaves no memory to train in; give the gigabytes that each device may use")
 

@@ -127,9 +127,15 @@ class Study:
     """The data set that the paper's values are for. With other data they are not shown."""
 
     def datasets(self, options: CommonOptions) -> About:
-        """The data sets, loaded. Raises `dlx.data.DataError` for one that is not available, or not valid."""
+        """The data sets, loaded. Raises `dlx.data.DataError` for one that is not available, or not valid.
+
+        Raises ValueError if the options ask for a data set by name, and no loader takes it.
+        """
         loaders = self.data if isinstance(self.data, Mapping) else {"main": self.data}
         about = {name: load(options) for name, load in loaders.items()}
+        if options.data is not None and all(dataset.origin.name != options.data for dataset in about.values()):
+            there = ", ".join(dataset.origin.name for dataset in about.values())
+            raise ValueError(f"this page has its own data ({there}); leave out --data {options.data}")
         for name, dataset in about.items():
             check(dataset.data, dataset.shape, dataset.classes, f"the page's data set {name} ({dataset.origin.name})")
         return about

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dlx.show.progress import duration
 from dlx.show.tables import estimate, markdown
 from dlx.study import table
 from dlx.study.page import Metric, Study
@@ -125,7 +126,7 @@ def provenance(content: Mapping[str, Any]) -> str:
         "secondary source."
     ) * any(row["paper"] is not None for row in content["rows"])
     return (
-        f"`{content['command']}`, {content['seconds'] / 60:.0f} minutes on {content['device']}; the units that the "
+        f"`{content['command']}`, {duration(content['seconds'])} on {content['device']}; the units that the "
         f"rows start from are not counted. Data: {data['name']}, source {data['source']}, variant {data['variant']}, "
         f"fingerprint {data['fingerprint'][:16]}. ± is half the 95 % interval of the mean over n seeds; where that "
         f"says little, the seeds' values are shown.{marks}"

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -73,12 +74,12 @@ def call(monkeypatch, capsys, tmp_path_factory):
     monkeypatch.setattr(command, "steady", lambda: None)
     before = jax.config.jax_default_matmul_precision
 
-    def run(*arguments, folder=None):
+    def run(*arguments, folder=None, page=bengio2006.STUDY):
         if folder is not None:
             monkeypatch.chdir(folder)
         status = 0
         try:
-            command.main(bengio2006.STUDY, "experiments.bengio2006", list(map(str, arguments)))
+            command.main(page, "experiments.bengio2006", list(map(str, arguments)))
         except SystemExit as stop:
             status = stop.code
         return status, capsys.readouterr()
@@ -177,14 +178,16 @@ def test_the_committed_records_are_a_folder_of_finished_work(finished, tmp_path,
 def test_it_says_beforehand_how_much_there_is_to_do(finished, tmp_path, call):
     _, stdout, stderr = finished
     first = stderr.splitlines()[0]
-    assert "0 of 52 runs are finished, " in first
+    counted = re.search(r"^0 of (\d+) units are finished, (\d+) are to do", first)
+    assert counted is not None
+    assert len(set(counted.groups()) | set(re.findall(r"^\[\d+/(\d+)\]", stderr, re.MULTILINE))) == 1, "one count"
     assert "the data take 122.20 kB on each device" in first
     assert "8 x 8 digits: about a minute on two cores" in first, "as the page's first lines say"
     assert all(bengio2006.TITLES[name.split("/")[1]] in stdout for name in ("exp2/dbn", "exp3/shallow"))
     shutil.copytree(finished[0] / "out", tmp_path / "out", ignore=shutil.ignore_patterns("Finetune"))
     status, said = call("--minutes", "0", "--out", tmp_path / "out")
     assert status == 0
-    assert re.search(r"0 of 52 runs are finished, \d+ units are to do; about \d+ seconds? for \d+ of them", said.err)
+    assert re.search(r"0 of (\d+) units are finished, \1 are to do; about \d+ seconds? for \d+ of them", said.err)
 
 
 def test_out_of_time_it_reports_what_is_finished(finished, tmp_path, call):
@@ -285,6 +288,9 @@ def test_a_process_takes_the_first_unit_that_no_other_has_and_those_like_it(tmp_
         (["--data", "tfds:"], "tfds:"),
         (["--try", "rate=nan"], "rate nan cannot be searched"),
         (["--try", "rate=-1"], "rate -1.0 cannot be searched"),
+        (["--try", "rate=1", "--try", "width=3"], "--try is given twice; give it once, with all its values"),
+        (["--rows=exp2/dbn", "--rows", "exp3/*"], "--rows is given twice"),
+        (["--trials", "3"], "--trials 3 needs --search random"),
         (["--try", "rate="], "is not NAME=NUMBER,NUMBER"),
         (["--try", "rates=1"], "no row has an argument 'rates'"),
         (["--rows", "exp4/*"], "names no row; the rows are exp2/dbn"),
@@ -323,6 +329,39 @@ def test_a_folder_with_the_results_of_other_options_is_refused_and_kept(call, fi
     assert "holds other work" in said.err
     assert "--results" in said.err
     assert before == {path: path.read_bytes() for path in (folder / "out" / "bengio2006").rglob("*") if path.is_file()}
+
+
+def test_the_help_names_the_rows_of_the_page(call):
+    status, said = call("--help")
+    assert status == 0
+    words = " ".join(re.sub(r"[│\n]", " ", said.out).split())
+    assert "Rows of the preset quick: exp2/dbn, exp2/autoassociator" in words
+    assert "exp2/shallow/glorot" in words.partition("Rows of the preset paper:")[2]
+
+
+TYPO = study.Claim("So.", study.claims.at_most(study.ERRORS[2], "exp2/dnb", 1))
+WRONG = {
+    "an empty docstring": (replace(bengio2006.STUDY, doc=" \n"), [], "the page has no docstring"),
+    "a name with a space": (
+        replace(bengio2006.STUDY, rows=lambda *_: [synthetic.row("a b")]), [],
+        "the row name 'a b' is empty or has a space",
+    ),
+    "data of its own": (
+        replace(bengio2006.STUDY, data=lambda options: read("digits")), ["--data", "mnist"],
+        "this page has its own data (digits); leave out --data mnist",
+    ),
+    "a claim on no row": (
+        replace(bengio2006.STUDY, claims=[TYPO]), [],
+        "the claim 'So.' asks for the row 'exp2/dnb'; there are exp2/dbn, ",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("page", "arguments", "message"), WRONG.values(), ids=WRONG)
+def test_a_page_that_cannot_be_is_refused_before_training(call, untrained, page, arguments, message):
+    status, said = call(*arguments, page=page)
+    assert status == 2
+    assert said.err.splitlines()[-1].startswith(f"error: {message}")
 
 
 @pytest.mark.parametrize("option", ["--seeds=one", "--preset=slow", "--nonsense"])

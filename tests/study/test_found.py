@@ -85,6 +85,14 @@ def test_rows_without_a_run_are_not_among_the_runs():
     assert list(some.rows) == ["b", "a", "c", "d"]
 
 
+def test_a_row_without_runs_says_what_to_do():
+    some = found({"a": [0.1], "b": [None]})
+    with pytest.raises(ValueError, match="row 'b' has no finished run in these records: run the page"):
+        some["b"]
+    with pytest.raises(ValueError, match="there is no row 'c'; the rows are a, b"):
+        some["c"]
+
+
 def test_rows_stand_in_the_order_of_the_page():
     rows = [row("late", lambda chosen: [{}], after=("early",)), row("early")]
     both = find(rows, {one.build(1): of_error(0.1) for one in rows})

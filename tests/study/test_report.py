@@ -70,7 +70,7 @@ def test_the_parts_stand_in_order():
         "## G1\n",
         "## G2\n",
         "- Something is missing.\n",
-        "`python -m page`, 0 minutes on cpu x 2;",
+        "`python -m page`, 24 seconds on cpu x 2;",
         "## Paired tests\n",
         "![Second](second.png)\n\n*Second*\n",
         "## Search\n",

@@ -222,4 +222,4 @@ def test_a_claim_that_cannot_be_decided_costs_nothing_else():
     sound = Finding("holds", "as it is")
     entries = table.decided(found({"a": [0.1, 0.12]}), [Claim("Broken.", broken), Claim("Sound.", lambda _: sound)])
     assert [entry["verdict"] for entry in entries] == ["not resolved", "holds"]
-    assert entries[0]["words"] == "it could not be decided: KeyError: 'absent'"
+    assert entries[0]["words"] == "it could not be decided: ValueError: there is no row 'absent'; the rows are a"

@@ -10,6 +10,7 @@ import pytest
 from synthetic import dataset, rates, row, toy
 
 from dlx.data import DataError
+from dlx.store import StoreError
 from dlx.study import command, verify
 from dlx.study.index import read_results
 from dlx.study.options import CommonOptions
@@ -245,6 +246,21 @@ def test_without_results_or_data_it_says_so_in_a_line(check, tmp_path, monkeypat
     assert "page is verified on the data that it was trained on: mnist is not at hand" in errors
     with pytest.raises(ValueError, match=r"results.json cannot be read: No such file"):
         read_results(tmp_path / "results.json")
+
+
+def test_what_an_archive_does_not_hold_is_trained_when_it_is_asked_for(archive, tmp_path):
+    """The records of a row that stands on a layer, without the layer's arrays."""
+    for name, content in archive[1].items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    options = CommonOptions(preset="paper", seeds=2, out=tmp_path)
+    unit = command.find(STUDY, options)["two"].units[0]
+    layer = unit.given[0]
+    with pytest.raises(StoreError, match=r"no whole arrays: study.load\(..., train=True\) trains it"):
+        command.load(STUDY, layer, options)
+    assert command.load(STUDY, layer, options, train=True)["w"].shape == (7,)
+    assert command.load(STUDY, layer, options)["w"].shape == (7,)
+    assert command.load(STUDY, unit, options, train=True)["w"].shape == (3,)
 
 
 def test_a_damaged_archive_is_said(tmp_path):
