@@ -124,27 +124,33 @@ class Store:
             raise ValueError(f"{name!r} is the store's own")
         _write(self.folder.joinpath(*parts), content.encode() if isinstance(content, str) else content)
 
-    def archive(self, names: Iterable[str], shown: Collection[str] = ()) -> bytes:
+    def archive(self, names: Iterable[str], shown: Collection[str] = (), without: str | None = None) -> bytes:
         """A .tar.xz of the identity, of these units' records, and of the arrays of those that are `shown`.
 
-        Unpacked, it is such a folder again.
+        Of the arrays the entry `without` is left out. Unpacked, it is such a folder again.
         """
+        from flax.serialization import msgpack_restore, msgpack_serialize
+
         files = {self.folder / "identity.json": (self.folder / "identity.json").read_bytes()}
         for name in names:
             path, _ = self._locate(name)
             record = json.loads(content := path.read_bytes())
             if record["arrays"] is not None and name in shown:
-                arrays = _beside(path, record["arrays"])
-                files |= {path: content, arrays: arrays.read_bytes()}
+                packed = _beside(path, record["arrays"]).read_bytes()
+                if without in (kept := msgpack_restore(packed)):
+                    packed = msgpack_serialize({entry: arrays for entry, arrays in kept.items() if entry != without})
+                    record["arrays"] = hashlib.sha256(packed).hexdigest()
+                    content = to_json(record).encode()
+                files |= {path: content, _beside(path, record["arrays"]): packed}
             else:
                 files[path] = content if record["arrays"] is None else to_json({**record, "arrays": None}).encode()
-        packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w:xz", preset=9) as tar:
+        written = io.BytesIO()
+        with tarfile.open(fileobj=written, mode="w:xz", preset=9) as tar:
             for file, content in files.items():
                 member = tarfile.TarInfo(str(file.relative_to(self.folder)))  # without times and owners
                 member.size = len(content)
                 tar.addfile(member, io.BytesIO(content))
-        return packed.getvalue()
+        return written.getvalue()
 
     @cached_property
     def _claims(self) -> int:

@@ -22,6 +22,8 @@ from dlx.types import Data, Key, Scalar
 
 Kept = Mapping[str, Any]
 """What a unit leaves to other units and to figures: arrays in nested dicts whose keys are strings."""
+NET = "net"
+"""Under this name a program keeps the parameters of a whole net. They are large: published archives lack them."""
 Follow = Callable[..., AfterEpoch | None]
 """A program calls it with a stage's name and its `epochs`. It returns the `progress` of `dlx.train.fit`."""
 Measures = Mapping[str, Mapping[str, Any]]

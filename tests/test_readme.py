@@ -6,10 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from dlx.data import read
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
 IDEA, SWEEP, PAGE, LOAD, STAGE, NETS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+FOLDER, PICTURE = re.findall(r"^```python\n(.*?)^```", CONTRIBUTING, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -40,6 +46,17 @@ def test_a_page_of_ones_own_and_what_it_has_kept(run, tmp_path):
     assert "report: runs/width/report.html" in printed
     report = (tmp_path / "runs" / "width" / "report.md").read_text()
     assert re.search(r"\*\*(holds|does not hold|not resolved)\*\*: A wide layer errs less", report)
+    digits = read("digits").data.test
+    three = int(np.flatnonzero(digits.y == 3)[0])
+    for i, (x, y) in enumerate(zip(*digits, strict=True)):
+        (tmp_path / "pictures" / f"class {y}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(x).save(tmp_path / "pictures" / f"class {y}" / f"{i}.png")
+    Image.fromarray(digits.x[three]).resize((64, 64)).save(tmp_path / "three.png")
+    told = "\nfound = read_folder('pictures')\n"
+    told += "print(found.classes, found.shape, [split.x.shape for split in found.data], found.data.train.y.max())\n"
+    printed = run(f"{FOLDER}{told}{PICTURE}")
+    assert "10 (8, 8) [(180, 64), (60, 64), (60, 64)] 9" in printed
+    assert re.search(r"a 3, with probability (1|0\.[5-9])", printed)
     loaded = "from dlx import study\nfrom width import STUDY, TrainWidth\nfound = study.find(STUDY)\n"
     loaded += "print(study.load(STUDY, found['width64'].units[0])['hidden_0']['w'].shape)"
     assert "(64, 64)" in run(loaded)

@@ -20,8 +20,8 @@ MNIST_LIKE = ("mnist", "fashion_mnist", "kmnist")
 TEN_CLASSES = 10
 """Classes of `digits` and of every data set in `MNIST_LIKE`."""
 
-Source = Literal["idx", "tfds", "embedded", "generated"]
-Variant = Literal["canonical", "ones-zeroed", "unrecognised", "embedded", "generated"]
+Source = Literal["idx", "tfds", "embedded", "generated", "arrays"]
+Variant = Literal["canonical", "ones-zeroed", "unrecognised", "embedded", "generated", "arrays"]
 
 _MNIST_TRAIN_IMAGES: dict[str, Variant] = {
     "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db": "canonical",
@@ -93,6 +93,15 @@ def read(name: str) -> Dataset:
             "Use download_and_prepare(file_format='array_record'), or set TFDS_DATA_DIR to where it is."
         )
     raise DataError(f"unknown data set {name!r}; known are {', '.join(MNIST_LIKE)}, digits, blank, tfds:<name>")
+
+
+def of_arrays(name: str, data: Data, classes: int) -> Dataset:
+    """A data set of one's own: images x [n, height, width] or [n, height, width, channels], and labels y [n].
+
+    Pixels are uint8, or floats from 0 to 1. Raises DataError for a label outside 0 to `classes` - 1, or for images of
+    several shapes.
+    """
+    return _dataset(name, data, classes, "arrays", "arrays", place=name)
 
 
 def flat(data: Data) -> Data:

@@ -254,11 +254,14 @@ def find(study: Study, options: CommonOptions | None = None) -> Found:
     return Found.of(rows, outcomes, about, runner.load)
 
 
-def load(study: Study, unit: Unit, options: CommonOptions | None = None, train: bool = False) -> Kept:
+def load(
+    study: Study, unit: Unit, options: CommonOptions | None = None, train: bool = False, entry: str | None = None
+) -> Kept:
     """What a finished unit has kept, such as its parameters, from the records in the options' folder.
 
-    With `train`, a unit without saved arrays is trained, and what it stands on. Otherwise raises `StoreError` if the
-    unit is not finished, or if its arrays were not saved (see `Row.keep`).
+    With an `entry`, such as "net", only what it has kept under this name. With `train`, a unit without saved arrays or
+    without this entry is trained, and what it stands on. Otherwise raises `StoreError` if the unit is not finished, or
+    if its arrays were not saved (see `Row.keep`).
     """
     options = options or study.options()
     if train:
@@ -269,6 +272,11 @@ def load(study: Study, unit: Unit, options: CommonOptions | None = None, train: 
         while train and runner.advance([unit], [unit]):
             pass
         try:
-            return runner.load(unit)
+            if train and entry not in (None, *runner.load(unit)):
+                runner.renew(unit)
+            kept = runner.load(unit)
+            if entry not in (None, *kept):
+                raise StoreError(f"{runner.naming.name(unit)} has kept {', '.join(kept)}, and no {entry!r}")
+            return kept if entry is None else kept[entry]
         except StoreError as error:
             raise StoreError(f"{error}: study.load(..., train=True) trains it, and what it stands on") from error

@@ -16,7 +16,7 @@ from dlx.study.errors import where
 from dlx.study.found import Found
 from dlx.study.options import CommonOptions
 from dlx.study.page import Study
-from dlx.unit import Naming
+from dlx.unit import NET, Naming
 
 IMAGE_BYTES = 35_000
 """The most bytes of a figure. A report.html, which holds all figures as text, must stay below 400 kB."""
@@ -48,7 +48,8 @@ def publish(
     content = table.results(name, options.preset, command, found, study.metrics, claims)
     folder.write("results.json", to_json(content, indent=1) + "\n")
     shown = {naming.name(unit) for runs in found.runs.values() for unit in runs.units[: runs.row.keep]}
-    folder.write("records.tar.xz", records.archive(dict.fromkeys(map(naming.name, table.all_records(found))), shown))
+    names = dict.fromkeys(map(naming.name, table.all_records(found)))
+    folder.write("records.tar.xz", records.archive(names, shown, without=NET))
     files, images, faults = drawn(study, found)
     for old in folder.folder.glob("*.png"):
         if old.name not in images and is_of(study, old.name):

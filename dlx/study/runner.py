@@ -128,6 +128,13 @@ class Runner:
         time.sleep(self._waiting)
         return True
 
+    def renew(self, unit: Unit) -> None:
+        """Train a unit again, though it is finished, and save what it keeps."""
+        while self.advance(unit.given, unit.given):
+            pass
+        if self.store.claim(self._name(unit)):
+            self._do([unit], {unit})
+
     def missing(self, units: Sequence[Unit], keep: Sequence[Unit] = ()) -> dict[Unit, None]:
         """The units that have no record, or lack arrays that are needed, each after those that it starts from."""
         missing: dict[Unit, None] = {}

@@ -4,17 +4,20 @@ import io
 import json
 import re
 import tarfile
+from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 import pytest
 from synthetic import dataset, rates, row, toy
 
 from dlx.data import DataError
-from dlx.store import StoreError
+from dlx.store import StoreError, open_store
 from dlx.study import command, verify
 from dlx.study.index import read_results
 from dlx.study.options import CommonOptions
 from dlx.study.page import Row, Study
+from dlx.unit import NET, Naming, Result, Unit
 from experiments.__main__ import listing, main
 
 ROWS = [
@@ -261,6 +264,35 @@ def test_what_an_archive_does_not_hold_is_trained_when_it_is_asked_for(archive, 
     assert command.load(STUDY, layer, options, train=True)["w"].shape == (7,)
     assert command.load(STUDY, layer, options)["w"].shape == (7,)
     assert command.load(STUDY, unit, options, train=True)["w"].shape == (3,)
+
+
+@dataclass(frozen=True)
+class Netted:
+    """Keeps a net, and something beside it; before it was `large`, it kept only this."""
+
+    def __call__(self, key, hypers, given, data, progress):
+        return {"w": jnp.ones(2), **({NET: {"b": jnp.full(3, 2.0)}} if LARGE else {})}, Result(jnp.zeros(()))
+
+
+LARGE = False
+
+
+def test_an_entry_that_old_records_and_archives_lack_is_trained_when_it_is_asked_for(tmp_path, monkeypatch):
+    unit = Unit(Netted())
+    page = Study("A title.", lambda options: dataset(), lambda options, about: [])
+    options = CommonOptions(out=tmp_path)
+    assert set(command.load(page, unit, options, train=True)) == {"w"}
+    with pytest.raises(StoreError, match=r"has kept w, and no 'net': study.load\(..., train=True\) trains it"):
+        command.load(page, unit, options, entry=NET)
+    monkeypatch.setitem(globals(), "LARGE", True)
+    assert command.load(page, unit, options, entry=NET, train=True)["b"].tolist() == [2, 2, 2]
+    assert set(command.load(page, unit, options)) == {"w", NET}
+    store = open_store(tmp_path, command.STORE)
+    name = Naming({"main": dataset().origin.fingerprint}, options.numerics()).name(unit)
+    (tmp_path / "small.tar.xz").write_bytes(store.archive([name], [name], without=NET))
+    small = open_store(verify.unpack(tmp_path / "small.tar.xz", tmp_path / "small"), command.STORE)
+    assert small.load(name) == store.load(name)
+    assert list(small.load_arrays(name)) == ["w"]
 
 
 def test_a_damaged_archive_is_said(tmp_path):
