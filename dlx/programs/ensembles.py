@@ -18,7 +18,7 @@ from dlx.types import Model
 from dlx.unit import Result
 
 
-def rectified(widths: tuple[int, ...], classes: int) -> Model:
+def rectified(widths: tuple[int, ...], classes: int = 10) -> Model:
     """The net of rectified units that members are, from He's start."""
     return mlp(widths, classes, INITIALIZERS["he"], RELU)
 
