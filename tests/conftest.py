@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import jax
+import jaxlib.version
 import jaxtyping
 
 # Before any module of dlx is imported and before any array is made.
@@ -12,9 +13,11 @@ jaxtyping.install_import_hook("dlx", "beartype.beartype")
 jax.config.update("jax_platforms", os.environ.get("JAX_PLATFORMS") or "cpu")
 if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
     jax.config.update("jax_num_cpu_devices", 2)
-# Tests compile much and run little: without XLA's emitters of fusions the compiler takes half the time.
+# Tests compile much and run little: without XLA's emitters of fusions the compiler takes half the time. A later jaxlib
+# does not know them, and ends the process at a flag that it does not know.
 jax.config.update("jax_disable_most_optimizations", True)
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false"
+if jaxlib.version.__version_info__ < (0, 11):
+    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false"
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402

@@ -128,7 +128,7 @@ def test_persistent_chains_teach_a_machine_its_patterns_to_nearly_the_best_likel
     layer, curve = jax.jit(stage)(KEY, start, Data(train, (), ()))
     assert set(curve.metrics) == {"loss"}
     assert log_likelihood(start, x) < -6
-    assert log_likelihood(layer, x) > -np.log(14) - 0.6
+    assert log_likelihood(layer, x) > -np.log(14) - 0.7
 
 
 def test_a_persistent_step_moves_the_chains_and_descends_on_the_difference_of_correlations():
