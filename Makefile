@@ -4,13 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: quickstart test lint format table bench accelerators report lock
+CORE := train stage algorithms nets losses optim sweep store unit
+
+.PHONY: quickstart test test-core lint format table bench accelerators report lock
 
 quickstart: $(READY)  ## the whole table on scikit-learn's embedded digits, in about a minute
 	$(BIN)/python -m experiments bengio2006 --preset quick
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+test-core: $(READY)  ## a part of it in two minutes, for another Python: make test-core PYTHON=python3.13 VENV=.venv-3.13
+	$(BIN)/python -m pytest -n 2 --dist loadscope $(CORE:%=tests/test_%.py)
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
