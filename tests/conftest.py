@@ -2,14 +2,19 @@
 
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 import jax
 import jaxlib.version
 import jaxtyping
 
-# Before any module of dlx is imported and before any array is made.
-jaxtyping.install_import_hook("dlx", "beartype.beartype")
+# Before any module of dlx is imported and before any array is made. To check a module costs time at each of its calls.
+ROOT = Path(__file__).parents[1]
+ANNOTATED = [path for path in (ROOT / "dlx").rglob("*.py") if "jaxtyping" in path.read_text(encoding="utf-8")]
+jaxtyping.install_import_hook(
+    [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in ANNOTATED], "beartype.beartype"
+)
 jax.config.update("jax_platforms", os.environ.get("JAX_PLATFORMS") or "cpu")
 if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
     jax.config.update("jax_num_cpu_devices", 2)
@@ -25,6 +30,8 @@ import pytest  # noqa: E402
 from dlx.types import Data, Labelled  # noqa: E402
 
 VISIBLE = 64
+LONGEST = ("test_command.py", "test_pages.py", "test_sweep.py", "test_laws.py", "test_readme.py")
+"""Files whose tests begin first, so that no worker is idle at the end."""
 
 
 def group(nodeid: str) -> str:
@@ -43,7 +50,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         def _split_scope(self, nodeid: str) -> str:
             return group(nodeid)
 
+    config.option.loadscopereorder = False
     return Groups(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest groups first, and the tests of a group one after the other."""
+    groups = list(dict.fromkeys(group(item.nodeid) for item in items))
+    items.sort(key=lambda item: (item.path.name not in LONGEST, groups.index(group(item.nodeid))))
 
 
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
