@@ -81,16 +81,18 @@ def countdown(key, given, data):
     return given["name"], jax.random.key_data(end), rounds, data.test.y.sum()
 
 
-@pytest.mark.parametrize("at_once", [None, 1, 2])
+COUNTING = {at_once: Sweep(countdown, at_once=at_once) for at_once in (None, 1, 2)}
+
+
+@pytest.mark.parametrize("at_once", COUNTING)
 @pytest.mark.parametrize("runs", [1, 2, 3, 4, 5])
 def test_runs_of_different_lengths_come_back_in_their_order(data, runs, at_once):
     """On both devices, in turn or side by side; a round that the runs do not fill is made up by copies of runs."""
     steps, names = np.array([5, 0, 9, 2, 7])[:runs], np.arange(2 * runs, dtype=np.float32).reshape(runs, 2)
     keys = jax.vmap(jax.random.key)(jnp.arange(runs))
-    swept = Sweep(countdown, at_once=at_once)
     jax.effects_barrier()
     TOLD.clear()
-    found_names, found_keys, rounds, total = swept(keys, {"steps": steps, "name": names}, data)
+    found_names, found_keys, rounds, total = COUNTING[at_once](keys, {"steps": steps, "name": names}, data)
     jax.effects_barrier()
 
     ends = []
@@ -243,7 +245,7 @@ def test_devices_of_other_hosts_are_not_left_out(monkeypatch):
 def start(out, devices, *arguments):
     """Ten runs in a process of their own: see swept.py."""
     environment = os.environ | {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}",
         "PYTHONPATH": str(Path(__file__).parents[1]),
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
     }
@@ -254,7 +256,7 @@ def start(out, devices, *arguments):
 def finish(*processes):
     try:
         for process in processes:
-            _, stderr = process.communicate(timeout=120)
+            _, stderr = process.communicate(timeout=300)
             assert process.returncode == 0, stderr.decode()[-2000:]
     finally:
         for process in processes:
