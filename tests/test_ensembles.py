@@ -79,3 +79,7 @@ def test_parameters_are_those_of_the_net_and_a_larger_net_has_just_enough(member
     needed = members * ensembles.parameters(WIDTHS, 64)
     assert ensembles.parameters(narrower, 64) < needed <= ensembles.parameters(wide, 64)
     assert len(params[hidden(0)]["b"]) == wide[0]
+
+
+def test_a_net_of_equal_layers_is_as_large_as_itself():
+    assert ensembles.as_large((6, 6), 1, 64) == (6, 6)
