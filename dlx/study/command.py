@@ -19,7 +19,7 @@ import jax
 
 from dlx.show.console import steady
 from dlx.show.progress import Progress, duration
-from dlx.store import Store, open_store
+from dlx.store import Store, StoreError, open_store
 from dlx.study.asked import check_claims
 from dlx.study.errors import in_one_line
 from dlx.study.found import Found

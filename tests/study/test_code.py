@@ -126,7 +126,7 @@ def test_a_record_outlives_what_does_not_change_its_computation(page, tmp_path, 
     page()
     before = stored(tmp_path)
     said, _ = page(*filter(None, [OUTLIVED[edit]]))
-    assert "4 of 4 runs are finished, 0 units are to do" in said
+    assert "4 of 4 units are finished, 0 are to do" in said
     assert "changed" not in said
     assert stored(tmp_path) == before
 
@@ -151,14 +151,14 @@ def test_a_record_of_another_computation_stops_the_command_until_it_is_said_what
     changed = {path for path in after if after[path]["computation"] != before[path]["computation"]}
     assert len(changed) == (4 if "Above" in programs and edit not in ("an operation", "a file beside it") else 2)
     said, _ = page(change)
-    assert "0 units are to do" in said
+    assert "0 are to do" in said
     assert stored(tmp_path) == after
 
 
 def test_with_another_version_of_jax_the_same_source_is_valid_and_other_source_is_not(page, monkeypatch):
     page()
     monkeypatch.setattr(jax, "__version__", "0.0.1")
-    assert "0 units are to do" in page()[0]
+    assert "0 are to do" in page()[0]
     with pytest.raises(ValueError, match="--stale train"):
         page(OUTLIVED["a name"])
 
