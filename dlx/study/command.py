@@ -6,6 +6,7 @@ An error that a user can correct ends the command with one message, any other wi
 import contextlib
 import io
 import itertools
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -50,7 +51,7 @@ def main(study: Study, module: str | None = None, arguments: Sequence[str] | Non
     import tyro
 
     started = sys.modules["__main__"]
-    if module is None and not getattr(started, "__file__", None):
+    if module is None and started.__spec__ is None and not os.path.isfile(getattr(started, "__file__", "")):
         raise ValueError(
             'a notebook, or python -c, has no command line for a page: call study.run(STUDY, options, name="width")'
         )
@@ -96,8 +97,8 @@ def run(study: Study, options: CommonOptions | None = None, name: str | None = N
 def file_of(study: Study) -> str:
     """The name of the file that a page stands in, without its ending. Raises ValueError if it stands in none."""
     module = sys.modules.get(study.rows.__module__) if isinstance(study.rows, FunctionType) else None
-    file = getattr(module, "__file__", None)
-    if file is None:
+    file = getattr(module, "__file__", "")
+    if not os.path.isfile(file):
         raise ValueError('a page in a notebook needs a name: study.run(STUDY, options, name="width")')
     return Path(file).stem
 
@@ -174,7 +175,7 @@ def train_and_publish(
     first = jax.process_index() == 0
     rows, search = rows_and_search(study, options, about)
     seeds = options.fresh_seeds()
-    results = options.results or options.out / name
+    results = options.results or Path(options.out) / name
     origins = {key: dataset.origin._asdict() for key, dataset in about.items()}
     store = open_store(options.out, STORE) if first else Store(options.out)
     table = {"study": name, **options.of_the_table(), "data": origins}

@@ -14,6 +14,8 @@ from collections.abc import Callable, Generator
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SECONDS = 2.0
 """The most that the last words may take."""
+TWICE = 0.2
+"""Within this time a second signal is the first one again: the program `timeout` sends each twice."""
 
 
 @contextlib.contextmanager
@@ -33,8 +35,13 @@ def ends_on_signal(say_last: Callable[[], None]) -> Generator[None]:
     def watch() -> None:
         while number := read.recv(1)[0]:
             if number in caught:
-                threading.Thread(target=end, args=(128 + number,), daemon=True).start()
-                read.settimeout(SECONDS)
+                ending = threading.Thread(target=end, args=(128 + number,), daemon=True)
+                ending.start()
+                ending.join(TWICE)
+                read.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    read.recv(64)
+                read.settimeout(SECONDS - TWICE)
                 with contextlib.suppress(TimeoutError):
                     read.recv(1)
                 os._exit(128 + number)

@@ -79,22 +79,23 @@ with ends_on_signal(last_words):
 
 
 @pytest.mark.parametrize(
-    ("signals", "words", "status", "least", "most"),
+    ("signals", "gap", "words", "status", "least", "most"),
     [
-        ([signal.SIGINT], "says", 130, 0, 1.5),
-        ([signal.SIGTERM], "says", 143, 0, 1.5),
-        ([signal.SIGINT], "hangs", 130, stopping.SECONDS - 0.1, stopping.SECONDS + 1.5),
-        ([signal.SIGINT, signal.SIGINT], "hangs", 130, 0, 1.5),
+        ([signal.SIGINT], 0, "says", 130, 0, 1.5),
+        ([signal.SIGTERM], 0, "says", 143, 0, 1.5),
+        ([signal.SIGINT, signal.SIGINT], 0, "says", 130, 0, 1.5),
+        ([signal.SIGINT], 0, "hangs", 130, stopping.SECONDS - 0.1, stopping.SECONDS + 1.5),
+        ([signal.SIGINT, signal.SIGINT], 2 * stopping.TWICE, "hangs", 130, 0, 1.9),
     ],
 )
-def test_c_code_is_ended_and_last_words_have_little_time(signals, words, status, least, most):
+def test_c_code_is_ended_and_last_words_have_little_time(signals, gap, words, status, least, most):
     line = [sys.executable, "-c", SCRIPT, stopping.__file__, words]
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "ready\n"
         begin = time.monotonic()
         for number in signals:
             process.send_signal(number)
-            time.sleep(0.1)
+            time.sleep(gap)
         rest = process.communicate(timeout=30)[0]
     assert least <= time.monotonic() - begin < most
     assert process.returncode == status
