@@ -186,7 +186,9 @@ def test_it_says_beforehand_how_much_there_is_to_do(finished, tmp_path, call):
     shutil.copytree(finished[0] / "out", tmp_path / "out", ignore=shutil.ignore_patterns("Finetune"))
     status, said = call("--minutes", "0", "--out", tmp_path / "out")
     assert status == 0
-    assert re.search(r"0 of (\d+) units are finished, \1 are to do; about \d+ seconds? for \d+ of them", said.err)
+    assert re.search(
+        r"0 of (\d+) units are finished, \1 are to do; about [\d.]+ (second|minute)s? for \d+ of them", said.err
+    )
 
 
 def test_out_of_time_it_reports_what_is_finished(finished, tmp_path, call):
