@@ -55,7 +55,7 @@ PAPER: dict[str, dict[int, tuple[float, ...]]] = {
 
 @dataclass(frozen=True)
 class Finetune:
-    """The training of all layers on the labels, from given layers or from fresh ones. It keeps some filters."""
+    """The training of all layers on the labels, from given layers or fresh ones. It keeps the net and some filters."""
 
     net: str  # sigmoid, relu, dropout or batchnorm
     widths: tuple[int, ...]
@@ -79,7 +79,7 @@ class Finetune:
         start = {**net.init(key_init, data.train.x[0]), **merge(given)}
         train = chain(greedy.finetune(net, rule, **phase), evaluate(error=misclassified(net)))
         params, (curve, errors) = train(jax.random.fold_in(key_train, len(given)), start, data)
-        return {"filters": strongest(params[hidden(0)]["w"], 16)}, Result.of(curve, errors)
+        return {"filters": strongest(params[hidden(0)]["w"], 16), "net": params}, Result.of(curve, errors)
 
 
 def unit(row: str, seed: int, *, width: int, rate: float, epochs: int, patience: int, depth: int = 3,
