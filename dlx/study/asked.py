@@ -66,17 +66,18 @@ def decidable(claims: Sequence[Claim], rows: Mapping[str, Row], about: About) ->
     return [claim for claim, names in zip(claims, missing, strict=True) if not names], told
 
 
-def check_claims(study: Study, options: Any, about: About, rows: Sequence[Row]) -> None:
+def check_claims(study: Study, options: Any, shapes: Shapes, rows: Sequence[Row]) -> None:
     """Raise ValueError for a claim on a row, or on a measure of its rows, that no preset of the page has.
 
     What the page has for other presets counts, as far as it tells that for these data.
     """
+    about = shapes.about
     presets = [{row.name: row for row in rows}]
     for preset in ("quick", "paper"):
         with contextlib.suppress(Exception):
             presets.append({row.name: row for row in study.rows(replace(options, preset=preset), about)})
     known: dict[str, None] = dict.fromkeys(name for some in presets for name in some)
-    told = _Told(about)
+    told = _Told(shapes)
     for claim in study.claims:
         for name, measures in asked(claim, presets[0], about).items():
             if name not in known:
@@ -92,8 +93,8 @@ def check_claims(study: Study, options: Any, about: About, rows: Sequence[Row]) 
 class _Told:
     """The measures that programs tell, traced from the shapes of their arguments as far as it is asked for them."""
 
-    def __init__(self, about: About):
-        self._shapes = Shapes(about)
+    def __init__(self, shapes: Shapes):
+        self._shapes = shapes
         self.known: dict[str, None] = {}
 
     def has(self, measure: str, name: str, presets: Sequence[Mapping[str, Row]]) -> bool:

@@ -38,7 +38,7 @@ class Code:
     """
 
     def __init__(self, about: About, precision: str):
-        self._shapes, self._precision = Shapes(about), precision
+        self.shapes, self._precision = Shapes(about), precision
         self._sources: dict[Any, str] = {}
         self._computations: dict[Any, str] = {}
 
@@ -62,7 +62,7 @@ class Code:
                 own = of_functions(type(unit.program))
             else:
                 with jax.default_matmul_precision(self._precision):
-                    own = digest(self._shapes.traced(unit).jaxpr)
+                    own = digest(self.shapes.traced(unit).jaxpr)
             self._computations[key] = digest_of(jax.__version__, own, *below) if own and all(below) else ""
         return self._computations[key]
 

@@ -191,7 +191,7 @@ def train_and_publish(
         if search.halving and (whole := searched_whole(rows)):
             progress.say(f"--halving: searched whole, as their trials have no epochs: {', '.join(whole)}")
         if runner.missing(ahead):
-            check_claims(study, options, about, rows)
+            check_claims(study, options, runner.code.shapes, rows)
             if first:
                 store.check_writable()
         while True:

@@ -9,6 +9,7 @@ from dlx.study import claims, shares, starts
 from dlx.study.asked import asked, check_claims, decidable
 from dlx.study.options import CommonOptions
 from dlx.study.page import ERRORS, Claim, Finding, Metric, Study
+from dlx.study.shapes import Shapes
 
 ABOUT = {"main": dataset()}
 ERROR, MEAN = ERRORS[-1], Metric("valid/error", "mean")
@@ -66,12 +67,12 @@ def study(*some):
 def test_a_typo_is_an_error(decide, said):
     page, options = study(claims.at_most(ERROR, "a", 1), decide), CommonOptions()
     with pytest.raises(ValueError, match=said):
-        check_claims(page, options, ABOUT, page.rows(options, ABOUT))
+        check_claims(page, options, Shapes(ABOUT), page.rows(options, ABOUT))
 
 
 def test_a_row_of_another_preset_is_no_error_and_its_claim_is_left_out():
     page, options = study(claims.lower(ERROR, "large", "a"), claims.at_most(MEAN, ["a", "b"], 1)), CommonOptions()
-    check_claims(page, options, ABOUT, page.rows(options, ABOUT))
+    check_claims(page, options, Shapes(ABOUT), page.rows(options, ABOUT))
     here = found({"a": [0.1], "b": [0.2]})
     kept, told = decidable(page.claims, here.rows, here.about)
     assert kept == [page.claims[1]]
