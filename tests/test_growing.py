@@ -49,7 +49,7 @@ def by_hand(split, most, window, windows, start, slope):
     return units, losses
 
 
-@pytest.mark.parametrize(("start", "slope"), [(2.0, 0.0), (1.0, 0.05), (1.0, 100.0)])
+@pytest.mark.parametrize(("start", "slope"), [(2.0, 0.0), (1.0, 0.08), (1.0, 100.0)])
 def test_a_unit_comes_when_the_loss_is_flat_by_ashs_rule(start, slope):
     units, losses = by_hand(SPIRALS, 4, 10, 6, start, slope)
     params, growth = jax.jit(partial(create_nodes, KEY, SPIRALS, RULE, 4, 10, 6))(start, slope)
