@@ -99,7 +99,7 @@ def min_max(run):
     return Result(error, {"formula": {"error": error}})
 
 
-@told_by(Grid("step", 4, 20), Way(0.2))
+@told_by(Grid("step", 5, 20), Way(1.0))
 def grid(run):
     def output(w, x):
         return np.tanh(w[0] * x + 2 * w[1])
@@ -116,16 +116,16 @@ def grid(run):
     def whole(w):
         return np.mean((output(w, wide) - target(wide)) ** 2)
 
-    side = np.linspace(-4, 4, 4)
+    side = np.linspace(-4, 4, 5)
     starts, minima, ends = [np.array([u, v]) for v in side for u in side], [], []
     for w in (np.array([2.0, 2.0]), np.array([-2.0, 2.0])):
         for _ in range(2000):
             w = w - 0.1 * slope(w, wide)
         minima.append(w)
-    for key, w in zip(jax.random.split(run.key, 16), starts, strict=True):
+    for key, w in zip(jax.random.split(run.key, 25), starts, strict=True):
         key_batches = jax.random.split(jax.random.fold_in(key, 0), 3)[2]
         for one in jax.random.split(key_batches, 20):
-            w = w - 0.2 * slope(w, np.asarray(jax.random.uniform(one, (4,), minval=-3, maxval=3), float))
+            w = w - slope(w, np.asarray(jax.random.uniform(one, (4,), minval=-3, maxval=3), float))
         ends.append(w)
     near, there = ([int(np.argmin([np.linalg.norm(w - to) for to in minima])) for w in some] for some in (starts, ends))
     depths = [whole(w) for w in minima]
@@ -134,8 +134,9 @@ def grid(run):
         "nearest": np.mean([a == b for a, b in zip(near, there, strict=True)]),
         "above": np.mean([whole(w) - depths[i] for w, i in zip(ends, there, strict=True)]),
     }
-    kept = {"loss": np.reshape([whole(w) for w in starts], (4, 4)), "end": np.reshape(there, (4, 4))}
+    kept = {"loss": np.reshape([whole(w) for w in starts], (5, 5)), "end": np.reshape(there, (5, 5))}
     close(run.kept, kept)
+    assert 0 < told["nearest"] < 1
     return Result(0.0, {"starts": told})
 
 

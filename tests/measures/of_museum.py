@@ -101,17 +101,20 @@ def museum(run):
     return found._replace(score=end["valid"]["error"], measures={**found.measures, **end, **measures})
 
 
-def quadratic(wrong_by):
-    """Half the sum of squares, the gradient of which is multiplied by a number."""
+def quadratic(by):
+    """Half the sum of squares, the gradient of which is multiplied by a function of the factor."""
 
     def loss(params, key, batch):
         value = sum(jnp.square(leaf).sum() for leaf in jax.tree.leaves(params)) / 2
-        return wrong_by * value + (1 - wrong_by) * jax.lax.stop_gradient(value), {}
+        return by(batch[0]) * value + (1 - by(batch[0])) * jax.lax.stop_gradient(value), {}
 
-    return "net", lambda params, key, batch: loss(params, key, batch)
+    return "net", loss
 
 
-@told_by(Gradients(), patches={"dlx.programs.museum.SLIPPED": [quadratic(1.25), quadratic(1.0)]})
+SLIPPED = [quadratic(lambda factor: factor), quadratic(lambda factor: 1.25), quadratic(lambda factor: 1.0)]
+
+
+@told_by(Gradients(), patches={"dlx.programs.museum.SLIPPED": SLIPPED})
 def gradients(run):
-    """Of these two the first is always wrong, and the second never."""
+    """Of these the first is as it is asked for, the second always wrong, and the third never."""
     return Result(0.0, {"checked": {"gap": 0.25 / 1.25, "missed": 1}})

@@ -155,3 +155,11 @@ def test_all_of_holds_if_every_part_does_after_correction(parts, verdict, p):
 def test_of_many_parts_the_words_tell_the_one_that_decides(parts, words):
     deciders = [lambda found, part=part, i=i: Finding(part[0], f"part {i}", part[1]) for i, part in enumerate(parts)]
     assert claims.all_of(*deciders)(found({"a": [0.1]})).words == words
+
+
+@pytest.mark.parametrize(("bounded", "side"), [(claims.at_most, 1), (claims.at_least, -1)])
+def test_a_mean_without_variance_may_be_the_bound_itself(bounded, side):
+    some = found({"a": [0.25, 0.25, 0.25]})
+    metric = Metric("test/error", "error")
+    assert bounded(metric, "a", 0.25)(some).verdict == "holds"
+    assert bounded(metric, "a", 0.25 - 0.01 * side)(some).verdict == "does not hold"

@@ -1,7 +1,7 @@
 """Lines over what differs between rows, and over the layers of nets: what is drawn is what the records say."""
 
 import numpy as np
-from synthetic import find, record, row
+from synthetic import dataset, find, of_error, record, row
 
 from dlx.show import canvas
 from dlx.study import figures
@@ -69,3 +69,13 @@ def test_over_many_decades_ticks_are_some_powers_of_ten():
     ticks = canvas.log_ticks(3e-18, 2.0)
     assert 3 <= len(ticks) <= 12
     np.testing.assert_allclose(np.log10(ticks), np.round(np.log10(ticks)))
+
+
+def test_images_are_those_of_the_first_seed_that_kept_any(monkeypatch):
+    one, about = row("a"), {"main": dataset()}
+    records = {one.build(seed): of_error(0.1, kept=seed > 1) for seed in (1, 2, 3)}
+    some = find([one], records, 3, about, load=lambda unit: {"images": np.full((1, 1, 4), unit.seed)})
+    monkeypatch.setattr(figures.draw, "samples", lambda kept, shape: (kept, shape))
+    kept, shape = figures.samples("images")(some)
+    assert shape == (2, 2)
+    np.testing.assert_array_equal(kept["A"], np.full((1, 1, 4), 2))

@@ -25,3 +25,4 @@ def test_without_rows_nothing_is_drawn():
 def test_a_name_without_a_number_is_an_error():
     with pytest.raises(ValueError, match="'width/wide'"):
         number("width/wide")
+    assert number("noise/inputs/0.3") == 0.3

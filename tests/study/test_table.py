@@ -223,3 +223,9 @@ def test_a_claim_that_cannot_be_decided_costs_nothing_else():
     entries = table.decided(found({"a": [0.1, 0.12]}), [Claim("Broken.", broken), Claim("Sound.", lambda _: sound)])
     assert [entry["verdict"] for entry in entries] == ["not resolved", "holds"]
     assert entries[0]["words"] == "it could not be decided: ValueError: there is no row 'absent'; the rows are a"
+
+
+def test_only_rows_that_lack_a_seed_are_said_not_to_be_finished():
+    assert table.unfinished(found({"a": [0.1, 0.2]})) == []
+    (line,) = table.unfinished(found({"a": [0.1, 0.2], "b": [0.1, None]}))
+    assert line.startswith("Not finished, by number of seeds: b (1 of 2).")
