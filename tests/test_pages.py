@@ -142,8 +142,11 @@ def few(name: str, unit: Unit) -> Data:
 def compiled(name: str, i: int) -> Compiled:
     about, units, _ = pages.planned(name, "quick")
     unit, traces = units[i], []
-    steps = min(getattr(unit.program, "steps", None) or 0, 5)  # thousands of steps enlarge differences of rounding
-    run = one_run(replace(unit.program, steps=steps) if steps else unit.program, unwatched)
+    counts = {name: getattr(unit.program, name, None) for name in ("steps", "parts")}
+    brief = {
+        name: min(count, 5) for name, count in counts.items() if count
+    }  # many steps enlarge differences of rounding
+    run = one_run(replace(unit.program, **brief), unwatched)
 
     @jax.jit
     def alone(key, varied, data):

@@ -8,6 +8,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -51,6 +52,7 @@ class Runner:
         self._announced: set[tuple[Any, int]] = set()
         self._faulty: set[Unit] = set()
         self._waiting = False
+        self._hashing = ThreadPoolExecutor(1)  # while XLA compiles
         self._like = like
         self._stored = cache(
             lambda program: from_first_process(lambda: [[*each] for each in spent_before(store, self.naming, program)])
@@ -255,11 +257,13 @@ class Runner:
             batch, memory, results = group, 0, [self._on_host(first)]
         else:
             data = self.data[first.data, first.blind]
+            hashed = self._hashing.submit(self.code.computation, first)
             batch, inputs, memory = self._fit(self._with_copies(group), data)
             compiling = time.monotonic() - begin
             self.progress.unit(*map(self.naming.label, dict.fromkeys(batch)))
             outcome = self._program(batch)(*inputs, data)
             jax.effects_barrier()
+            hashed.result()
             batch = list(dict.fromkeys(batch))
             results = [jax.tree.map(lambda leaf, i=i: leaf[i], outcome) for i in range(len(batch))]
         seconds = (time.monotonic() - begin) / len(batch)

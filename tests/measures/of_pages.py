@@ -55,7 +55,8 @@ def finetune(run):
     assert epoch < 7
     end = judged(run.data, lambda x: said(fitted.params[best], x))
     w = fitted.params[best]["hidden_0"]["w"]
-    close(run.kept, {"filters": w[:, np.argsort(-np.linalg.norm(w, axis=0))]}, atol=1e-3)
+    filters = w[:, np.argsort(-np.linalg.norm(w, axis=0))]
+    close(run.kept, {"filters": filters, "net": fitted.params[best]}, atol=1e-3)
     fit = {"epochs": epoch + 1, "best": best, "first_loss": fitted.first_loss}
     over = np.arange(8) > epoch
     curves = {
