@@ -34,22 +34,25 @@ TRAINS_NOTHING = {"study", "show"}
 class Code:
     """The hashes of the code that is loaded, for the units of a study. `precision` is that of matrix products.
 
-    A file is read once: when the first unit of its programs is asked for.
+    A page's files are read once, when the first of its units is asked for: a run that goes on keeps the code it has.
     """
 
     def __init__(self, about: About, precision: str):
         self.shapes, self._precision = Shapes(about), precision
-        self._sources: dict[Any, str] = {}
+        self._pages: dict[str, str] = {}
         self._computations: dict[Any, str] = {}
 
     def source(self, unit: Unit) -> str:
         """The hash of the source. It is empty if a page has no file, as in a notebook."""
-        if (key := kind(unit)) not in self._sources:
-            pages = {type(other.program).__module__ for other in unit.lineage}
-            files = [files_of(page) for page in pages if not page.startswith("dlx.")]
-            texts = map(of_file, sorted(set().union(*files)))
-            self._sources[key] = digest_of(of_dlx(), *texts) if all(files) else ""
-        return self._sources[key]
+        modules = {type(other.program).__module__ for other in unit.lineage}
+        pages = [self._page(module) for module in sorted(modules) if not module.startswith("dlx.")]
+        return digest_of(of_dlx(), *pages) if all(pages) else ""
+
+    def _page(self, module: str) -> str:
+        if module not in self._pages:
+            files = files_of(module)
+            self._pages[module] = digest_of(*map(of_file, sorted(files))) if files else ""
+        return self._pages[module]
 
     def computation(self, unit: Unit) -> str:
         """The hash of what the unit's program computes, and of the programs that it stands on.
@@ -72,8 +75,9 @@ class Code:
             return "unknown"
         if record["code"] and record["code"] == self.source(unit):
             return "valid"
-        now = self.computation(unit)
-        return "unknown" if not now else "valid" if record["computation"] == now else "stale"
+        if not (now := self.computation(unit)):
+            return "unknown"
+        return "valid" if record["computation"] == now else "stale"
 
 
 def digest_of(*texts: str) -> str:

@@ -68,6 +68,7 @@ class Runner:
 
         One that is not well formed is named, and is as none.
         """
+        self.code.source(unit)  # as it is before anything is trained
         if unit not in self._records and (record := from_first_process(lambda: self._read(unit))):
             self._records[unit], self._judged[unit] = record, self.code.judge(unit, record)
         anew = self._judged.get(unit) == "stale" and self.options.stale == "train"
@@ -135,7 +136,10 @@ class Runner:
         while self.advance(unit.given, unit.given):
             pass
         if self.store.claim(self._name(unit)):
-            self._do([unit], {unit})
+            try:
+                self._do([unit], {unit})
+            finally:
+                self._leave(unit)
 
     def missing(self, units: Sequence[Unit], keep: Sequence[Unit] = ()) -> dict[Unit, None]:
         """The units that have no record, or lack arrays that are needed, each after those that it starts from."""

@@ -148,8 +148,8 @@ def verify(name: str, study: Study, outcome: Path, options: Options, seed: int) 
                     agreed &= agrees
                     if agrees and "code" not in records[unit]:
                         silent.append(unit)
-                        name = runner.naming.name(unit)
-                        runner.store.amend(name, {key: record[key] for key in ("code", "computation")})
+                        told_now = {key: record[key] for key in ("code", "computation")}
+                        runner.store.amend(runner.naming.name(unit), told_now)
         if silent:
             print(told(runner.store, outcome, len(silent)), flush=True)
     return agreed

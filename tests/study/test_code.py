@@ -199,3 +199,12 @@ def test_a_page_without_a_file_is_judged_by_what_it_computes(page, tmp_path):
     (tmp_path / "page.py").unlink()
     options = CommonOptions(preset="paper", seeds=2, out=tmp_path / "runs", rows=("one",))
     assert len(command.find(study, options).runs["one"].records) == 2
+
+
+def test_a_file_that_is_edited_during_a_run_is_not_the_code_of_its_records(page, tmp_path):
+    code = Code({"main": dataset()}, "highest")
+    units = [row.build(1) for row in page.load().rows(None, None)]
+    before = [code.source(unit) for unit in units]
+    (tmp_path / "page.py").write_text(PAGE.replace("DRAWN = 3", "DRAWN = 4"))
+    assert [code.source(unit) for unit in units] == before
+    assert [Code({"main": dataset()}, "highest").source(unit) for unit in units] != before
