@@ -40,8 +40,8 @@ class Sweep:
     on a CPU, where that is faster, and for all runs elsewhere. On many hosts every process makes the same call, and
     gets every result.
 
-    With `jax_disable_most_optimizations` programs with convolutions are optimised all the same: unoptimised, a
-    small convolutional net trained 10 to 15 times slower, and deep nets of matrix products 2 to 4 times.
+    With `jax_disable_most_optimizations` programs with convolutions are optimised all the same: unoptimised they lose
+    more time in training than they save in compiling.
 
     Raises ValueError when it is made, if there are not that many devices, or if `per_run` does not divide them. On many
     hosts it also does if some devices would be left out. When it is called, it raises ValueError if the runs cannot use

@@ -89,8 +89,7 @@ def fault(record: Mapping[str, Any]) -> str | None:
     for name in ("diverged", "kept"):
         if not isinstance(record[name], bool):
             return f"its {name} is {record[name]!r:.40}"
-    for name, whole in (("measures", lambda entry: not isinstance(entry, dict) or _is_compact(entry)),
-                        ("curves", lambda entry: isinstance(entry, list))):  # fmt: skip
+    for name, whole in WHOLE.items():
         places = record[name]
         if not isinstance(places, dict) or not all(isinstance(entries, dict) for entries in places.values()):
             return f"its {name} are no numbers by place and name but {places!r:.40}"
@@ -101,9 +100,20 @@ def fault(record: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _is_compact(value: Mapping[str, Any]) -> bool:
+def _is_measure(value: Any) -> bool:
+    """Whether a value is no mapping, or the booleans of `_compact`."""
+    if not isinstance(value, dict):
+        return True
     true, size = value.get("true"), value.get("size")
     return type(size) is int and isinstance(true, list) and all(type(i) is int and 0 <= i < size for i in true)
+
+
+def _is_curve(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+WHOLE = {"measures": _is_measure, "curves": _is_curve}
+"""Whether a value of such a part of a record is well formed."""
 
 
 def _compact(value: np.ndarray) -> Any:
