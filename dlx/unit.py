@@ -47,7 +47,7 @@ class Result(NamedTuple):
 
         Its curves are the metrics under "train", the score under "valid", and what was "watched". Its score is the
         validation `error`, if that was evaluated. Otherwise it is the fit's score at the best epoch, or NaN without
-        one. The `error` of each test example is `wrong`; see `dlx.study.record.as_record`.
+        one. The `error` of each test example is `wrong`; see `dlx.study.run.record.as_record`.
         """
         measures: dict[str, dict[str, Any]] = {
             "fit": {"epochs": curve.epochs, "best": curve.best, "first_loss": curve.first_loss}

@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> None:
         return
     name, *rest = arguments
     if name == "report":
-        from dlx.study import index
+        from dlx.study.publish import index
 
         index.main(FOLDER / "results", rest, FOLDER / "claims.toml")
         return

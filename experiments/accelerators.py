@@ -21,9 +21,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dlx.bench.estimate import KINDS, markdown
 from dlx.show.console import steady
 from dlx.store import provenance, to_json
-from dlx.study.estimate import KINDS, markdown
 from dlx.unit import Unit, changed
 from experiments.__main__ import load, pages
 
@@ -94,9 +94,9 @@ def devices(kind: str) -> list[Any]:
 
 def programs(names: Sequence[str]) -> Iterator[tuple[str, Unit, int, Any]]:
     """For each compiled program: page, one unit, the number of its units, and the shapes of what it takes."""
-    from dlx.study.planned import planned
-    from dlx.study.record import on_host
-    from dlx.study.shapes import Shapes
+    from dlx.bench.planned import planned
+    from dlx.study.run.record import on_host
+    from dlx.study.run.shapes import Shapes
 
     for name in names:
         about, units, runs = planned(studies()[name], "paper", None)
@@ -135,9 +135,9 @@ def one_row(name: str, unit: Unit, count: int, shapes: Any, there: list[Any], pe
     whole of an epoch. `once` is what is done once per run: everything, for a program without epochs. `copied` are the
     shapes of the arrays of floats that a step copies, and `copied_state` of those that steps change.
     """
-    from dlx.inspect.compiled import Compiled
-    from dlx.study.record import one_run
-    from dlx.study.shapes import unwatched
+    from dlx.bench.compiled import Compiled
+    from dlx.study.run.record import one_run
+    from dlx.study.run.shapes import unwatched
     from dlx.sweep import Sweep, memory
 
     _, varied, data = shapes

@@ -29,18 +29,7 @@ import jax
 import numpy as np
 
 from dlx import greedy
-from dlx.data import DataError
-from dlx.losses.supervised import misclassified
-from dlx.nets.mlp import mlp
-from dlx.optim import sgd
-from dlx.show import tables
-from dlx.show.console import steady
-from dlx.stage import chain, evaluate
-from dlx.store import provenance, to_json
-from dlx.study import clock
-from dlx.study.clock import wall_time
-from dlx.study.hosts import find_devices, use_every_core
-from dlx.study.timing import (
+from dlx.bench.timing import (
     EXAMPLES,
     LARGEST_BATCH,
     WIDTHS,
@@ -52,6 +41,17 @@ from dlx.study.timing import (
     random_data,
     timing,
 )
+from dlx.data import DataError
+from dlx.losses.supervised import misclassified
+from dlx.nets.mlp import mlp
+from dlx.optim import sgd
+from dlx.show import tables
+from dlx.show.console import steady
+from dlx.stage import chain, evaluate
+from dlx.store import provenance, to_json
+from dlx.study import clock
+from dlx.study.judge.clock import wall_time
+from dlx.study.run.hosts import find_devices, use_every_core
 from dlx.sweep import Sweep
 from dlx.types import Data
 

@@ -22,7 +22,7 @@ from dlx.programs import Layer, LayerHypers, Rate, greedy_layers
 from dlx.programs.tuned import Embedded, Tuned
 from dlx.show import start_figure
 from dlx.study import ERRORS, Claim, Metric, Row, Study, Unit, claims, figures, main
-from dlx.study.starts import boxes, histograms, paths, power, steadier
+from dlx.study.judge.starts import boxes, histograms, paths, power, steadier
 
 TITLES = {"none": "without pre-training", "pre": "with pre-training"}
 DEPTHS, DEPTH, WIDTH = (1, 2, 3, 4, 5), 3, 200

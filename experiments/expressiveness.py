@@ -23,7 +23,7 @@ from dlx.nets.layer import RELU
 from dlx.programs.expressive import FORMULAS, WIDTHS, Approximate, Hypers, MinMax, Parity
 from dlx.show.line_figure import maps
 from dlx.study import Claim, Metric, Result, Row, Study, Unit, claims, datasets, figures, main
-from dlx.study.numbered import by_number
+from dlx.study.judge.numbered import by_number
 
 LAYERS = {1: "One hidden layer", 2: "Two hidden layers", 3: "Three hidden layers"}
 CHECKS = {

@@ -31,8 +31,8 @@ from dlx.nets.weights import is_weight
 from dlx.optim import sgd
 from dlx.show.line_figure import maps
 from dlx.study import Claim, Metric, Result, Row, Study, Unit, claims, figures, main
-from dlx.study.numbered import by_number
-from dlx.study.shares import called
+from dlx.study.judge.numbered import by_number
+from dlx.study.judge.shares import called
 from dlx.train import by_batches, fit, minibatches, valid
 
 KINDS = {"ash": (create_nodes, layer_output), "cascade": (cascade, cascade_output), "fixed": (smallest, layer_output)}

@@ -22,7 +22,7 @@ from dlx.programs import Rate
 from dlx.programs.normalised import Normalised
 from dlx.show import figures as draw
 from dlx.study import ERRORS, Claim, Metric, Row, Study, Unit, claims, figures, main
-from dlx.study.numbered import by_number
+from dlx.study.judge.numbered import by_number
 
 RACE, KINDS = "The race", {"plain": "no normalisation", "batch": "batch normalisation"}
 NOISE = {kind: f"{title}, by batch size" for kind, title in KINDS.items()}

@@ -19,7 +19,7 @@ from dlx import study
 from dlx.programs import Layer, LayerHypers, greedy_layers
 from dlx.programs.regularised import EDGES, Regular, Regularised, Ridge, Stop, Stopped
 from dlx.study import ERRORS, Claim, Metric, Row, Study, Unit, claims, figures, main
-from dlx.study.numbered import by_number, number
+from dlx.study.judge.numbered import by_number, number
 
 STOPS = (0, 1, 5, 10)
 TITLES = {

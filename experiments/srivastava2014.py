@@ -23,7 +23,7 @@ from dlx.data import flat, read
 from dlx.programs import Layer, LayerHypers, greedy_layers
 from dlx.programs.dropped import Averaged, Dropped, Dropping
 from dlx.study import ERRORS, Claim, Metric, Published, Row, Study, Unit, claims, figures, main
-from dlx.study.numbered import by_number
+from dlx.study.judge.numbered import by_number
 
 
 class Net(NamedTuple):

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
-from dlx.study import planned as planning
-from dlx.study.page import Study
+from dlx.bench import planned as planning
+from dlx.study.declare.page import Study
 from experiments.__main__ import pages as documented
 
 CLASSES = 13

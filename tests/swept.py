@@ -5,7 +5,7 @@ import sys
 
 import jax
 
-from dlx.study.hosts import from_first_process, join
+from dlx.study.run.hosts import from_first_process, join
 
 OUT, PER_RUN, *PROCESS = sys.argv[1:]
 if PROCESS:

@@ -6,11 +6,11 @@ import jax
 import pages
 import pytest
 
+from dlx.bench import estimate
+from dlx.bench.estimate import KINDS, bound, epochs_run, weights
+from dlx.bench.planned import planned
 from dlx.show.progress import duration
-from dlx.study import estimate
-from dlx.study.estimate import KINDS, bound, epochs_run, weights
-from dlx.study.planned import planned
-from dlx.study.shapes import Shapes
+from dlx.study.run.shapes import Shapes
 from experiments import accelerators
 from experiments.accelerators import DEVICES, RESULTS, label
 

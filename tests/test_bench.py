@@ -14,8 +14,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from dlx.bench import timing
 from dlx.data import DataError
-from dlx.study import timing
 from experiments import bench
 
 ROOT = Path(bench.__file__).parents[1]

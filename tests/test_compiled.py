@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dlx.inspect.compiled import Compiled, Copy, Cost
-from dlx.inspect.hlo import Shape
+from dlx.bench.compiled import Compiled, Copy, Cost
+from dlx.bench.hlo import Shape
 
 TEXT = """HloModule written_by_hand, is_scheduled=true
 

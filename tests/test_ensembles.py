@@ -13,7 +13,7 @@ from dlx.nets.mlp import hidden
 from dlx.programs import ensembles
 from dlx.programs.ensembles import Member, Which, rectified
 from dlx.show.progress import silent
-from dlx.study.record import one_run
+from dlx.study.run.record import one_run
 from experiments.ensembles import STUDY
 
 KEY = jax.random.key(3)

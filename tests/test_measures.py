@@ -13,7 +13,7 @@ import pytest
 from measures.by_hand import CASES, KEY, Run, close
 
 from dlx.show.progress import silent
-from dlx.study.record import on_host, one_run
+from dlx.study.run.record import on_host, one_run
 
 for path in sorted(Path(__file__).with_name("measures").glob("of_*.py")):
     importlib.import_module(f"measures.{path.stem}")

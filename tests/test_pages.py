@@ -12,8 +12,8 @@ import numpy as np
 import pages
 import pytest
 
-from dlx.study.record import on_host, one_run
-from dlx.study.shapes import Shapes, unwatched
+from dlx.study.run.record import on_host, one_run
+from dlx.study.run.shapes import Shapes, unwatched
 from dlx.types import Data
 from dlx.unit import Unit
 from experiments.__main__ import FOLDER, listing

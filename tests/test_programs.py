@@ -19,7 +19,7 @@ from dlx.programs.descent import Descent
 from dlx.programs.expressive import FORMULAS
 from dlx.show.progress import silent
 from dlx.stage import chain, evaluate, focus
-from dlx.study.record import one_run
+from dlx.study.run.record import one_run
 from dlx.train import fit, minibatches, valid
 from dlx.types import Data, Labelled
 from dlx.unit import Unit

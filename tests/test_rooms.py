@@ -19,8 +19,11 @@ LINE = (
     {"programs"},
     {"sweep"},
     {"study"},
+    {"bench"},
     {"experiments"},
 )
+STUDY = ("declare", "run", "judge", "publish")
+"""The rooms of a study, each of which may import those to its left and itself."""
 BESIDE = {"optim": {"types", "nets"}, "inspect": {"types", "nets"}, "store": {"types"}, "stats": set(), "show": set()}
 """Rooms that stand beside the line, and what each may import; any room right of their own may import them."""
 
@@ -65,6 +68,13 @@ def allowed(name: str) -> set[str]:
 @pytest.mark.parametrize("name", MODULES)
 def test_imports_go_one_way(name):
     assert {room(other) for other in imports(MODULES[name])} <= allowed(room(name))
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.split(".")[2:3] and name.split(".")[2] in STUDY])
+def test_the_rooms_of_a_study_import_one_way(name):
+    place = STUDY.index(name.split(".")[2])
+    others = {other.split(".")[2] for other in imports(MODULES[name]) if other.startswith("dlx.study.")}
+    assert others <= {*STUDY[: place + 1]}
 
 
 def test_every_room_is_found():

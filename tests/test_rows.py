@@ -4,7 +4,7 @@ import pages
 import pytest
 
 from dlx.study.command import rows_and_search
-from dlx.study.plan import first_trials, grid
+from dlx.study.run.plan import first_trials, grid
 
 COMPARED = {
     "nonconvexity": {"none/apart", "none/ordered", "rbm/apart", "rbm/ordered"},

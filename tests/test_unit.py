@@ -13,7 +13,7 @@ import pytest
 from dlx.show.progress import silent
 from dlx.stage import Evaluation
 from dlx.store import Store, open_store
-from dlx.study.record import one_run
+from dlx.study.run.record import one_run
 from dlx.train import Curve
 from dlx.unit import Naming, Result, Unit, check_kept
 

@@ -9,12 +9,13 @@ What was *found* decides the *claims*: a *finding* has the *verdict*, and the nu
 The files that a study writes are its *outcome*.
 """
 
-from dlx.study import claims, clock, figures
 from dlx.study.command import find, load, main, run
-from dlx.study.datasets import images
-from dlx.study.found import Found, Runs
-from dlx.study.options import CommonOptions
-from dlx.study.page import ERRORS, Claim, Finding, Metric, Published, Row, Study
+from dlx.study.declare import datasets
+from dlx.study.declare.datasets import images
+from dlx.study.declare.options import CommonOptions
+from dlx.study.declare.page import ERRORS, Claim, Finding, Metric, Published, Row, Study
+from dlx.study.judge import claims, clock, figures, shares, starts
+from dlx.study.run.found import Found, Runs
 from dlx.unit import Kept, Program, Result, Unit
 
 __all__ = [
@@ -34,10 +35,13 @@ __all__ = [
     "Unit",
     "claims",
     "clock",
+    "datasets",
     "figures",
     "find",
     "images",
     "load",
     "main",
     "run",
+    "shares",
+    "starts",
 ]

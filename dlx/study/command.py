@@ -21,16 +21,16 @@ import jax
 from dlx.show.console import steady
 from dlx.show.progress import Progress, duration
 from dlx.store import Store, StoreError, open_store
-from dlx.study.asked import check_claims
-from dlx.study.errors import in_one_line
-from dlx.study.found import Found
-from dlx.study.hosts import find_devices, join, use_every_core
-from dlx.study.options import CommonOptions, size
-from dlx.study.page import About, Row, Study
-from dlx.study.plan import Search, arguments, foresee, plan, searched_whole, select
-from dlx.study.publish import publish
-from dlx.study.runner import Runner
-from dlx.study.stopping import ends_on_signal
+from dlx.study.declare.options import CommonOptions, size
+from dlx.study.declare.page import About, Row, Study
+from dlx.study.judge.asked import check_claims
+from dlx.study.publish.publish import publish
+from dlx.study.run.errors import in_one_line
+from dlx.study.run.found import Found
+from dlx.study.run.hosts import find_devices, join, use_every_core
+from dlx.study.run.plan import Search, arguments, foresee, plan, searched_whole, select
+from dlx.study.run.runner import Runner
+from dlx.study.run.stopping import ends_on_signal
 from dlx.sweep import Sweep
 from dlx.unit import Kept, Unit, changed
 

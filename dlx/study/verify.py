@@ -22,14 +22,14 @@ from dlx.show.console import steady
 from dlx.show.progress import Progress, duration
 from dlx.store import Store, StoreError, open_store, processor, to_json
 from dlx.study.command import STORE, prepare, rows_and_search
-from dlx.study.errors import in_one_line
-from dlx.study.found import Record
-from dlx.study.index import read_results
-from dlx.study.page import Study
-from dlx.study.plan import plan
-from dlx.study.record import kind
-from dlx.study.runner import Runner
-from dlx.study.stopping import ends_on_signal
+from dlx.study.declare.page import Study
+from dlx.study.publish.index import read_results
+from dlx.study.run.errors import in_one_line
+from dlx.study.run.found import Record
+from dlx.study.run.plan import plan
+from dlx.study.run.record import kind
+from dlx.study.run.runner import Runner
+from dlx.study.run.stopping import ends_on_signal
 from dlx.unit import Unit
 
 COMPARED = ("score", "diverged", "measures", "curves")

@@ -10,8 +10,8 @@ from dlx.data import DataError, Dataset, Provenance, blank, flat
 from dlx.nets.layer import as_float
 from dlx.nets.mlp import mlp
 from dlx.optim import sgd
-from dlx.study.options import CommonOptions
-from dlx.study.page import Study
+from dlx.study.declare.options import CommonOptions
+from dlx.study.declare.page import Study
 from dlx.types import Data, Labelled
 
 ORIGIN = Provenance("own", "generated", "generated", "0")

@@ -6,8 +6,8 @@ import numpy as np
 
 from dlx.data import Dataset, Provenance
 from dlx.programs import Layer, LayerHypers, Rate
-from dlx.study.found import Found
-from dlx.study.plan import grid, plan
+from dlx.study.run.found import Found
+from dlx.study.run.plan import grid, plan
 from dlx.types import Data, Labelled
 from dlx.unit import Unit
 from experiments import bengio2006

@@ -17,7 +17,7 @@ from dlx.optim import adam, max_norm, sgd
 from dlx.programs import Rate
 from dlx.show.progress import silent
 from dlx.stage import chain, evaluate, focus
-from dlx.study.record import one_run
+from dlx.study.run.record import one_run
 from dlx.unit import Unit
 from experiments.bengio2006 import Finetune, unit
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from dlx.data import Dataset, Provenance
 from dlx.store import to_json
-from dlx.study.found import Found
-from dlx.study.page import Published, Row
-from dlx.study.plan import Search, plan
-from dlx.study.record import as_record
+from dlx.study.declare.page import Published, Row
+from dlx.study.run.found import Found
+from dlx.study.run.plan import Search, plan
+from dlx.study.run.record import as_record
 from dlx.types import Data, Labelled
 from dlx.unit import Result, Unit
 

@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 from synthetic import dataset, found, row
 
-from dlx.study import claims, shares, starts
-from dlx.study.asked import asked, check_claims, decidable
-from dlx.study.options import CommonOptions
-from dlx.study.page import ERRORS, Claim, Finding, Metric, Study
-from dlx.study.shapes import Shapes
+from dlx.study import claims
+from dlx.study.declare.options import CommonOptions
+from dlx.study.declare.page import ERRORS, Claim, Finding, Metric, Study
+from dlx.study.judge import shares, starts
+from dlx.study.judge.asked import asked, check_claims, decidable
+from dlx.study.run.shapes import Shapes
 
 ABOUT = {"main": dataset()}
 ERROR, MEAN = ERRORS[-1], Metric("valid/error", "mean")

@@ -6,7 +6,7 @@ from scipy import stats
 from synthetic import found, of_error
 
 from dlx.study import claims
-from dlx.study.page import ERRORS, Finding, Metric
+from dlx.study.declare.page import ERRORS, Finding, Metric
 
 FRACTION, POINTS = Metric("test/error", "test error"), ERRORS[-1]
 BASE = np.array([0.10, 0.14, 0.12, 0.11, 0.13])

@@ -9,9 +9,9 @@ from synthetic import find, found, of_error, rates, record, row, toy
 
 from dlx.show import figures as draw
 from dlx.study import claims, figures
-from dlx.study.found import Attempt
-from dlx.study.page import ERRORS, Metric
-from dlx.study.plan import arguments, first_trials
+from dlx.study.declare.page import ERRORS, Metric
+from dlx.study.run.found import Attempt
+from dlx.study.run.plan import arguments, first_trials
 
 ERROR = ERRORS[1]
 RATES = (0.1, 0.2, 0.4, 0.8, 1.6)

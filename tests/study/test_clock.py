@@ -11,7 +11,7 @@ from synthetic import Hypers, dataset, find, record, row
 
 from dlx.show import figures as draw
 from dlx.study import clock
-from dlx.study.page import Metric, Row, Study
+from dlx.study.declare.page import Metric, Row, Study
 from dlx.sweep import Sweep
 from dlx.unit import Result, Unit
 

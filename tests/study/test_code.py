@@ -9,8 +9,8 @@ import pytest
 from synthetic import dataset
 
 from dlx.study import command, verify
-from dlx.study.code import Code
-from dlx.study.options import CommonOptions
+from dlx.study.declare.options import CommonOptions
+from dlx.study.run.code import Code
 
 PAGE = '''
 """A title.

@@ -24,8 +24,9 @@ from dlx import study
 from dlx.data import read
 from dlx.show.progress import Progress
 from dlx.store import Store, open_store
-from dlx.study import command, hosts
-from dlx.study.runner import Runner
+from dlx.study import command
+from dlx.study.run import hosts
+from dlx.study.run.runner import Runner
 from experiments import bengio2006
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,9 +8,9 @@ from synthetic import dataset, toy
 from dlx import sweep
 from dlx.show.progress import Progress
 from dlx.store import open_store
-from dlx.study.cost import Cost, Estimate, Spent, shared_out, spent
-from dlx.study.options import CommonOptions
-from dlx.study.runner import Runner
+from dlx.study.declare.options import CommonOptions
+from dlx.study.run.cost import Cost, Estimate, Spent, shared_out, spent
+from dlx.study.run.runner import Runner
 
 
 def test_to_compile_is_counted_once_a_program_and_never_times_its_units():

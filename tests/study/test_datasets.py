@@ -7,9 +7,9 @@ import pytest
 from synthetic import toy
 
 from dlx import study
+from dlx.bench.planned import planned
 from dlx.data import Dataset, Provenance
-from dlx.study.page import Row, Study, with_classes
-from dlx.study.planned import planned
+from dlx.study.declare.page import Row, Study, with_classes
 from dlx.types import Data, Labelled
 from dlx.unit import Unit
 

@@ -13,7 +13,7 @@ from synthetic import dataset, row
 from dlx.data import DataError
 from dlx.nets.mlp import mlp
 from dlx.study import Result, Study, Unit, command
-from dlx.study.page import Row
+from dlx.study.declare.page import Row
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from synthetic import dataset, find, of_error, record, row
 
 from dlx.show import canvas
 from dlx.study import figures
-from dlx.study.page import Metric
+from dlx.study.declare.page import Metric
 
 
 def trained(errors, curve=()):

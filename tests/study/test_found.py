@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from synthetic import TEST, dataset, find, found, of_error, rates, record, row
 
-from dlx.study.found import as_booleans, measure
-from dlx.study.page import ERRORS, Metric
+from dlx.study.declare.page import ERRORS, Metric
+from dlx.study.run.found import as_booleans, measure
 
 
 def test_a_measure_is_found_by_its_path():

@@ -9,10 +9,11 @@ from synthetic import dataset, find, of_error, row
 
 from dlx.show import figures as draw
 from dlx.store import to_json
-from dlx.study import index, table
-from dlx.study.index import card, read_results, write_pages
-from dlx.study.ledger import Experiment
-from dlx.study.page import ERRORS, Claim, Finding, Published
+from dlx.study.declare.page import ERRORS, Claim, Finding, Published
+from dlx.study.judge import table
+from dlx.study.publish import index
+from dlx.study.publish.index import card, read_results, write_pages
+from dlx.study.publish.ledger import Experiment
 
 
 def content(**changes):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dlx.study import ledger
-from dlx.study.index import read_results
-from dlx.study.ledger import Experiment, decisions, read_lectures, verdict_of
+from dlx.study.publish import ledger
+from dlx.study.publish.index import read_results
+from dlx.study.publish.ledger import Experiment, decisions, read_lectures, verdict_of
 from experiments.__main__ import FOLDER
 
 CLAIMS = """\

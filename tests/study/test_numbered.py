@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import synthetic
 
-from dlx.study.numbered import by_number, number
-from dlx.study.page import ERRORS
+from dlx.study.declare.page import ERRORS
+from dlx.study.judge.numbered import by_number, number
 
 
 def test_each_group_is_a_line_beside_functions_of_the_number():

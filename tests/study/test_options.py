@@ -7,7 +7,7 @@ import jax
 import pytest
 import tyro
 
-from dlx.study.options import OF_THE_TABLE, CommonOptions, size
+from dlx.study.declare.options import OF_THE_TABLE, CommonOptions, size
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from synthetic import find, rates, record, row, toy
 
-from dlx.study import table
-from dlx.study.plan import Attempt, Search, best, foresee, in_order, plan, rank, searched_whole, select
+from dlx.study.judge import table
+from dlx.study.run.plan import Attempt, Search, best, foresee, in_order, plan, rank, searched_whole, select
 
 
 def scored(units, score=lambda unit: unit.hypers.rate):

@@ -13,10 +13,10 @@ from synthetic import dataset, find, of_error, rates, record, row
 from dlx.show import figures as draw
 from dlx.store import open_store
 from dlx.study import figures
-from dlx.study.options import CommonOptions
-from dlx.study.page import ERRORS, Claim, Finding, Published, Study
-from dlx.study.plan import Search
-from dlx.study.publish import drawn, event_curves, hidden, publish
+from dlx.study.declare.options import CommonOptions
+from dlx.study.declare.page import ERRORS, Claim, Finding, Published, Study
+from dlx.study.publish.publish import drawn, event_curves, hidden, publish
+from dlx.study.run.plan import Search
 from dlx.unit import Naming
 
 NAMING = Naming({"main": "f" * 64})

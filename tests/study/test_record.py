@@ -13,11 +13,11 @@ from synthetic import dataset, rates, row, toy
 from dlx.show.progress import Progress
 from dlx.stage import Evaluation
 from dlx.store import open_store, to_json
-from dlx.study.found import Found, as_booleans
-from dlx.study.options import CommonOptions
-from dlx.study.plan import plan
-from dlx.study.record import as_record, blinded, kind, on_host
-from dlx.study.runner import Runner
+from dlx.study.declare.options import CommonOptions
+from dlx.study.run.found import Found, as_booleans
+from dlx.study.run.plan import plan
+from dlx.study.run.record import as_record, blinded, kind, on_host
+from dlx.study.run.runner import Runner
 from dlx.train import Curve
 from dlx.unit import Result, Unit
 

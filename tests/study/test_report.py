@@ -7,8 +7,9 @@ from scipy import stats
 from synthetic import find, of_error, rates, record, row
 
 from dlx.store import to_json
-from dlx.study import report, table
-from dlx.study.page import ERRORS, Claim, Finding, Metric, Published, Study
+from dlx.study.declare.page import ERRORS, Claim, Finding, Metric, Published, Study
+from dlx.study.judge import table
+from dlx.study.publish import report
 
 DOC = """Does it help?
 

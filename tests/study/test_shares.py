@@ -5,7 +5,7 @@ import pytest
 import synthetic
 from scipy.stats import beta
 
-from dlx.study.shares import called, confusion
+from dlx.study.judge.shares import called, confusion
 
 LABELS = ["sick", "slow", "sound"]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dlx.study.plan import Search, grid, sample
+from dlx.study.run.plan import Search, grid, sample
 
 SPACE = [
     {"way": "one", "rate": [0.1, 1.0]},

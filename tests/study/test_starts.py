@@ -5,9 +5,9 @@ import pytest
 from scipy.stats import levene
 from synthetic import found, of_error, record
 
-from dlx.study.claims import FAILS, HOLDS, OPEN, lower
-from dlx.study.page import ERRORS
-from dlx.study.starts import boxes, histograms, paths, power, steadier
+from dlx.study.declare.page import ERRORS
+from dlx.study.judge.claims import FAILS, HOLDS, OPEN, lower
+from dlx.study.judge.starts import boxes, histograms, paths, power, steadier
 
 TEST = ERRORS[2]
 RNG = np.random.default_rng(0)

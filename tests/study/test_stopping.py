@@ -14,8 +14,9 @@ from synthetic import dataset
 
 from dlx.show.progress import Progress
 from dlx.store import Store, open_store
-from dlx.study import CommonOptions, stopping
-from dlx.study.runner import Runner
+from dlx.study import CommonOptions
+from dlx.study.run import stopping
+from dlx.study.run.runner import Runner
 from dlx.unit import Unit
 
 PAGE = '''"""A short row, and one that would take hours within one call of a compiled program."""

@@ -8,8 +8,8 @@ from scipy import stats
 from synthetic import TEST, dataset, find, found, of_error, rates, record, row
 
 from dlx.stats import mcnemar, paired
-from dlx.study import table
-from dlx.study.page import ERRORS, Claim, Finding, Metric, Published
+from dlx.study.declare.page import ERRORS, Claim, Finding, Metric, Published
+from dlx.study.judge import table
 
 PAPER = {"train/error": Published(2.5, "B"), "test/error": Published(10.0)}
 

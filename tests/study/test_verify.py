@@ -14,9 +14,9 @@ from synthetic import dataset, rates, row, toy
 from dlx.data import DataError
 from dlx.store import StoreError, open_store
 from dlx.study import command, verify
-from dlx.study.index import read_results
-from dlx.study.options import CommonOptions
-from dlx.study.page import Row, Study
+from dlx.study.declare.options import CommonOptions
+from dlx.study.declare.page import Row, Study
+from dlx.study.publish.index import read_results
 from dlx.unit import NET, Naming, Result, Unit
 from experiments.__main__ import listing, main
 

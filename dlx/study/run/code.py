@@ -20,14 +20,14 @@ import jax
 
 import dlx
 from dlx.inspect.jaxpr import digest
-from dlx.study.found import Record
-from dlx.study.page import About
-from dlx.study.record import kind, on_host
-from dlx.study.shapes import Shapes
+from dlx.study.declare.page import About
+from dlx.study.run.found import Record
+from dlx.study.run.record import kind, on_host
+from dlx.study.run.shapes import Shapes
 from dlx.unit import Unit
 
 DLX = Path(dlx.__path__[0])
-TRAINS_NOTHING = {"study", "show"}
+TRAINS_NOTHING = {"study", "show", "bench"}
 """The rooms that change no result."""
 
 

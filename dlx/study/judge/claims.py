@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dlx.stats import Interval, holm, interval, over_seeds, paired_interval
-from dlx.study.found import Found, Record, measure
-from dlx.study.page import Finding, Metric
+from dlx.study.declare.page import Finding, Metric
+from dlx.study.run.found import Found, Record, measure
 
 LEVEL = 0.01
 ROUNDING = 1e-9

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from dlx.data import Dataset
 from dlx.study.command import rows_and_search
-from dlx.study.page import Study
-from dlx.study.plan import foresee
-from dlx.study.shapes import program
+from dlx.study.declare.page import Study
+from dlx.study.run.plan import foresee
+from dlx.study.run.shapes import program
 from dlx.unit import Unit
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from dlx.study.figures import Figures, lines
-from dlx.study.page import Metric
+from dlx.study.declare.page import Metric
+from dlx.study.judge.figures import Figures, lines
 
 
 def number(row: str) -> float:

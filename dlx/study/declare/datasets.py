@@ -5,7 +5,7 @@ from typing import Any
 
 from dlx.data import Dataset, blank, first, read
 from dlx.data import flat as flattened
-from dlx.study.options import CommonOptions
+from dlx.study.declare.options import CommonOptions
 
 
 def images(

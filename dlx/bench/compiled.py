@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
 
-from dlx.inspect.hlo import Computation, Instruction, Shape, parse
+from dlx.bench.hlo import Computation, Instruction, Shape, parse
 
 NO_KERNEL = {
     "parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "partition-id", "replica-id",

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from dlx.stats import interval, over_seeds, paired, verdict
-from dlx.study.figures import searched
-from dlx.study.found import Found, Record, Runs
-from dlx.study.page import Claim, Finding, Metric
+from dlx.study.declare.page import Claim, Finding, Metric
+from dlx.study.judge.figures import searched
+from dlx.study.run.found import Found, Record, Runs
 from dlx.unit import Unit
 
 

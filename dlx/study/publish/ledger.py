@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dlx.show import html
-from dlx.study.claims import FAILS, HOLDS, OPEN, joined
-from dlx.study.report import MARKS
+from dlx.study.judge.claims import FAILS, HOLDS, OPEN, joined
+from dlx.study.publish.report import MARKS
 
 UNTESTED = "not tested yet"
 VERDICTS = (HOLDS, FAILS, OPEN, UNTESTED)

@@ -16,12 +16,12 @@ import numpy as np
 
 from dlx.show import figures as draw
 from dlx.stats import interval, over_seeds, paired_interval
-from dlx.study.claims import OPEN, Comparison, Decide, decide
-from dlx.study.figures import Figures, panels
-from dlx.study.found import Found
-from dlx.study.page import Finding, Metric, Study
-from dlx.study.plan import first_trials
-from dlx.study.record import on_host, one_run
+from dlx.study.declare.page import Finding, Metric, Study
+from dlx.study.judge.claims import OPEN, Comparison, Decide, decide
+from dlx.study.judge.figures import Figures, panels
+from dlx.study.run.found import Found
+from dlx.study.run.plan import first_trials
+from dlx.study.run.record import on_host, one_run
 from dlx.sweep import Sweep
 from dlx.unit import Program, Unit
 

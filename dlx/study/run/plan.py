@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dlx.study.found import Attempt, Record, Runs
-from dlx.study.page import Row, Space, Trial
+from dlx.study.declare.page import Row, Space, Trial
+from dlx.study.run.found import Attempt, Record, Runs
 from dlx.unit import Unit
 
 Finished = Callable[[Unit], Record | None]

@@ -10,12 +10,13 @@ from dlx.show import figures as draw
 from dlx.show.canvas import import_matplotlib
 from dlx.show.html import page
 from dlx.store import Store, to_json
-from dlx.study import report, table
-from dlx.study.asked import decidable
-from dlx.study.errors import where
-from dlx.study.found import Found
-from dlx.study.options import CommonOptions
-from dlx.study.page import Study
+from dlx.study.declare.options import CommonOptions
+from dlx.study.declare.page import Study
+from dlx.study.judge import table
+from dlx.study.judge.asked import decidable
+from dlx.study.publish import report
+from dlx.study.run.errors import where
+from dlx.study.run.found import Found
 from dlx.unit import NET, Naming
 
 IMAGE_BYTES = 35_000

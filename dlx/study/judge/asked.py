@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dlx.study.found import Found, Runs
-from dlx.study.page import About, Claim, Row, Study
-from dlx.study.plan import first_trials
-from dlx.study.record import on_host
-from dlx.study.shapes import Shapes
+from dlx.study.declare.page import About, Claim, Row, Study
+from dlx.study.run.found import Found, Runs
+from dlx.study.run.plan import first_trials
+from dlx.study.run.record import on_host
+from dlx.study.run.shapes import Shapes
 from dlx.unit import Unit
 
 

@@ -8,10 +8,10 @@ import numpy as np
 from dlx.show import start_figure as draw
 from dlx.show.heat_figure import heat
 from dlx.stats import spread_interval
-from dlx.study.claims import HOLDS, Comparison, Decide, decide
-from dlx.study.figures import Figures
-from dlx.study.found import Found
-from dlx.study.page import Finding, Metric, Row
+from dlx.study.declare.page import Finding, Metric, Row
+from dlx.study.judge.claims import HOLDS, Comparison, Decide, decide
+from dlx.study.judge.figures import Figures
+from dlx.study.run.found import Found
 
 Place = Callable[[Row], tuple[str, str] | None]
 """The line of a row, such as how it is trained, and where it stands on it, such as its depth. None leaves it out."""

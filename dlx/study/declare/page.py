@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 from dlx.data import Dataset
 from dlx.data.checks import check
 from dlx.stats import Interval
-from dlx.study.options import CommonOptions
+from dlx.study.declare.options import CommonOptions
 from dlx.unit import Unit
 
 Trial = Mapping[str, Any]
@@ -96,7 +96,7 @@ class Finding(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A sentence that can be true or false, and how it is decided. `decide` takes a `dlx.study.found.Found`."""
+    """A sentence that can be true or false, and how it is decided. `decide` takes a `dlx.study.run.found.Found`."""
 
     words: str
     decide: Callable[[Any], Finding]

@@ -13,7 +13,7 @@ from dlx import greedy
 from dlx.nets.mlp import codes, hidden, mlp
 from dlx.optim import sgd
 from dlx.stage import focus
-from dlx.study.clock import wall_time
+from dlx.study.judge.clock import wall_time
 from dlx.sweep import Run, Sweep
 from dlx.types import Data, Labelled, Model, Stage
 

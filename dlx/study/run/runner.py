@@ -18,12 +18,12 @@ import numpy as np
 
 from dlx.show.progress import Progress
 from dlx.store import Store, provenance
-from dlx.study.code import Code
-from dlx.study.cost import Cost, Estimate, Spent, shared_out, spent, spent_before
-from dlx.study.hosts import arrays_from_first_process, from_first_process
-from dlx.study.options import CommonOptions, size
-from dlx.study.page import About
-from dlx.study.record import as_record, blinded, fault, kind, on_host, one_run
+from dlx.study.declare.options import CommonOptions, size
+from dlx.study.declare.page import About
+from dlx.study.run.code import Code
+from dlx.study.run.cost import Cost, Estimate, Spent, shared_out, spent, spent_before
+from dlx.study.run.hosts import arrays_from_first_process, from_first_process
+from dlx.study.run.record import as_record, blinded, fault, kind, on_host, one_run
 from dlx.sweep import Sweep
 from dlx.types import Data
 from dlx.unit import Kept, Naming, Program, Result, Unit
@@ -158,7 +158,7 @@ class Runner:
         return missing
 
     def costs(self, units: Iterable[Unit]) -> dict[str, float]:
-        """The estimated seconds of each unit by label, see `dlx.study.cost.shared_out`."""
+        """The estimated seconds of each unit by label, see `dlx.study.run.cost.shared_out`."""
         units = list(units)
         return {self.naming.label(unit): cost for unit, cost in shared_out(units, self._known(units)).items()}
 

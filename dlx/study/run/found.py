@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dlx.data import Dataset
-from dlx.study.page import About, Metric, Row, Trial
+from dlx.study.declare.page import About, Metric, Row, Trial
 from dlx.train import examples
 from dlx.unit import Kept, Unit
 

@@ -15,9 +15,9 @@ from urllib.parse import quote, unquote
 from dlx.show import html
 from dlx.show.console import steady
 from dlx.show.progress import duration
-from dlx.study import ledger
-from dlx.study.ledger import Experiment
-from dlx.study.report import MARKS
+from dlx.study.publish import ledger
+from dlx.study.publish.ledger import Experiment
+from dlx.study.publish.report import MARKS
 
 _CONTENT = {"experiment": str, "command": str, "seconds": (int, float), "data": dict, "rows": list, "claims": list}
 _CLAIM = {"claim": str, "numbers": list, "verdict": str, "words": str}
@@ -140,8 +140,8 @@ def write_pages(results: Path, claims: Path | None = None, out: Path | None = No
 
     `results` is the folder of the experiments. `claims` is the file of the lectures' claims; without it there is no
     page of lectures. `out` is the folder of the pages, by default `results`. Raises OSError if a file cannot be read or
-    written. Raises ValueError as `read_experiments` and `dlx.study.ledger.read_lectures` do. It also raises it if an
-    experiment names a number that no lecture has.
+    written. Raises ValueError as `read_experiments` and `read_lectures` do. It also raises it if an experiment names a
+    number that no lecture has.
     """
     out = out or results
     lectures = ledger.read_lectures(claims) if claims else []

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from dlx.study.found import is_number
+from dlx.study.run.found import is_number
 from dlx.sweep import Run
 from dlx.types import Data
 from dlx.unit import Follow, Program, Result, Unit, check_kept

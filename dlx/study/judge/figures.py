@@ -11,8 +11,8 @@ import numpy as np
 from dlx.show import figures as draw
 from dlx.show.line_figure import lines as draw_lines
 from dlx.stats import interval
-from dlx.study.found import Found
-from dlx.study.page import Metric, Row, Trial
+from dlx.study.declare.page import Metric, Row, Trial
+from dlx.study.run.found import Found
 
 Figures = Callable[[Found], Any]
 """Returns a matplotlib figure, a list of them, or None if there is nothing to draw."""

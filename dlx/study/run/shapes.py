@@ -5,8 +5,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from dlx.study.page import About
-from dlx.study.record import kind, one_run
+from dlx.study.declare.page import About
+from dlx.study.run.record import kind, one_run
 from dlx.unit import Kept, Result, Unit
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from dlx.show.progress import duration
 from dlx.show.tables import estimate, markdown
-from dlx.study import table
-from dlx.study.page import Metric, Study
+from dlx.study.declare.page import Metric, Study
+from dlx.study.judge import table
 
 MARKS = {"holds": "✔", "does not hold": "✘", "not resolved": "?"}
 

@@ -5,10 +5,10 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from dlx.show.heat_figure import heat
-from dlx.study.claims import FAILS, HOLDS, OPEN, Decide
-from dlx.study.figures import Figures
-from dlx.study.found import Found
-from dlx.study.page import Finding
+from dlx.study.declare.page import Finding
+from dlx.study.judge.claims import FAILS, HOLDS, OPEN, Decide
+from dlx.study.judge.figures import Figures
+from dlx.study.run.found import Found
 
 
 def called(measure: str, labels: Sequence[str], rows: Mapping[str, Collection[str]], least: float) -> Decide:

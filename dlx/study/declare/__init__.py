@@ -1,0 +1,1 @@
+"""What a page declares: rows, metrics, claims, options, data."""

@@ -1,0 +1,1 @@
+"""What is written: an outcome, its report, and the pages of all experiments and of the lectures."""

@@ -1,0 +1,1 @@
+"""From rows to records: the plan, the records there are, and the training of what is missing."""
