@@ -28,7 +28,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from dlx import greedy
 from dlx.bench.timing import (
     EXAMPLES,
     LARGEST_BATCH,
@@ -41,6 +40,7 @@ from dlx.bench.timing import (
     random_data,
     timing,
 )
+from dlx.classify import classify
 from dlx.data import DataError
 from dlx.losses.supervised import misclassified
 from dlx.nets.mlp import mlp
@@ -104,7 +104,7 @@ def row_memory(data: Data) -> float:
     The run fine-tunes a deep net for one epoch, and evaluates its errors on all splits.
     """
     net = mlp(WIDTHS)
-    tune = greedy.finetune(net, sgd(0.1), epochs=1, patience=1, batch_size=100)
+    tune = classify(net, sgd(0.1), epochs=1, patience=1, batch_size=100)
     train = chain(tune, evaluate(error=misclassified(net)))
     Sweep(fresh(net, train))(jax.random.key(0)[None], (), data)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -20,7 +20,8 @@ from typing import Any
 import jax
 import optax
 
-from dlx import greedy, study
+from dlx import study
+from dlx.classify import classify
 from dlx.inspect.filters import strongest
 from dlx.losses.supervised import misclassified
 from dlx.nets.layer import INITIALIZERS
@@ -77,7 +78,7 @@ class Finetune:
             rule = adam(hypers.rate) if noise == SILENT else optax.chain(adam(hypers.rate), max_norm(3.0))
         key_init, key_train = jax.random.split(key)
         start = {**net.init(key_init, data.train.x[0]), **merge(given)}
-        train = chain(greedy.finetune(net, rule, **phase), evaluate(error=misclassified(net)))
+        train = chain(classify(net, rule, **phase), evaluate(error=misclassified(net)))
         params, (curve, errors) = train(jax.random.fold_in(key_train, len(given)), start, data)
         return {"filters": strongest(params[hidden(0)]["w"], 16), "net": params}, Result.of(curve, errors)
 

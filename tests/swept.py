@@ -14,7 +14,8 @@ if PROCESS:
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
-from dlx import greedy  # noqa: E402
+from dlx import pretrain  # noqa: E402
+from dlx.classify import classify  # noqa: E402
 from dlx.nets.mlp import codes, hidden, mlp  # noqa: E402
 from dlx.optim import sgd  # noqa: E402
 from dlx.stage import chain, focus  # noqa: E402
@@ -29,9 +30,9 @@ def run(key, rate, data):
     key_init, key_train = jax.random.split(key)
     phase = {"epochs": 1, "batch_size": 8}
     stages = (
-        focus(hidden(0), codes(0), greedy.boltzmann(rate=0.1, **phase)),
-        focus(hidden(1), codes(1), greedy.autoassociate(rate=0.1, masking=0.25, **phase)),
-        greedy.finetune(NET, sgd(rate), epochs=6, batch_size=8, patience=1),
+        focus(hidden(0), codes(0), pretrain.boltzmann(rate=0.1, **phase)),
+        focus(hidden(1), codes(1), pretrain.autoassociate(rate=0.1, masking=0.25, **phase)),
+        classify(NET, sgd(rate), epochs=6, batch_size=8, patience=1),
     )
     return chain(*stages)(key_train, NET.init(key_init, data.train.x[0]), data)
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import jaxtyping
 import pytest
 
-from dlx import greedy, optim
+from dlx import optim, pretrain
 from dlx.losses.energy import contrastive_divergence
 from dlx.losses.reconstruction import autoassociator
 from dlx.nets.deep import deep, plain
@@ -41,11 +41,11 @@ SIZES = {
     "depth": (lambda: deep(plain, 0, 5), "depth must be at least 1, not 0"),
     "depth without epochs": (lambda: Deep("plain", 2, 5, 0, 10), "not of 2"),
     "Gibbs steps": (lambda: contrastive_divergence(0), "at least one Gibbs step, not 0"),
-    "epochs": (lambda: greedy.boltzmann(rate=0.1, epochs=0, batch_size=2), "epochs must be at least 1, not 0"),
+    "epochs": (lambda: pretrain.boltzmann(rate=0.1, epochs=0, batch_size=2), "epochs must be at least 1, not 0"),
     "masking": (lambda: autoassociator(1.5), "masking must be a probability between 0 and 1, not 1.5"),
     "dropout": (lambda: drop(jax.random.key(0), -0.1, jnp.ones(3)), "dropout rate must be at least 0"),
     "norm": (lambda: optim.clipped(0.1, 0.0), "norm must be above 0, not 0"),
-    "rate of a stage": (lambda: greedy.boltzmann(rate=-0.1, epochs=1, batch_size=2), "rate must be above 0, not -0.1"),
+    "rate of a stage": (lambda: pretrain.boltzmann(rate=-1.0, epochs=1, batch_size=2), "rate must be above 0, not -1"),
     **{f"rate of {name}": (lambda rule=rule: rule(0.0), "rate must be above 0, not 0")
        for name, rule in optim.RULES.items()},
     **{f"no rate of {name}": (lambda rule=rule: rule(None), "rate must be a number or a schedule, not None")

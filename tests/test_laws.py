@@ -11,8 +11,9 @@ import numpy as np
 import optax
 import pytest
 
-from dlx import greedy
+from dlx import pretrain
 from dlx.algorithms import adversarial, gradient, persistent
+from dlx.classify import classify
 from dlx.losses.adversarial import non_saturating
 from dlx.losses.supervised import cross_entropy, misclassified
 from dlx.nets.layer import GAUSSIAN, RELU, TANH, LayerKind
@@ -71,7 +72,7 @@ def layer(i, make, units=None, **more):
 
 
 def supervised(hypers, net=NET, optimizer=None, patience=1):
-    return greedy.finetune(net, optimizer or sgd(hypers.rate), patience=patience, **PHASE)
+    return classify(net, optimizer or sgd(hypers.rate), patience=patience, **PHASE)
 
 
 def plateau(hypers):
@@ -105,18 +106,18 @@ STAGES: dict[str, Callable[[Hypers], Any]] = {
     "temporary": lambda hypers: temporary("new", lambda key, _: jax.random.normal(key, (4,)), jitter(hypers)),
     "evaluate": lambda hypers: evaluate(error=ERROR),
     "standardise": lambda hypers: chain(standardise, jitter(hypers)),
-    "autoassociate, tied": layer(1, greedy.autoassociate),
-    "autoassociate, untied": layer(1, greedy.autoassociate, decoder=jax.nn.initializers.glorot_uniform()),
-    "autoassociate, denoising": lambda hypers: layer(0, greedy.autoassociate, masking=hypers.masking)(hypers),
-    "autoassociate, rectified": layer(1, greedy.autoassociate, RELU, kind=LayerKind(RELU, GAUSSIAN)),
-    "boltzmann, k=1": layer(1, greedy.boltzmann),
-    "boltzmann, k=3": layer(0, greedy.boltzmann, k=3),
-    "boltzmann, tanh": layer(1, greedy.boltzmann, TANH, kind=LayerKind(TANH, TANH)),
+    "autoassociate, tied": layer(1, pretrain.autoassociate),
+    "autoassociate, untied": layer(1, pretrain.autoassociate, decoder=jax.nn.initializers.glorot_uniform()),
+    "autoassociate, denoising": lambda hypers: layer(0, pretrain.autoassociate, masking=hypers.masking)(hypers),
+    "autoassociate, rectified": layer(1, pretrain.autoassociate, RELU, kind=LayerKind(RELU, GAUSSIAN)),
+    "boltzmann, k=1": layer(1, pretrain.boltzmann),
+    "boltzmann, k=3": layer(0, pretrain.boltzmann, k=3),
+    "boltzmann, tanh": layer(1, pretrain.boltzmann, TANH, kind=LayerKind(TANH, TANH)),
     "persistent": lambda hypers: focus(
         hidden(0), None, fit(persistent(2, sgd(hypers.pretrain_rate), 5), minibatches(7), epochs=2)
     ),
     "adversarial": drawn,
-    "supervise": layer(1, greedy.supervise),
+    "supervise": layer(1, pretrain.supervise),
     "finetune": supervised,
     "standardised": partial(supervised, net=STANDARDISED),
     "rectified": lambda hypers: supervised(hypers, rectified((8, 6)), adam(0.01 * hypers.rate)),
@@ -264,7 +265,7 @@ def test_closed_over_data_would_be_found(data):
 
 
 def supervised_fit(batch_size=7, epochs=2, patience=None):
-    return greedy.finetune(NET, sgd(0.1), epochs=epochs, batch_size=batch_size, patience=patience)
+    return classify(NET, sgd(0.1), epochs=epochs, batch_size=batch_size, patience=patience)
 
 
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
@@ -294,7 +295,7 @@ def lent(name, stage):
         (lambda: halve_on_plateau(sgd(0.1), 0), "patience must be at least 1, not 0"),
         (lambda: persistent(0, sgd(0.1), 5), "k = 0 and 5 chains"),
         (lambda: persistent(1, sgd(0.1), 0), "k = 1 and 0 chains"),
-        (lambda: greedy.autoassociate(rate=0.1, epochs=0, batch_size=5), "epochs must be at least 1, not 0"),
+        (lambda: pretrain.autoassociate(rate=0.1, epochs=0, batch_size=5), "epochs must be at least 1, not 0"),
         (lambda: lent("output", supervised_fit()), "already .* 'output'"),
         (lambda: focus(hidden(0), None, lent("w", supervised_fit())), "already .* 'w'"),
     ],

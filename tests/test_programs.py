@@ -1,4 +1,4 @@
-"""The shared programs: each option of a layer is handed on to its stage in `dlx.greedy`, each rule of descent taken."""
+"""The shared programs: each option of a layer reaches its stage in `dlx.pretrain`, each rule of descent is taken."""
 
 from functools import partial
 
@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from dlx import greedy
+from dlx import pretrain
 from dlx.algorithms import gradient
 from dlx.losses.penalties import contraction
 from dlx.losses.supervised import cross_entropy, misclassified
@@ -30,10 +30,10 @@ RATE = 0.4
 PHASE = {"rate": RATE, "epochs": 2, "batch_size": 20}
 FAN, GLOROT = (mlp(WIDTHS, 10, INITIALIZERS[name]) for name in ("fan", "glorot"))
 UNIFORM = INITIALIZERS["fan"]
-RBM, AUTO = partial(greedy.boltzmann, mean_field=True), greedy.autoassociate
+RBM, AUTO = partial(pretrain.boltzmann, mean_field=True), pretrain.autoassociate
 OTHERS = {"initializer": "glorot", "batch_size": 15, "epochs": 1}
 OTHER_PHASE = {**PHASE, "batch_size": 15, "epochs": 1}
-TWELVE, HEAD = mlp(WIDTHS, 12), partial(greedy.supervise, classes=12)
+TWELVE, HEAD = mlp(WIDTHS, 12), partial(pretrain.supervise, classes=12)
 VARIANTS = {
     "dbn": (Layer("dbn", (8,), 2), {}, FAN, partial(RBM, **PHASE)),
     "dbn, other options": (Layer("dbn", (8,), k=3, **OTHERS), {}, GLOROT, partial(RBM, k=3, **OTHER_PHASE)),
@@ -106,7 +106,7 @@ def test_ways_to_train_a_layer_differ(trained):
 def test_mean_field_updates_are_what_an_rbm_is_trained_by(trained, data):
     def sampled(key, data):
         key_init, key_train = jax.random.split(key)
-        stage = on_layer(0, greedy.boltzmann(mean_field=False, **PHASE))
+        stage = on_layer(0, pretrain.boltzmann(mean_field=False, **PHASE))
         return stage(jax.random.fold_in(key_train, 0), FAN.init(key_init, data.train.x[0]), data)
 
     params, _ = jax.jit(sampled)(KEY, data)
@@ -121,7 +121,7 @@ def test_a_layer_stands_on_those_below_it_which_it_leaves_as_they_are(trained, d
     def by_hand(key, below, data):
         key_init, key_train = jax.random.split(key)
         start = {**GLOROT.init(key_init, data.train.x[0]), **below}
-        stage = on_layer(1, greedy.supervise(initializer=INITIALIZERS["glorot"], **PHASE))
+        stage = on_layer(1, pretrain.supervise(initializer=INITIALIZERS["glorot"], **PHASE))
         return stage(jax.random.fold_in(key_train, 1), start, data)
 
     params, _ = jax.jit(by_hand)(KEY, below, data)

@@ -10,7 +10,6 @@ import pytest
 from scipy.special import logsumexp
 
 from dlx.algorithms import gradient
-from dlx.greedy import finetune
 from dlx.losses.supervised import cross_entropy, misclassified
 from dlx.nets.module import STATISTICS
 from dlx.nets.noise import SILENT, drop, dropout

@@ -16,7 +16,8 @@ import numpy as np
 import psutil
 import pytest
 
-from dlx import greedy, sweep
+from dlx import sweep
+from dlx.classify import classify
 from dlx.nets.mlp import mlp
 from dlx.optim import sgd
 from dlx.sweep import Sweep, budget, free_memory
@@ -34,7 +35,7 @@ class Rate(NamedTuple):
 def run(key, hypers, data):
     TRACES.append(hypers)
     key_init, key_train = jax.random.split(key)
-    stage = greedy.finetune(NET, sgd(hypers.rate), epochs=6, batch_size=7, patience=1)
+    stage = classify(NET, sgd(hypers.rate), epochs=6, batch_size=7, patience=1)
     return stage(key_train, NET.init(key_init, data.train.x[0]), data)
 
 

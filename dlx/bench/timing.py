@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dlx import greedy
+from dlx import pretrain
+from dlx.classify import classify
 from dlx.nets.mlp import codes, hidden, mlp
 from dlx.optim import sgd
 from dlx.stage import focus
@@ -54,7 +55,7 @@ def fresh(net: Model, stage: Stage) -> Run:
 def finetuning(widths: Sequence[int], batch: int) -> Case:
     """Fine-tuning of a whole net."""
     net = mlp(tuple(widths))
-    tune = partial(greedy.finetune, net, sgd(0.1), batch_size=batch)
+    tune = partial(classify, net, sgd(0.1), batch_size=batch)
     first, *others = (a * b for a, b in itertools.pairwise((VISIBLE, *widths, CLASSES)))
     flops = 6 * (first + sum(others))
     return Case(f"finetune b{batch}", lambda n: fresh(net, tune(epochs=n, patience=n)), flops, flops - 2 * first)
@@ -74,8 +75,8 @@ def cases() -> Iterator[Case]:
     """Fine-tuning, and the two ways to pre-train without labels."""
     for batch in (20, 100):
         yield finetuning(WIDTHS, batch)
-        yield pretraining("autoassociate", greedy.autoassociate, batch)
-        yield pretraining("boltzmann", partial(greedy.boltzmann, mean_field=True), batch)
+        yield pretraining("autoassociate", pretrain.autoassociate, batch)
+        yield pretraining("boltzmann", partial(pretrain.boltzmann, mean_field=True), batch)
 
 
 def random_data(examples: int) -> Data:

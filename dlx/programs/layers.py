@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dlx import greedy
+from dlx import pretrain
 from dlx.losses.penalties import contraction
 from dlx.nets.deep import affine
 from dlx.nets.layer import BINARY, GAUSSIAN, INITIALIZERS, SIGMOID, LayerKind, check_name
@@ -66,14 +66,14 @@ class Layer:
         i = len(given)
         initializer = INITIALIZERS[self.initializer]
         net = mlp(self.widths, self.classes, initializer)
-        associate = partial(greedy.autoassociate, decoder=None if self.tied else initializer)
+        associate = partial(pretrain.autoassociate, decoder=None if self.tied else initializer)
         train = {
-            "dbn": partial(greedy.boltzmann, k=self.k, mean_field=True),
+            "dbn": partial(pretrain.boltzmann, k=self.k, mean_field=True),
             "autoassociator": associate,
             "denoising": partial(associate, masking=hypers.masking),
             "squared": partial(associate, kind=kind_of(self.method)),
             "contractive": partial(associate, penalties=[contraction(hypers.contraction)]),
-            "supervised": partial(greedy.supervise, classes=self.classes, initializer=initializer),
+            "supervised": partial(pretrain.supervise, classes=self.classes, initializer=initializer),
         }[self.method]
         after_epoch = progress(f"layer {i + 1}", epochs=self.epochs, percent=self.method == "supervised")
         stage = train(rate=hypers.rate, epochs=self.epochs, batch_size=self.batch_size, progress=after_epoch)
@@ -97,7 +97,7 @@ class Stack:
 
     def __call__(self, key, hypers, given, data, progress):
         """Trains the layers from the base up."""
-        stage = greedy.boltzmann(rate=hypers.rate, epochs=self.epochs, batch_size=self.batch_size, mean_field=True)
+        stage = pretrain.boltzmann(rate=hypers.rate, epochs=self.epochs, batch_size=self.batch_size, mean_field=True)
 
         def train(data, key):
             """The codes of all splits by a layer that is trained on them, and the layer."""

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dlx import greedy
+from dlx.classify import classify
 from dlx.inspect.curves import at
 from dlx.losses.supervised import misclassified, negative_log_likelihood
 from dlx.nets.layer import as_float, check_name
@@ -59,7 +59,7 @@ class Tuned:
             return told
 
         follow = progress("fine-tuning", epochs=self.epochs)
-        train = greedy.finetune(net, sgd(hypers.rate), epochs=self.epochs, batch_size=self.batch_size, steps=self.steps,
+        train = classify(net, sgd(hypers.rate), epochs=self.epochs, batch_size=self.batch_size, steps=self.steps,
                                 patience=self.epochs, watch=watch, progress=follow)  # fmt: skip
         params, curve = train(key_train, start, data)
         _, found = evaluate(error=error, nats=nats)(key_train, params, data)

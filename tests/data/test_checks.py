@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dlx import greedy
+from dlx.classify import classify
 from dlx.data import DataError, Dataset, Provenance, blank, flat
 from dlx.nets.layer import as_float
 from dlx.nets.mlp import mlp
@@ -81,7 +81,7 @@ def test_inputs_of_other_dtypes_are_refused_by_name(dtype):
 def test_a_fit_refuses_labels_that_are_no_class_of_its_net(data, split, label):
     net = mlp((4,), 3)
     three = Data(*(one._replace(y=one.y % 3) for one in data))
-    start, tune = net.init(jax.random.key(0), data.train.x[0]), greedy.finetune(net, sgd(0.1), epochs=1, batch_size=5)
+    start, tune = net.init(jax.random.key(0), data.train.x[0]), classify(net, sgd(0.1), epochs=1, batch_size=5)
     tune(jax.random.key(0), start, three)
     wrong = getattr(three, split).y.copy()
     wrong[7] = label

@@ -7,7 +7,8 @@ import numpy as np
 import optax
 import pytest
 
-from dlx import greedy
+from dlx import pretrain
+from dlx.classify import classify
 from dlx.losses.supervised import misclassified
 from dlx.nets.layer import INITIALIZERS
 from dlx.nets.mlp import codes, hidden, mlp
@@ -38,11 +39,11 @@ def stage(name, rate):
     if name.startswith("sigmoid"):
         start, phase = ("fan", TINY) if name == "sigmoid" else ("glorot", OTHER)
         net = mlp((8, 6), 10, INITIALIZERS[start])
-        return net, greedy.finetune(net, sgd(rate), **phase)
+        return net, classify(net, sgd(rate), **phase)
     noise = dropout() if name == "dropout" else SILENT
     net = rectified((8, 6), 10, normalised=name == "batchnorm", noise=noise)
     rule = {"dropout": optax.chain(adam(rate), max_norm(3.0))}.get(name, adam(rate))
-    return net, greedy.finetune(net, rule, **TINY)
+    return net, classify(net, rule, **TINY)
 
 
 def program_of(units, data):
@@ -94,13 +95,13 @@ def test_ways_to_fine_tune_differ(tuned):
 
 PHASE, GLOROT = {"rate": 0.3, "epochs": 2, "batch_size": 20}, INITIALIZERS["glorot"]
 ROWS = {
-    "dbn": ({"k": 2}, greedy.boltzmann(mean_field=True, k=2, **PHASE)),
-    "autoassociator": ({}, greedy.autoassociate(**PHASE)),
+    "dbn": ({"k": 2}, pretrain.boltzmann(mean_field=True, k=2, **PHASE)),
+    "autoassociator": ({}, pretrain.autoassociate(**PHASE)),
     "denoising": (
         {"masking": 0.4, "tied": False, "initializer": "glorot"},
-        greedy.autoassociate(masking=0.4, decoder=GLOROT, **PHASE),
+        pretrain.autoassociate(masking=0.4, decoder=GLOROT, **PHASE),
     ),
-    "supervised": ({"initializer": "glorot"}, greedy.supervise(initializer=GLOROT, **PHASE)),
+    "supervised": ({"initializer": "glorot"}, pretrain.supervise(initializer=GLOROT, **PHASE)),
 }
 
 
@@ -110,7 +111,7 @@ def test_the_units_of_a_row_one_after_the_other_are_its_chain(row, data):
     trial = {"width": 8, "top": 6, "depth": 2, "rate": 1.5, "pretrain_epochs": 2, "pretrain_rate": 0.3, **TINY}
     last = unit(row, 3, **trial, **more)
     net = mlp((8, 6), 10, INITIALIZERS[more.get("initializer", "fan")])
-    tune = chain(greedy.finetune(net, sgd(1.5), **TINY), evaluate(error=misclassified(net)))
+    tune = chain(classify(net, sgd(1.5), **TINY), evaluate(error=misclassified(net)))
 
     def by_hand(data):
         key_init, key_train = jax.random.split(KEY)

@@ -1,31 +1,25 @@
-"""Greedy layer-wise training: stages that pre-train a layer, and fine-tuning (Bengio et al. 2006).
+"""Greedy layer-wise training: stages that pre-train a layer (Bengio et al. 2006).
 
-The first three train one layer `{w, b, c}`; of them only `supervise` uses labels. `focus(hidden(i), codes(i), stage)`
-trains layer i of an `mlp` with them, on the deterministic codes of the layers below. A row of the paper's table chains
-one of these for each layer, and then `finetune`. The rows differ only in the pre-training.
+Each trains one layer `{w, b, c}`; only `supervise` uses labels. `focus(hidden(i), codes(i), stage)` trains layer i of
+an `mlp` with them, on the deterministic codes of the layers below. A row of the paper's table chains one of these for
+each layer, and then `dlx.classify.classify`. The rows differ only in the pre-training.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
-import jax
-import jax.numpy as jnp
-import optax
-from jax.core import Tracer
 from jax.nn.initializers import Initializer
 
 from dlx.algorithms import gradient
-from dlx.data.checks import wrong_labels
+from dlx.classify import classify
 from dlx.losses.energy import contrastive_divergence
 from dlx.losses.penalties import Penalty, penalised
 from dlx.losses.reconstruction import autoassociator, reconstruction
-from dlx.losses.supervised import cross_entropy, misclassified
 from dlx.nets.layer import BINARY, INITIALIZERS, LayerKind
 from dlx.nets.module import affine
 from dlx.optim import sgd
 from dlx.stage import temporary
-from dlx.train import AfterEpoch, Watch, fit, minibatches, take, valid
-from dlx.types import Data, Key, Loss, Model, Params, Rate, Stage
+from dlx.train import AfterEpoch, fit, minibatches, valid
+from dlx.types import Loss, Model, Rate, Stage
 
 
 def _fit_layer(
@@ -99,45 +93,5 @@ def supervise(
         return head.apply(layer["head"], kind.encode(layer, x))
 
     classifier = Model(head.init, apply, lambda layer, key, x: (apply(layer, x), {}))
-    stage = finetune(classifier, sgd(rate), epochs=epochs, batch_size=batch_size, progress=progress)
+    stage = classify(classifier, sgd(rate), epochs=epochs, batch_size=batch_size, progress=progress)
     return temporary("head", lambda key, layer: head.init(key, layer["b"]), stage)
-
-
-def finetune(
-    net: Model,
-    optimizer: optax.GradientTransformation,
-    *,
-    epochs: int,
-    batch_size: int,
-    steps: int | None = None,
-    patience: int | None = None,
-    watch: Watch | None = None,
-    progress: AfterEpoch | None = None,
-) -> Stage:
-    """Train a whole classifier on the labels by backpropagation.
-
-    It returns the last parameters, or with patience those of the epoch with the least validation error. The error is
-    that of the net in use: nothing is dropped, and running statistics normalise. An epoch is one pass, or so many
-    `steps`.
-
-    Raises ValueError, when called with labels whose values are known, for one that is no class of the net.
-    """
-    train = fit(
-        gradient(cross_entropy(net), optimizer),
-        minibatches(batch_size, steps=steps),
-        epochs=epochs,
-        score=valid(misclassified(net)),
-        patience=patience,
-        watch=watch,
-        progress=progress,
-    )
-
-    def stage(key: Key, params: Params, data: Data) -> tuple[Params, Any]:
-        for name, split in zip(Data._fields, data, strict=True):
-            if not isinstance(split.y, Tracer):
-                classes = jax.eval_shape(net.apply, params, take(split, jnp.arange(1)).x).shape[-1]
-                if fault := wrong_labels(split.y, classes):
-                    raise ValueError(f"{name} has {fault}")
-        return train(key, params, data)
-
-    return stage

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from scipy.special import expit, log_softmax
 
-from dlx import greedy
+from dlx import pretrain
 from dlx.algorithms import gradient
+from dlx.classify import classify
 from dlx.data import load
 from dlx.losses.energy import contrastive_divergence
 from dlx.losses.penalties import contraction, penalised
@@ -60,7 +61,7 @@ def head(initializer):
 
 
 class Case(NamedTuple):
-    """A stage of `dlx.greedy` as a function of its rate, and the same put together by hand."""
+    """A stage of `dlx.pretrain` as a function of its rate, and the same put together by hand."""
 
     stage: Any
     by_hand: Any
@@ -72,7 +73,7 @@ def fit_by_hand(loss, rate, measure, *, epochs, batch_size, patience=None):
 
 
 def pretraining(i, pretrain, loss, measure=None, lend=None, options=None, **phase):
-    """Layer i by a function of `dlx.greedy` with these options, and by a loss of one's own."""
+    """Layer i by a function of `dlx.pretrain` with these options, and by a loss of one's own."""
 
     def stage(rate):
         own = pretrain(rate=rate, progress=progress, **PHASE | phase | (options or {}))
@@ -87,16 +88,16 @@ def pretraining(i, pretrain, loss, measure=None, lend=None, options=None, **phas
 
 def tuning(**phase):
     return Case(
-        lambda rate: greedy.finetune(NET, sgd(rate), progress=progress, **PHASE | phase),
+        lambda rate: classify(NET, sgd(rate), progress=progress, **PHASE | phase),
         lambda rate: fit_by_hand(cross_entropy(NET), rate, misclassified(NET), **PHASE | phase),
     )
 
 
-associate = partial(pretraining, pretrain=greedy.autoassociate, loss=autoassociator())
-boltzmann = partial(pretraining, pretrain=greedy.boltzmann)
+associate = partial(pretraining, pretrain=pretrain.autoassociate, loss=autoassociator())
+boltzmann = partial(pretraining, pretrain=pretrain.boltzmann)
 supervise = partial(
     pretraining,
-    pretrain=partial(greedy.supervise, classes=CLASSES),
+    pretrain=partial(pretrain.supervise, classes=CLASSES),
     loss=cross_entropy(CLASSIFIER),
     measure=misclassified(CLASSIFIER),
 )
@@ -251,9 +252,9 @@ def numpy_logits(params, x):
 
 ROWS = {
     "deep": None,
-    "autoassociator": greedy.autoassociate,
-    "supervised": greedy.supervise,
-    "dbn": greedy.boltzmann,
+    "autoassociator": pretrain.autoassociate,
+    "supervised": pretrain.supervise,
+    "dbn": pretrain.boltzmann,
 }
 
 
@@ -262,7 +263,7 @@ def test_fine_tuning_starts_from_the_pretrained_layers_and_a_fresh_output_layer(
     """Fine-tuning at rate 0 returns what it was given, and its loss is that of those parameters."""
     phase = {"epochs": 1, "batch_size": 20}
     layers = [focus(hidden(i), codes(i), ROWS[row](rate=0.1, **phase)) for i in range(2)] if ROWS[row] else []
-    train = chain(*layers, greedy.finetune(NET, sgd(jnp.zeros(())), **phase), evaluate(error=misclassified(NET)))
+    train = chain(*layers, classify(NET, sgd(jnp.zeros(())), **phase), evaluate(error=misclassified(NET)))
     end, (*_, curve, errors) = jax.jit(train)(KEY, START, data)
     identical(end["output"], START["output"])
     for i in range(2):
@@ -277,7 +278,7 @@ def test_fine_tuning_starts_from_the_pretrained_layers_and_a_fresh_output_layer(
 def test_patience_ends_fine_tuning_and_the_best_epoch_is_returned(patience, data):
     """To learn labels that the validation split contradicts makes its error worse sooner or later."""
     contrary = Data(data.train, Labelled(data.train.x, 9 - data.train.y), data.test)
-    tuned = greedy.finetune(NET, sgd(1.0), epochs=20, batch_size=20, patience=patience)
+    tuned = classify(NET, sgd(1.0), epochs=20, batch_size=20, patience=patience)
     end, curve = jax.jit(tuned)(KEY, START, contrary)
     assert curve.epochs == min(curve.best + 1 + patience, 20)
     assert curve.epochs < 20 or patience == 20
@@ -294,7 +295,7 @@ def digits():
 def first_epoch(pretrain, key, data):
     """The loss of the first epoch of fine-tuning, after this pre-training of each layer."""
     net = mlp((64, 64))
-    tuned = greedy.finetune(net, sgd(0.5), epochs=1, batch_size=20)
+    tuned = classify(net, sgd(0.5), epochs=1, batch_size=20)
     stages = [focus(hidden(i), codes(i), pretrain(epochs=10, batch_size=20)) for i in range(2)] if pretrain else []
     return chain(*stages, tuned)(key, net.init(key, data.train.x[0]), data)[1][-1].metrics["loss"][0]
 
@@ -305,7 +306,7 @@ def loss_without(digits):
 
 
 @pytest.mark.parametrize(
-    ("stage", "rate"), [(greedy.autoassociate, 0.1), (greedy.boltzmann, 0.2), (greedy.supervise, 0.5)]
+    ("stage", "rate"), [(pretrain.autoassociate, 0.1), (pretrain.boltzmann, 0.2), (pretrain.supervise, 0.5)]
 )
 def test_pretraining_lowers_the_loss_of_the_first_epoch_of_fine_tuning(stage, rate, digits, loss_without):
     loss = jax.jit(partial(first_epoch, partial(stage, rate=rate)))(KEY, digits)
@@ -315,7 +316,7 @@ def test_pretraining_lowers_the_loss_of_the_first_epoch_of_fine_tuning(stage, ra
 def test_a_net_learns_500_digits_by_heart(digits):
     few = Labelled(*(array[:500] for array in digits.train))
     net = mlp((64,))
-    tuned = greedy.finetune(net, sgd(1.0), epochs=60, batch_size=20, patience=60)
+    tuned = classify(net, sgd(1.0), epochs=60, batch_size=20, patience=60)
     _, curve = jax.jit(tuned)(KEY, net.init(jax.random.key(2), few.x[0]), Data(few, few, few))
     assert curve.score[curve.best] == 0
     assert curve.metrics["loss"].min() < 0.1
@@ -330,7 +331,7 @@ def test_layers_of_all_units_are_stacked_on_standardised_digits(units, digits):
     net, above = mlp((32, 16), units=units), GAUSSIAN if units is RELU else units
     kinds = LayerKind(units, GAUSSIAN), LayerKind(units, above)
     stages = [
-        focus(hidden(i), codes(i, units), greedy.autoassociate(rate=0.01, epochs=8, batch_size=20, kind=kind))
+        focus(hidden(i), codes(i, units), pretrain.autoassociate(rate=0.01, epochs=8, batch_size=20, kind=kind))
         for i, kind in enumerate(kinds)
     ]
     _, curves = jax.jit(chain(*stages))(KEY, net.init(KEY, white.train.x[0]), white)
@@ -341,9 +342,9 @@ def test_layers_of_all_units_are_stacked_on_standardised_digits(units, digits):
 @pytest.mark.parametrize(
     ("make", "kind"),
     [
-        (greedy.autoassociate, LayerKind(SIGMOID, RELU)),
-        (greedy.boltzmann, LayerKind(RELU)),
-        (greedy.boltzmann, LayerKind(SIGMOID, RELU)),
+        (pretrain.autoassociate, LayerKind(SIGMOID, RELU)),
+        (pretrain.boltzmann, LayerKind(RELU)),
+        (pretrain.boltzmann, LayerKind(SIGMOID, RELU)),
     ],
 )
 def test_units_without_a_distribution_are_refused_in_words_where_one_is_needed(make, kind):
