@@ -120,8 +120,10 @@ def adversarial(
             before = GradientState(params[name], optimizers[name])
             (entry, inner), metrics = gradient(own, rule).step(key_player, before, batch)
             params, optimizers, told = (
-                {**params, name: entry}, {**optimizers, name: inner}, {**told, name: metrics["loss"]}
-            )  # fmt: skip
+                {**params, name: entry},
+                {**optimizers, name: inner},
+                {**told, name: metrics["loss"]},
+            )
         return AdversarialState(params, optimizers), told
 
     return Algorithm(init, step)

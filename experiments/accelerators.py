@@ -49,12 +49,26 @@ class Environment(NamedTuple):
 
 TO_COMPILE = {
     # Triton's kernels for matrix products are chosen by running them; without a device some cannot be compiled at all.
-    "cuda": Environment("cuda13", {"JAX_PLATFORMS": "cpu,cuda", "JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1",
-                                   "XLA_FLAGS": "--xla_gpu_enable_triton_gemm=false"}),
-    "tpu": Environment("tpu", {"JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1",
-                               "TPU_ACCELERATOR_TYPE": "v5litepod-8", "TPU_WORKER_HOSTNAMES": "localhost",
-                               "TPU_WORKER_ID": "0", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}),
-}  # fmt: skip
+    "cuda": Environment(
+        "cuda13",
+        {
+            "JAX_PLATFORMS": "cpu,cuda",
+            "JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1",
+            "XLA_FLAGS": "--xla_gpu_enable_triton_gemm=false",
+        },
+    ),
+    "tpu": Environment(
+        "tpu",
+        {
+            "JAX_PLATFORMS": "cpu",
+            "TPU_SKIP_MDS_QUERY": "1",
+            "TPU_ACCELERATOR_TYPE": "v5litepod-8",
+            "TPU_WORKER_HOSTNAMES": "localhost",
+            "TPU_WORKER_ID": "0",
+            "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+        },
+    ),
+}
 
 
 @dataclass(frozen=True)

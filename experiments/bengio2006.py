@@ -14,7 +14,6 @@ Lecture: CMU 10-601B 16, "Deep Learning (Part I)", Ideas #1 to #3; CS7015 lectur
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -31,7 +30,7 @@ from dlx.nets.rectified import rectified
 from dlx.optim import adam, max_norm, sgd
 from dlx.programs import Layer, LayerHypers, Rate, greedy_layers, merge
 from dlx.stage import chain, evaluate
-from dlx.study import ERRORS, Claim, Published, Result, Row, Study, Unit, claims, figures, main
+from dlx.study import ERRORS, Claim, Figure, Published, Result, Row, Study, Unit, claims, figures, main
 
 TITLES = {
     "dbn": "DBN, RBM pre-training (CD-1)",
@@ -83,10 +82,25 @@ class Finetune:
         return {"filters": strongest(params[hidden(0)]["w"], 16), "net": params}, Result.of(curve, errors)
 
 
-def unit(row: str, seed: int, *, width: int, rate: float, epochs: int, patience: int, depth: int = 3,
-         top: int | None = None, batch_size: int = 20, pretrain_epochs: int = 0, pretrain_rate: float = 0.0,
-         masking: float = 0.0, initializer: str = "fan", tied: bool = True, k: int = 1,
-         classes: int = 10) -> Unit:  # fmt: skip
+def unit(
+    row: str,
+    seed: int,
+    *,
+    width: int,
+    rate: float,
+    epochs: int,
+    patience: int,
+    depth: int = 3,
+    top: int | None = None,
+    batch_size: int = 20,
+    pretrain_epochs: int = 0,
+    pretrain_rate: float = 0.0,
+    masking: float = 0.0,
+    initializer: str = "fan",
+    tied: bool = True,
+    k: int = 1,
+    classes: int = 10,
+) -> Unit:
     """The fine-tuning of a trial, on layers that are trained greedily if the row has pre-training."""
     widths, layers = (width,) * (depth - 1) + (top or width,), ()
     if pretrain_epochs:
@@ -233,18 +247,25 @@ STUDY = Study(
     rows=rows,
     claims=[*claimed(2), *claimed(3)[1:]],  # in Experiment 3 the shallow net has only 20 units
     figures={
-        "bars.png": figures.bars(ERRORS[-1]),
-        "curves.png": figures.curves("valid/score", VALID, 100, ("Experiment 2", "Experiment 3")),
-        "filters.png": figures.filters("filters", ("Experiment 2",)),
-        **{f"search{e}.png": figures.search(VALID, 100, drawn_against, f"Experiment {e}") for e in (2, 3)},
+        "bars.png": Figure(
+            figures.bars(ERRORS[-1]), "Test error of every row beside the paper's: bars are means, dots are seeds."
+        ),
+        "curves.png": Figure(
+            figures.curves("valid/score", VALID, 100, ("Experiment 2", "Experiment 3")),
+            "Validation error by epoch of fine-tuning: the mean over seeds, in a band from best to worst.",
+        ),
+        "filters.png": Figure(
+            figures.filters("filters", ("Experiment 2",)),
+            "First-layer filters after fine-tuning: of each row's first seed the units of largest norm.",
+        ),
+        **{
+            f"search{e}.png": Figure(
+                figures.search(VALID, 100, drawn_against, f"Experiment {e}"),
+                f"Experiment {e}: validation error of each trial.",
+            )
+            for e in (2, 3)
+        },
     },
-    captions={
-        "bars.png": "Test error of every row beside the paper's: bars are means, dots are seeds.",
-        "curves.png": "Validation error by epoch of fine-tuning: the mean over seeds, in a band from best to worst.",
-        "filters.png": "First-layer filters after fine-tuning: of each row's first seed the units of largest norm.",
-        **{f"search{e}.png": f"Experiment {e}: validation error of each trial." for e in (2, 3)},
-    },
-    notes=Path(__file__).parent / "notes" / "bengio2006.md",
 )
 
 if __name__ == "__main__":

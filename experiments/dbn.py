@@ -12,7 +12,6 @@ Lecture: feed-forward nets, "Pre-training"; CMU 10-601B 16, "Deep Learning (Part
 
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -24,7 +23,7 @@ from dlx.algorithms import gradient, persistent
 from dlx.losses.energy import contrastive_divergence, gibbs_chain
 from dlx.nets.layer import BINARY
 from dlx.programs import Rate
-from dlx.study import Claim, Metric, Published, Result, Row, Study, Unit, claims, figures, main
+from dlx.study import Claim, Figure, Metric, Published, Result, Row, Study, Unit, claims, figures, main
 from dlx.train import examples, fit, minibatches
 
 
@@ -148,10 +147,16 @@ def rows(options, about):
     return [*judged, *(annealed(name, chains) for name, (_, _, chains) in METHODS.items())]
 
 
-NATS, BACK, GAP, ANNEALED, APART = (Metric(*names, unit=" nats") for names in (
-    ("test/nats", "-log p of a test digit"), ("test/back", "by the way back"), ("test/gap", "AIS apart from the sum"),
-    ("annealing/gap", "longer AIS apart from the sum"), ("test/apart", "there and back apart"),
-))  # fmt: skip
+NATS, BACK, GAP, ANNEALED, APART = (
+    Metric(*names, unit=" nats")
+    for names in (
+        ("test/nats", "-log p of a test digit"),
+        ("test/back", "by the way back"),
+        ("test/gap", "AIS apart from the sum"),
+        ("annealing/gap", "longer AIS apart from the sum"),
+        ("test/apart", "there and back apart"),
+    )
+)
 OTHERS = {"permuted": "digits with their pixels permuted", "random": "random images"}
 SMALLER, LARGER, LONGER = ([f"{rows}/{name}" for name in METHODS] for rows in ("smaller", "larger", "annealed"))
 
@@ -161,20 +166,30 @@ def below(measure, words):
     return claims.at_most(Metric(f"test/{measure}", words), [*SMALLER, *LARGER], 0)
 
 
-# fmt: off
 CLAIMS = [
-    *(Claim(f"Digits have less free energy than {words}.",
-            below(f"below_{name}", "free energy"), ("C18",)) for name, words in OTHERS.items()),
-    *(Claim(f"Features are more common in digits than in {words}.",
-            below(f"less_active_{name}", "mean activation"), ("C18",)) for name, words in OTHERS.items()),
-    Claim("Persistent chains and CD-10 give a more probable machine than CD-1 at the larger size.",
-          claims.lower(NATS, LARGER[1:], LARGER[0])),
+    *(
+        Claim(f"Digits have less free energy than {words}.", below(f"below_{name}", "free energy"), ("C18",))
+        for name, words in OTHERS.items()
+    ),
+    *(
+        Claim(
+            f"Features are more common in digits than in {words}.",
+            below(f"less_active_{name}", "mean activation"),
+            ("C18",),
+        )
+        for name, words in OTHERS.items()
+    ),
+    Claim(
+        "Persistent chains and CD-10 give a more probable machine than CD-1 at the larger size.",
+        claims.lower(NATS, LARGER[1:], LARGER[0]),
+    ),
     Claim("At the smaller size annealing is within .1 nat of the sum.", claims.at_most(ANNEALED, LONGER, 0.1)),
     Claim("At the larger size annealing there and back agree within 1 nat.", claims.at_most(APART, LARGER, 1)),
-    Claim("The larger machine of persistent chains gives a digit 95 nats at most, by both ways.",
-          claims.all_of(claims.at_most(NATS, LARGER[2], 95), claims.at_most(BACK, LARGER[2], 95))),
+    Claim(
+        "The larger machine of persistent chains gives a digit 95 nats at most, by both ways.",
+        claims.all_of(claims.at_most(NATS, LARGER[2], 95), claims.at_most(BACK, LARGER[2], 95)),
+    ),
 ]
-# fmt: on
 STUDY = Study(
     doc=__doc__,
     data=study.images(quick="digits", paper="mnist", flat=True),
@@ -182,18 +197,19 @@ STUDY = Study(
     metrics=[GAP, APART, ANNEALED, BACK, NATS],
     claims=CLAIMS,
     figures={
-        "samples.png": figures.samples("chains", ("The larger machine",)),
-        "small.png": figures.samples("chains", ("The smaller machine",)),
-        "likelihood.png": figures.bars(NATS, ("The smaller machine", "The larger machine")),
-        "search.png": figures.search("-log p of a validation digit, nats"),
+        "samples.png": Figure(
+            figures.samples("chains", ("The larger machine",)),
+            "Each row is a chain of the first seed's machine that starts from a test digit.",
+        ),
+        "small.png": Figure(figures.samples("chains", ("The smaller machine",)), "The same for the smaller machine."),
+        "likelihood.png": Figure(
+            figures.bars(NATS, ("The smaller machine", "The larger machine")),
+            "Nats of a test digit: minus its log-likelihood, so shorter bars are better.",
+        ),
+        "search.png": Figure(
+            figures.search("-log p of a validation digit, nats"), "Nats of a validation digit at each rate."
+        ),
     },
-    captions={
-        "samples.png": "Each row is a chain of the first seed's machine that starts from a test digit.",
-        "small.png": "The same for the smaller machine.",
-        "likelihood.png": "Nats of a test digit: minus its log-likelihood, so shorter bars are better.",
-        "search.png": "Nats of a validation digit at each rate.",
-    },
-    notes=Path(__file__).parent / "notes" / "dbn.md",
 )
 
 if __name__ == "__main__":

@@ -11,14 +11,13 @@ Lecture: feed-forward nets, "Gradient Checking", "Debugging on Small Dataset", "
 """
 
 from itertools import product
-from pathlib import Path
 
 from dlx import study
 from dlx.inspect.diagnose import NAMES
 from dlx.inspect.faults import Faults
 from dlx.programs.museum import Gradients, Museum
 from dlx.show.figures import samples
-from dlx.study import ERRORS, Claim, Metric, Row, Study, Unit, claims, figures, main, shares
+from dlx.study import ERRORS, Claim, Figure, Metric, Row, Study, Unit, claims, figures, main, shares
 
 UNITS, T = ("sigmoid", "tanh", "relu", "leaky"), {"units": 1.0}
 # By the name of the flag: a title, what is wrong, and what is done. A rate is a multiple of that of a sound net.
@@ -42,7 +41,6 @@ SHOWN = {RELU_NET: "sound", **{f"fault/{one}": FAULTS[one][0] for one in ("twins
 SOUND_NETS = {f"sound/{'-'.join(one)}": one for one in product(("wide", "narrow"), UNITS, SPEEDS)}
 
 
-# fmt: off
 def rows(options, about):
     """Sound nets, each fault with and without its remedy, other failures, and the over-fitting of few digits."""
     at = {"quick": (0.1, 32, 16, 128, (500, 300)), "paper": (0.03, 100, 50, 400, (1000, 1000))}
@@ -70,7 +68,6 @@ def rows(options, about):
         row("overfit/wrong", "500 digits, a tenth of a layer's gradients wrong", "Over-fitting", wrong, sizes=few),
         Row("gradients", "finite differences", lambda seed: Unit(Gradients(), seed=seed), group="Gradients"),
     ]
-# fmt: on
 
 
 LIKE = {one: TANH_NET if "units" in how else RELU_NET for one, (_, how, _) in FAULTS.items()}
@@ -99,34 +96,49 @@ CORRELATION, ACTIVITY = Metric("units/correlation", "correlation"), Metric("unit
 BOUNCE, WRONG = Metric("signs/bounce", "rise"), Metric("signs/gradient", "gradient's gap")
 (TRAIN, VALID, TEST), FLOPS = ERRORS, Metric("model/flops", "kFLOPs", 1e-3)
 GAP, MISSED = Metric("checked/gap", "gap, 1e-6", 1e6), Metric("checked/missed", "missed")
-# fmt: off
 WORSE = [(LIKE[one], f"fault/{one}") for one in ("twins", "dead", "gradient", "collapsed", "bouncing", "inputs")]
 JUMPING, *SATURATING = [(f"cured/{one}", f"fault/{one}") for one in ("bouncing", "saturated", "inputs")]
 CLAIMS = [
     Claim("At least 90 % of the faults are called by their names.", shares.called(*CALLED, NAMED, 0.9), ("C35",)),
     Claim("So are nets that diverge, collapse, are slow or small.", shares.called(*CALLED, FAILED, 0.9), ("C35",)),
-    Claim("At most 5 % of the sound runs are called faulty.",
-          shares.called(*CALLED, {row: ["sound"] for row in SOUND_NETS}, 0.95)),
-    Claim("Each remedy brings the validation error to within 1 point of a sound net's.",
-          claims.all_of(*(claims.costs_at_most(VALID, f"cured/{one}", LIKE[one], 1) for one in FAULTS))),
+    Claim(
+        "At most 5 % of the sound runs are called faulty.",
+        shares.called(*CALLED, {row: ["sound"] for row in SOUND_NETS}, 0.95),
+    ),
+    Claim(
+        "Each remedy brings the validation error to within 1 point of a sound net's.",
+        claims.all_of(*(claims.costs_at_most(VALID, f"cured/{one}", LIKE[one], 1) for one in FAULTS)),
+    ),
     Claim("Finite differences agree with every gradient to 1e-6.", claims.at_most(GAP, "gradients", 1), ("C10",)),
     Claim("They find a gradient that is 1 % off in one array.", claims.at_most(MISSED, "gradients", 0), ("C10",)),
     Claim("A sound net learns 500 digits without an error.", claims.at_most(TRAIN, "overfit/sound", 0), ("C11",)),
-    Claim("So does a net some of whose gradients are wrong, which the gradient check finds.",
-          claims.all_of(claims.at_most(TRAIN, "overfit/wrong", 0),
-                        claims.higher(WRONG, "overfit/wrong", "overfit/sound", 0.05)), ("C14",)),
-    Claim("Large weights, or large inputs, saturate most units before the first update.",
-          claims.higher(SATURATED, ["fault/saturated", "fault/inputs"], TANH_NET, 50), ("C12",)),
-    Claim("Smaller weights, or normalised inputs, cure that, and the validation error falls.",
-          claims.all_of(below(SATURATED, *SATURATING), below(VALID, *SATURATING)), ("C12",)),
-    Claim("A smaller rate cures a loss that jumps up and down, and the training error falls.",
-          claims.all_of(below(BOUNCE, JUMPING), below(TRAIN, JUMPING)), ("C13",)),
+    Claim(
+        "So does a net some of whose gradients are wrong, which the gradient check finds.",
+        claims.all_of(
+            claims.at_most(TRAIN, "overfit/wrong", 0), claims.higher(WRONG, "overfit/wrong", "overfit/sound", 0.05)
+        ),
+        ("C14",),
+    ),
+    Claim(
+        "Large weights, or large inputs, saturate most units before the first update.",
+        claims.higher(SATURATED, ["fault/saturated", "fault/inputs"], TANH_NET, 50),
+        ("C12",),
+    ),
+    Claim(
+        "Smaller weights, or normalised inputs, cure that, and the validation error falls.",
+        claims.all_of(below(SATURATED, *SATURATING), below(VALID, *SATURATING)),
+        ("C12",),
+    ),
+    Claim(
+        "A smaller rate cures a loss that jumps up and down, and the training error falls.",
+        claims.all_of(below(BOUNCE, JUMPING), below(TRAIN, JUMPING)),
+        ("C13",),
+    ),
     Claim("Hidden units are sparser after good training than after bad.", below(ACTIVITY, *WORSE), ("C33",)),
     Claim("They are less correlated.", below(CORRELATION, *WORSE), ("C33",)),
     Claim("Fewer of them ignore the input or are strongly correlated.", below(REDUNDANT, *WORSE), ("C33",)),
     Claim("A net 4 times wider errs at most 1 point less.", claims.costs_at_most(TEST, RELU_NET, "failure/large", 1)),
 ]
-# fmt: on
 STUDY = Study(
     doc=__doc__,
     data=study.images(quick="digits", paper="mnist", flat=True),
@@ -134,16 +146,18 @@ STUDY = Study(
     metrics=[*ERRORS, SOUNDS, SATURATED, BOUNCE, WRONG, REDUNDANT, CORRELATION, ACTIVITY, FLOPS, GAP, MISSED],
     claims=CLAIMS,
     figures={
-        "confusion.png": shares.confusion(*CALLED, ("Faults", "Other failures", "Over-fitting")),
-        "curves.png": figures.curves("train/loss", "training loss", groups=("Faults",)),
-        "units.png": pictures,
+        "confusion.png": Figure(
+            shares.confusion(*CALLED, ("Faults", "Other failures", "Over-fitting")),
+            "Of the runs with each fault (lines), the percentages that are called by each name (columns).",
+        ),
+        "curves.png": Figure(
+            figures.curves("train/loss", "training loss", groups=("Faults",)),
+            "Training loss by epoch: the mean over seeds, in a band from the least to the largest.",
+        ),
+        "units.png": Figure(
+            pictures, "Upper hidden layer of the first seed: a line a digit, by class; a column a unit; white is large."
+        ),
     },
-    captions={
-        "confusion.png": "Of the runs with each fault (lines), the percentages that are called by each name (columns).",
-        "curves.png": "Training loss by epoch: the mean over seeds, in a band from the least to the largest.",
-        "units.png": "Upper hidden layer of the first seed: a line a digit, by class; a column a unit; white is large.",
-    },
-    notes=Path(__file__).parent / "notes" / "debugging.md",
 )
 
 if __name__ == "__main__":

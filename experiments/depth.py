@@ -13,13 +13,12 @@ Lecture: CMU 10-601B 16, "Problem B: Vanishing Gradients"; CS/CNS/EE 155 16, "Gr
 
 from functools import partial
 from itertools import product
-from pathlib import Path
 
 from dlx import study
 from dlx.nets.layer import INITIALIZERS, UNITS, number_of
 from dlx.programs import Rate, Stack
 from dlx.programs.deep import Deep, Exact, Ladder, NetHypers
-from dlx.study import ERRORS, Claim, Metric, Row, Study, Unit, claims, figures, main
+from dlx.study import ERRORS, Claim, Figure, Metric, Row, Study, Unit, claims, figures, main
 
 TITLES = {"sigmoid": "sigmoid", "tanh": "tanh", "relu": "rectified linear", "leaky": "leaky"}
 STARTS = {"fan": "U[-1/√d, 1/√d]", "glorot": "the lecture's U[-b, b]", "he": "He's start"}
@@ -63,25 +62,63 @@ def rows(options, about):
         return Unit(Ladder(top, width, batch, LADDER), hypers("relu", "he", limit=limit, **more), seed=seed)
 
     return [
-        *(row(f"start/{start}/{units}", title, f"At the start: {STARTS[start]}", partial(looked_at, units, start))
-          for start, (units, title) in product(STARTS, TITLES.items())),
-        *(row(f"depth/{depth}/{units}", f"{title}, depth {depth}", "By depth", partial(net, depth, units=units),
-              {"rate": rates(units, depth)})
-          for (units, title), depth in product(TITLES.items(), depths)),
-        row("greedy/10/none", "no pre-training", "Pre-training, depth 10", partial(net, 10, units="sigmoid"),
-            {"rate": RATES[4:7], "start": ["glorot", "he"]}),
-        row("greedy/10/rbm", "RBMs", "Pre-training, depth 10", partial(pretrained, 10),
-            {"rate": RATES[4:7], "pretrain": [0.03, 0.1]}),
-        *(row(f"ladder/{size}/{name}", words, f"Limit on the norm: {title}", partial(ladder, limit, scale=scale))
-          for size, scale, title in (("he", 1.0, "He's start"), ("large", 1.5, "1.5 times He's start"))
-          for name, limit, words in (("free", 1e30, "no limit"), ("clamped", 15.0, "at most 15"))),
-        *(row(f"kind/{depth}/{kind}", f"{kind}, depth {depth}", "Plain, skip, gated",
-              partial(net, depth, units="tanh", kind=kind, width=narrow), {"rate": RATES[first : first + 4]})
-          for kind, places in KINDS.items() for depth, first in places.items() if depth in kinds),
-        *(row(f"below/{units}", TITLES[units], "Units that start below 0",
-              partial(net, 1, units=units, bias=-5.0), {"rate": RATES[3:6]}) for units in ("relu", "leaky")),
+        *(
+            row(f"start/{start}/{units}", title, f"At the start: {STARTS[start]}", partial(looked_at, units, start))
+            for start, (units, title) in product(STARTS, TITLES.items())
+        ),
+        *(
+            row(
+                f"depth/{depth}/{units}",
+                f"{title}, depth {depth}",
+                "By depth",
+                partial(net, depth, units=units),
+                {"rate": rates(units, depth)},
+            )
+            for (units, title), depth in product(TITLES.items(), depths)
+        ),
+        row(
+            "greedy/10/none",
+            "no pre-training",
+            "Pre-training, depth 10",
+            partial(net, 10, units="sigmoid"),
+            {"rate": RATES[4:7], "start": ["glorot", "he"]},
+        ),
+        row(
+            "greedy/10/rbm",
+            "RBMs",
+            "Pre-training, depth 10",
+            partial(pretrained, 10),
+            {"rate": RATES[4:7], "pretrain": [0.03, 0.1]},
+        ),
+        *(
+            row(f"ladder/{size}/{name}", words, f"Limit on the norm: {title}", partial(ladder, limit, scale=scale))
+            for size, scale, title in (("he", 1.0, "He's start"), ("large", 1.5, "1.5 times He's start"))
+            for name, limit, words in (("free", 1e30, "no limit"), ("clamped", 15.0, "at most 15"))
+        ),
+        *(
+            row(
+                f"kind/{depth}/{kind}",
+                f"{kind}, depth {depth}",
+                "Plain, skip, gated",
+                partial(net, depth, units="tanh", kind=kind, width=narrow),
+                {"rate": RATES[first : first + 4]},
+            )
+            for kind, places in KINDS.items()
+            for depth, first in places.items()
+            if depth in kinds
+        ),
+        *(
+            row(
+                f"below/{units}",
+                TITLES[units],
+                "Units that start below 0",
+                partial(net, 1, units=units, bias=-5.0),
+                {"rate": RATES[3:6]},
+            )
+            for units in ("relu", "leaky")
+        ),
         row("exact", "tanh, three layers", "Exact claims", lambda seed: Unit(Exact(width, batch), seed=seed)),
-    ]  # fmt: skip
+    ]
 
 
 TRAIN, _, TEST = ERRORS
@@ -94,56 +131,108 @@ MOVED = Metric("end/moved", "way of the weights at the base")
 LOST = Metric("ladder/lost", "rates without learning %", 100, " points", bounds=(0, 100))
 ERROR = Metric("ladder/error", "validation error %, mean over rates", 100, " points", bounds=(0, 100))
 UNDER = Metric("ladder/under", "log10 of 15 / norm of the first gradient")
-EXACT = {name: Metric(f"exact/{name}", words) for name, words in
-         {"zero": "gradient at 0", "equal": "difference of units", "input": "gap to inputs"}.items()}  # fmt: skip
+EXACT = {
+    name: Metric(f"exact/{name}", words)
+    for name, words in {"zero": "gradient at 0", "equal": "difference of units", "input": "gap to inputs"}.items()
+}
 SIGMOID, RECTIFIED = ([f"start/{start}/{units}" for start in STARTS] for units in ("sigmoid", "relu"))
 FACTOR_2 = 0.301
 at_most, higher, lower = claims.at_most, claims.higher, claims.lower
-# fmt: off
 CLAIMS = [
-    Claim("At the start every sigmoid layer has a smaller gradient than the layer above it.",
-          at_most(STEP, SIGMOID, 1), ("A5",)),
-    Claim("From layer to layer, sigmoid nets lose more of the gradient than rectified linear ones.",
-          higher(DECADES, SIGMOID, RECTIFIED), ("B19",)),
-    Claim("Rectified linear nets lose at most a tenth of the gradient a layer.",
-          at_most(DECADES, RECTIFIED, 0.046), ("B19",)),
-    Claim("With the lecture's start tanh units have more alike variances than with U[-1/√d, 1/√d].",
-          lower(APART, "start/glorot/tanh", "start/fan/tanh"), ("C3", "C31")),
-    Claim("With the lecture's start the variances of 20 tanh layers are within a factor of 2.",
-          at_most(APART, "start/glorot/tanh", FACTOR_2), ("C3",)),
-    Claim("With He's start the variances of 20 rectified linear layers are within a factor of 2.",
-          at_most(APART, "start/he/relu", FACTOR_2)),
-    Claim("After all epochs 20 sigmoid layers err on 50 points more of the training digits than one.",
-          higher(TRAIN, "depth/20/sigmoid", "depth/1/sigmoid", 50), ("E2",)),
-    Claim("Greedy pre-training makes the gradient at the base larger.",
-          higher(BASE, "greedy/10/rbm", "greedy/10/none"), ("A9",)),
-    Claim("Greedy pre-training lowers the training error of ten sigmoid layers.",
-          lower(TRAIN, "greedy/10/rbm", "greedy/10/none"), ("A9",)),
-    Claim("Weights 1.5 times too large give rectified linear nets a gradient longer than 15.",
-          at_most(UNDER, "ladder/large/free", 0), ("B23",)),
-    Claim("From these weights a limit of 15 on the norm lowers the error, averaged over rates.",
-          lower(ERROR, "ladder/large/clamped", "ladder/large/free"), ("B23",)),
-    Claim("From He's start a limit of 15 on the norm lowers the error, averaged over rates.",
-          lower(ERROR, "ladder/he/clamped", "ladder/he/free"), ("B23",)),
-    Claim("With weights of 0 all gradients of a tanh net's weights are 0.",
-          at_most(EXACT["zero"], "exact", 1e-6), ("C1",)),
+    Claim(
+        "At the start every sigmoid layer has a smaller gradient than the layer above it.",
+        at_most(STEP, SIGMOID, 1),
+        ("A5",),
+    ),
+    Claim(
+        "From layer to layer, sigmoid nets lose more of the gradient than rectified linear ones.",
+        higher(DECADES, SIGMOID, RECTIFIED),
+        ("B19",),
+    ),
+    Claim(
+        "Rectified linear nets lose at most a tenth of the gradient a layer.",
+        at_most(DECADES, RECTIFIED, 0.046),
+        ("B19",),
+    ),
+    Claim(
+        "With the lecture's start tanh units have more alike variances than with U[-1/√d, 1/√d].",
+        lower(APART, "start/glorot/tanh", "start/fan/tanh"),
+        ("C3", "C31"),
+    ),
+    Claim(
+        "With the lecture's start the variances of 20 tanh layers are within a factor of 2.",
+        at_most(APART, "start/glorot/tanh", FACTOR_2),
+        ("C3",),
+    ),
+    Claim(
+        "With He's start the variances of 20 rectified linear layers are within a factor of 2.",
+        at_most(APART, "start/he/relu", FACTOR_2),
+    ),
+    Claim(
+        "After all epochs 20 sigmoid layers err on 50 points more of the training digits than one.",
+        higher(TRAIN, "depth/20/sigmoid", "depth/1/sigmoid", 50),
+        ("E2",),
+    ),
+    Claim(
+        "Greedy pre-training makes the gradient at the base larger.",
+        higher(BASE, "greedy/10/rbm", "greedy/10/none"),
+        ("A9",),
+    ),
+    Claim(
+        "Greedy pre-training lowers the training error of ten sigmoid layers.",
+        lower(TRAIN, "greedy/10/rbm", "greedy/10/none"),
+        ("A9",),
+    ),
+    Claim(
+        "Weights 1.5 times too large give rectified linear nets a gradient longer than 15.",
+        at_most(UNDER, "ladder/large/free", 0),
+        ("B23",),
+    ),
+    Claim(
+        "From these weights a limit of 15 on the norm lowers the error, averaged over rates.",
+        lower(ERROR, "ladder/large/clamped", "ladder/large/free"),
+        ("B23",),
+    ),
+    Claim(
+        "From He's start a limit of 15 on the norm lowers the error, averaged over rates.",
+        lower(ERROR, "ladder/he/clamped", "ladder/he/free"),
+        ("B23",),
+    ),
+    Claim(
+        "With weights of 0 all gradients of a tanh net's weights are 0.", at_most(EXACT["zero"], "exact", 1e-6), ("C1",)
+    ),
     Claim("Equal weights keep hidden units equal.", at_most(EXACT["equal"], "exact", 1e-6), ("C2",)),
-    Claim("The gradient of a weight is its input times that of its unit's bias.",
-          at_most(EXACT["input"], "exact", 1e-6), ("E1",)),
-    Claim("At most half of the values of trained rectified linear units are not 0.",
-          at_most(ACTIVE, ["depth/1/relu", "depth/20/relu"], 50), ("D1",)),
-    Claim("Rectified linear units that are below 0 for all examples never move.",
-          at_most(MOVED, "below/relu", 0), ("D1",)),
+    Claim(
+        "The gradient of a weight is its input times that of its unit's bias.",
+        at_most(EXACT["input"], "exact", 1e-6),
+        ("E1",),
+    ),
+    Claim(
+        "At most half of the values of trained rectified linear units are not 0.",
+        at_most(ACTIVE, ["depth/1/relu", "depth/20/relu"], 50),
+        ("D1",),
+    ),
+    Claim(
+        "Rectified linear units that are below 0 for all examples never move.", at_most(MOVED, "below/relu", 0), ("D1",)
+    ),
     Claim("From there leaky units move.", higher(MOVED, "below/leaky", "below/relu"), ("D1",)),
-    Claim("From there leaky units learn: they err on fewer of the training digits.",
-          lower(TRAIN, "below/leaky", "below/relu"), ("D1",)),
-    Claim("At depth 50 nets with skip connections or gates err less than plain ones.",
-          lower(TEST, ["kind/50/skip", "kind/50/gated"], "kind/50/plain"), ("D11",)),
+    Claim(
+        "From there leaky units learn: they err on fewer of the training digits.",
+        lower(TRAIN, "below/leaky", "below/relu"),
+        ("D1",),
+    ),
+    Claim(
+        "At depth 50 nets with skip connections or gates err less than plain ones.",
+        lower(TEST, ["kind/50/skip", "kind/50/gated"], "kind/50/plain"),
+        ("D11",),
+    ),
     Claim("At depth 50 gated nets err on at most 3 %.", at_most(TEST, "kind/50/gated", 3), ("D11",)),
-    Claim("At depth 50 plain nets err on 80 points more than gated ones, which is near chance.",
-          higher(TEST, "kind/50/plain", "kind/50/gated", 80), ("D11",)),
+    Claim(
+        "At depth 50 plain nets err on 80 points more than gated ones, which is near chance.",
+        higher(TEST, "kind/50/plain", "kind/50/gated", 80),
+        ("D11",),
+    ),
 ]
-# fmt: on
 AT_START = tuple(f"At the start: {title}" for title in STARTS.values())
 
 
@@ -155,31 +244,41 @@ def by_depth(metric, group):
 
 
 FIGURES = {
-    "gradient.png": (figures.profiles("start/gradient", "norm of the gradient", groups=AT_START),
-                     "Norm of the gradient of each layer's weights at the start, from the base up."),
-    "kinds.png": (by_depth(TEST, "Plain, skip, gated"), "Test error by depth, at the best rate; tanh units."),
-    "depth.png": (by_depth(TEST, "By depth"), "Test error by depth, at the best rate."),
-    "train.png": (by_depth(TRAIN, "By depth"), "Training error by depth, at the best rate."),
-    "variance.png": (figures.profiles("start/variance", "variance of the units", groups=AT_START),
-                     "Variance of each layer's units over examples and units at the start."),
-    "after.png": (figures.profiles("end/gradient", "norm of the gradient", groups=("By depth",), rows="*/20/*"),
-                  "Norm of the gradient of each layer's weights after training."),
-    "greedy.png": (figures.profiles("start/gradient", "norm of the gradient", rows="greedy/*/*"),
-                   "Norm of the gradient before fine-tuning, with and without pre-training."),
-    "ladder.png": (figures.profiles("ladder/error", "validation error %", "rate", (), "ladder/*", LADDER, 100),
-                   "Validation error after an epoch at each rate; a run that diverged counts as 100 %."),
-    **{f"search-{i}.png": (figures.search("validation error %", 100, group=group), f"{group}: every trial.")
-       for i, group in enumerate(("By depth", "Plain, skip, gated"), 1)},
-}  # fmt: skip
+    "gradient.png": Figure(
+        figures.profiles("start/gradient", "norm of the gradient", groups=AT_START),
+        "Norm of the gradient of each layer's weights at the start, from the base up.",
+    ),
+    "kinds.png": Figure(by_depth(TEST, "Plain, skip, gated"), "Test error by depth, at the best rate; tanh units."),
+    "depth.png": Figure(by_depth(TEST, "By depth"), "Test error by depth, at the best rate."),
+    "train.png": Figure(by_depth(TRAIN, "By depth"), "Training error by depth, at the best rate."),
+    "variance.png": Figure(
+        figures.profiles("start/variance", "variance of the units", groups=AT_START),
+        "Variance of each layer's units over examples and units at the start.",
+    ),
+    "after.png": Figure(
+        figures.profiles("end/gradient", "norm of the gradient", groups=("By depth",), rows="*/20/*"),
+        "Norm of the gradient of each layer's weights after training.",
+    ),
+    "greedy.png": Figure(
+        figures.profiles("start/gradient", "norm of the gradient", rows="greedy/*/*"),
+        "Norm of the gradient before fine-tuning, with and without pre-training.",
+    ),
+    "ladder.png": Figure(
+        figures.profiles("ladder/error", "validation error %", "rate", (), "ladder/*", LADDER, 100),
+        "Validation error after an epoch at each rate; a run that diverged counts as 100 %.",
+    ),
+    **{
+        f"search-{i}.png": Figure(figures.search("validation error %", 100, group=group), f"{group}: every trial.")
+        for i, group in enumerate(("By depth", "Plain, skip, gated"), 1)
+    },
+}
 STUDY = Study(
     doc=__doc__,
     data=study.images(quick="digits", paper="mnist", flat=True),
     rows=rows,
     metrics=[STEP, DECADES, APART, BASE, ACTIVE, MOVED, UNDER, LOST, ERROR, *EXACT.values(), TRAIN, TEST],
     claims=CLAIMS,
-    figures={name: figure for name, (figure, _) in FIGURES.items()},
-    captions={name: caption for name, (_, caption) in FIGURES.items()},
-    notes=Path(__file__).parent / "notes" / "depth.md",
+    figures=FIGURES,
 )
 
 if __name__ == "__main__":

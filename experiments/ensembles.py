@@ -11,12 +11,11 @@ Lecture: CS/CNS/EE 155 16, "Stochastic Gradient Descent + Tricks!".
 """
 
 from functools import partial
-from pathlib import Path
 
 from dlx import study
 from dlx.programs.ensembles import Ensemble, Member, Which, as_large
 from dlx.show import canvas
-from dlx.study import ERRORS, Claim, Metric, Row, Study, Unit, claims, figures, main
+from dlx.study import ERRORS, Claim, Figure, Metric, Row, Study, Unit, claims, figures, main
 
 SIZES = (1, 2, 4, 8)
 MEMBERS = SIZES[-1]
@@ -42,37 +41,59 @@ def rows(options, about):
 
     return [
         Row("single", "one net", partial(nets, "single"), rates, group=GROUP, search_seeds=2),
-        Row("large", f"one net with the parameters of {MEMBERS}", partial(nets, "large"), rates, group=GROUP,
-            search_seeds=2),
-        *(Row(kind, title, partial(nets, kind), lambda chosen: [chosen["single"]], ("single",), GROUP)
-          for kind, title in KINDS.items()),
-    ]  # fmt: skip
+        Row(
+            "large",
+            f"one net with the parameters of {MEMBERS}",
+            partial(nets, "large"),
+            rates,
+            group=GROUP,
+            search_seeds=2,
+        ),
+        *(
+            Row(kind, title, partial(nets, kind), lambda chosen: [chosen["single"]], ("single",), GROUP)
+            for kind, title in KINDS.items()
+        ),
+    ]
 
 
 TEST = ERRORS[-1]
-GAIN, EARLY, DISAGREEMENT = (Metric(f"test/{name}", label, 100, " points") for name, label in (
-    ("gain", "errors saved, points"), ("early", "saved by two beyond half"), ("disagreement", "members disagree, %"),
-))  # fmt: skip
+GAIN, EARLY, DISAGREEMENT = (
+    Metric(f"test/{name}", label, 100, " points")
+    for name, label in (
+        ("gain", "errors saved, points"),
+        ("early", "saved by two beyond half"),
+        ("disagreement", "members disagree, %"),
+    )
+)
 NATS, LEFT = Metric("test/nats", "test nats"), Metric("test/left", "nats left, share")
-# fmt: off
 CLAIMS = [
-    Claim("An ensemble of 8 nets that differ in both errs less than one net, by more than .2 points.",
-          claims.lower(TEST, "both", "single", 0.2), ("B22",)),
+    Claim(
+        "An ensemble of 8 nets that differ in both errs less than one net, by more than .2 points.",
+        claims.lower(TEST, "both", "single", 0.2),
+        ("B22",),
+    ),
     Claim("Two members save at least half of the errors that eight save.", claims.at_least(EARLY, list(KINDS), 0)),
     Claim("Different starts alone help.", claims.lower(TEST, "start", "single")),
     Claim("Different orders of the minibatches alone help.", claims.lower(TEST, "order", "single")),
-    Claim("Different starts with one order help more than different orders from one start.",
-          claims.lower(TEST, "start", "order")),
-    Claim("Where starts differ, orders that differ too save at most .1 points more.",
-          claims.costs_at_most(TEST, "start", "both", 0.1)),
+    Claim(
+        "Different starts with one order help more than different orders from one start.",
+        claims.lower(TEST, "start", "order"),
+    ),
+    Claim(
+        "Where starts differ, orders that differ too save at most .1 points more.",
+        claims.costs_at_most(TEST, "start", "both", 0.1),
+    ),
     Claim("The ensemble errs less than one net with as many parameters.", claims.lower(TEST, "both", "large")),
     Claim("One net with as many parameters as 8 errs less than one of these.", claims.lower(TEST, "large", "single")),
-    Claim("The ensemble has at most three quarters of the negative log-likelihood of its members.",
-          claims.at_most(LEFT, "both", 0.75)),
-    Claim("Members with other starts disagree more often than members with other orders only.",
-          claims.higher(DISAGREEMENT, "start", "order")),
+    Claim(
+        "The ensemble has at most three quarters of the negative log-likelihood of its members.",
+        claims.at_most(LEFT, "both", 0.75),
+    ),
+    Claim(
+        "Members with other starts disagree more often than members with other orders only.",
+        claims.higher(DISAGREEMENT, "start", "order"),
+    ),
 ]
-# fmt: on
 
 
 def by_disagreement(found):
@@ -95,19 +116,18 @@ STUDY = Study(
     metrics=[ERRORS[1], TEST, GAIN, EARLY, DISAGREEMENT, NATS, LEFT],
     claims=CLAIMS,
     figures={
-        "members.png": figures.profiles(
-            "test/by_size", "test error %", "members", places=[*map(float, SIZES)], scale=100
+        "members.png": Figure(
+            figures.profiles("test/by_size", "test error %", "members", places=[*map(float, SIZES)], scale=100),
+            "Test error by number of members: the mean over seeds, from best to worst. "
+            "One net has one error; its line is level.",
         ),
-        "disagreement.png": by_disagreement,
-        "search.png": figures.search("validation error %", 100),
+        "disagreement.png": Figure(
+            by_disagreement, "Errors that eight members save, against how often two of them disagree: a point a seed."
+        ),
+        "search.png": Figure(
+            figures.search("validation error %", 100), "Mean validation error of one net over two seeds, at each rate."
+        ),
     },
-    captions={
-        "members.png": "Test error by number of members: the mean over seeds, from best to worst. "
-        "One net has one error; its line is level.",
-        "disagreement.png": "Errors that eight members save, against how often two of them disagree: a point a seed.",
-        "search.png": "Mean validation error of one net over two seeds, at each rate.",
-    },
-    notes=Path(__file__).parent / "notes" / "ensembles.md",
 )
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ Lecture: CS7015 9, pages 16 to 21; on feed-forward nets, "Unsupervised Pre-train
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from dlx import study
 from dlx.programs import Layer, LayerHypers, Rate, greedy_layers
 from dlx.programs.tuned import Embedded, Tuned
 from dlx.show import start_figure
-from dlx.study import ERRORS, Claim, Metric, Row, Study, Unit, claims, figures, main
+from dlx.study import ERRORS, Claim, Figure, Metric, Row, Study, Unit, claims, figures, main
 from dlx.study.judge.starts import boxes, histograms, paths, power, steadier
 
 TITLES = {"none": "without pre-training", "pre": "with pre-training"}
@@ -77,12 +76,21 @@ def rows(options, about):
         *(by_depth(depth, kind) for depth in depths for kind in kinds),
         *(row(f"first/{k}/pre", PARTS, "pre", f"the first {k} of {DEPTH} layers, ", first=k) for k in parts),
         *(row(f"width/{n}/{kind}", NARROW, kind, f"{n} units, ", few, width=n) for n in widths for kind in kinds),
-        *(row(f"labels/{n}/{kind}", FEW, kind, f"{n} labels, ", few, labels=n, steps=steps)
-          for n in labels for kind in kinds),
-        Row("functions", f"ways through the functions, {together} starts of each kind", ways,
-            lambda chosen: [{kind: chosen[row]["rate"] for kind, row in ENDS.items()}], tuple(ENDS.values()),
-            seeds=max(1, starts // together), keep=1),
-    ]  # fmt: skip
+        *(
+            row(f"labels/{n}/{kind}", FEW, kind, f"{n} labels, ", few, labels=n, steps=steps)
+            for n in labels
+            for kind in kinds
+        ),
+        Row(
+            "functions",
+            f"ways through the functions, {together} starts of each kind",
+            ways,
+            lambda chosen: [{kind: chosen[row]["rate"] for kind, row in ENDS.items()}],
+            tuple(ENDS.values()),
+            seeds=max(1, starts // together),
+            keep=1,
+        ),
+    ]
 
 
 ENDS = {kind: f"depth/{DEPTH}/{kind}" for kind in TITLES}
@@ -104,33 +112,69 @@ def each(decide, metric, depths):
 
 FULL = gain(f"depth/{DEPTH}")
 FIRST, SECOND, THIRD = ("first/1/pre", FULL[1]), ("first/2/pre", "first/1/pre"), (FULL[0], "first/2/pre")
-# fmt: off
 CLAIMS = [
-    *(Claim(f"With {depth} layer{'s' * (depth > 1)}, pre-training brings test errors of random starts closer together.",
-            steadier(TEST, *gain(f"depth/{depth}")), ("E7",)) for depth in DEPTHS),
-    Claim("Without pre-training, test errors of 5 layers lie farther apart than those of 2.",
-          steadier(TEST, "depth/2/none", "depth/5/none"), ("A9", "E7")),
-    Claim("With pre-training, nets of 2 to 5 layers err less on test data.",
-          each(claims.lower, TEST, DEPTHS[1:]), ("A9",)),
-    Claim("Without pre-training, nets of 5 layers err more than those of 2.",
-          claims.higher(TEST, "depth/5/none", "depth/2/none"), ("A9",)),
-    Claim("With pre-training, nets of 5 layers err on at most .1 points more than those of 2.",
-          claims.costs_at_most(TEST, "depth/5/pre", "depth/2/pre", 0.1), ("A9",)),
-    *(Claim(f"At {level:g} nats in training, pre-trained nets of 2 and of 3 layers have lower test nats.",
-            each(claims.lower, metric, (2, 3)), ("E5", "C19")) for level, metric in zip(LEVELS, NATS, strict=True)),
-    *(Claim(f"With {n} labels pre-training lowers the test error by more points than with all.",
-            claims.gains_more(TEST, gain(f"labels/{n}"), FULL), ("C17",)) for n in LABELS),
+    *(
+        Claim(
+            f"With {depth} layer{'s' * (depth > 1)}, pre-training brings test errors of random starts closer together.",
+            steadier(TEST, *gain(f"depth/{depth}")),
+            ("E7",),
+        )
+        for depth in DEPTHS
+    ),
+    Claim(
+        "Without pre-training, test errors of 5 layers lie farther apart than those of 2.",
+        steadier(TEST, "depth/2/none", "depth/5/none"),
+        ("A9", "E7"),
+    ),
+    Claim(
+        "With pre-training, nets of 2 to 5 layers err less on test data.", each(claims.lower, TEST, DEPTHS[1:]), ("A9",)
+    ),
+    Claim(
+        "Without pre-training, nets of 5 layers err more than those of 2.",
+        claims.higher(TEST, "depth/5/none", "depth/2/none"),
+        ("A9",),
+    ),
+    Claim(
+        "With pre-training, nets of 5 layers err on at most .1 points more than those of 2.",
+        claims.costs_at_most(TEST, "depth/5/pre", "depth/2/pre", 0.1),
+        ("A9",),
+    ),
+    *(
+        Claim(
+            f"At {level:g} nats in training, pre-trained nets of 2 and of 3 layers have lower test nats.",
+            each(claims.lower, metric, (2, 3)),
+            ("E5", "C19"),
+        )
+        for level, metric in zip(LEVELS, NATS, strict=True)
+    ),
+    *(
+        Claim(
+            f"With {n} labels pre-training lowers the test error by more points than with all.",
+            claims.gains_more(TEST, gain(f"labels/{n}"), FULL),
+            ("C17",),
+        )
+        for n in LABELS
+    ),
     Claim("With 25 units a layer, nets err more with pre-training.", claims.higher(TEST, *gain("width/25")), ("C19",)),
-    Claim("Pre-training gains more in wide layers than in layers of 25 units.",
-          claims.gains_more(TEST, FULL, gain("width/25"))),
-    Claim("Pre-training of the first layer gains more than that of the second, or that of the third.",
-          claims.all_of(*(claims.gains_more(TEST, FIRST, later) for later in (SECOND, THIRD)))),
-    Claim("Functions of two kinds lie farther apart than those of one kind, on average.",
-          claims.at_least(RATIO, "functions", 1), ("A9",)),
-    Claim("At most one net of twenty is nearer to one of the other kind than to all of its own.",
-          claims.at_most(MIXED, "functions", 5), ("A9",)),
+    Claim(
+        "Pre-training gains more in wide layers than in layers of 25 units.",
+        claims.gains_more(TEST, FULL, gain("width/25")),
+    ),
+    Claim(
+        "Pre-training of the first layer gains more than that of the second, or that of the third.",
+        claims.all_of(*(claims.gains_more(TEST, FIRST, later) for later in (SECOND, THIRD))),
+    ),
+    Claim(
+        "Functions of two kinds lie farther apart than those of one kind, on average.",
+        claims.at_least(RATIO, "functions", 1),
+        ("A9",),
+    ),
+    Claim(
+        "At most one net of twenty is nearer to one of the other kind than to all of its own.",
+        claims.at_most(MIXED, "functions", 5),
+        ("A9",),
+    ),
 ]
-# fmt: on
 SETTLED = {
     "1 layer errs less": claims.lower(TEST, *gain("depth/1")),
     "3 layers err less": claims.lower(TEST, *FULL),
@@ -172,28 +216,32 @@ def functions(found):
 
 
 FIGURES = {
-    "boxes.png": (boxes(TEST, at_depth, "hidden layers"), "Test errors of random starts by depth."),
-    "histograms.png": (histograms(TEST, at_depth), "The same: how many starts ended where, a panel a depth."),
-    "paths.png": (paths("train/nats", "test/nats", [*ENDS.values()], "training nats", "test nats"),
-                  "Loss on test digits against loss on training digits: a dot an epoch, a ring at the last."),
-    "layers.png": (figures.lines(TEST, by_layers, "layers that are trained first", log_x=False),
-                   "Test error when only the lower layers are trained first."),
-    "labels.png": (against("labels", EXAMPLES, "labels"), "Test error by number of labels."),
-    "width.png": (against("width", WIDTH, "units a layer"), "Test error by units a layer."),
-    "functions.png": (functions, "Ways of nets through the functions, by t-SNE of what they say of 100 digits."),
-    "power.png": (power(SETTLED, COUNTS), "In how many % of 40 draws so many starts are enough for a claim to hold."),
-    "search.png": (figures.search("validation error %", 100), "Validation error of each rate, over two seeds."),
-}  # fmt: skip
+    "boxes.png": Figure(boxes(TEST, at_depth, "hidden layers"), "Test errors of random starts by depth."),
+    "histograms.png": Figure(histograms(TEST, at_depth), "The same: how many starts ended where, a panel a depth."),
+    "paths.png": Figure(
+        paths("train/nats", "test/nats", [*ENDS.values()], "training nats", "test nats"),
+        "Loss on test digits against loss on training digits: a dot an epoch, a ring at the last.",
+    ),
+    "layers.png": Figure(
+        figures.lines(TEST, by_layers, "layers that are trained first", log_x=False),
+        "Test error when only the lower layers are trained first.",
+    ),
+    "labels.png": Figure(against("labels", EXAMPLES, "labels"), "Test error by number of labels."),
+    "width.png": Figure(against("width", WIDTH, "units a layer"), "Test error by units a layer."),
+    "functions.png": Figure(functions, "Ways of nets through the functions, by t-SNE of what they say of 100 digits."),
+    "power.png": Figure(
+        power(SETTLED, COUNTS), "In how many % of 40 draws so many starts are enough for a claim to hold."
+    ),
+    "search.png": Figure(figures.search("validation error %", 100), "Validation error of each rate, over two seeds."),
+}
 STUDY = Study(
     doc=__doc__,
     data=study.images(flat=True, examples=lambda options: options.examples),
     rows=rows,
     metrics=[TRAIN, VALID, TEST, *NATS, RATIO, MIXED],
     claims=CLAIMS,
-    figures={name: figure for name, (figure, _) in FIGURES.items()},
-    captions={name: caption for name, (_, caption) in FIGURES.items()},
+    figures=FIGURES,
     options=Options,
-    notes=Path(__file__).parent / "notes" / "erhan2009.md",
 )
 
 if __name__ == "__main__":

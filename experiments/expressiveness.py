@@ -13,7 +13,6 @@ Convolutional Networks".
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from dlx.nets import collapsed, logical, saw
 from dlx.nets.layer import RELU
 from dlx.programs.expressive import FORMULAS, WIDTHS, Approximate, Hypers, MinMax, Parity
 from dlx.show.line_figure import maps
-from dlx.study import Claim, Metric, Result, Row, Study, Unit, claims, datasets, figures, main
+from dlx.study import Claim, Figure, Metric, Result, Row, Study, Unit, claims, datasets, figures, main
 from dlx.study.judge.numbered import by_number
 
 LAYERS = {1: "One hidden layer", 2: "Two hidden layers", 3: "Three hidden layers"}
@@ -90,32 +89,54 @@ def exact(check, tolerance=0):
     return claims.at_most(GAP, f"exact/{check}", tolerance)
 
 
-# fmt: off
 CLAIMS = [
-    Claim("A hidden layer four times as wide errs less, at every width.",
-          claims.all_of(*(claims.lower(RMS, f"width/{4 * n}", f"width/{n}") for n in WIDTHS[:-1])), ("B4",)),
-    Claim("With 256 units the error is at most 1 % of the function's spread.",
-          claims.at_most(RMS, "width/256", 1), ("B4",)),
-    Claim("From 16 to 256 units the error falls to a quarter or less, as Barron's bound 1 / sqrt(units) does.",
-          claims.lower(LOG, "width/256", "width/16", least=2)),
-    Claim("An OR of ANDs for the parity of n bits needs 2^(n-1) + 1 gates; a deep circuit does it with 3 (n - 1).",
-          exact("circuits"), ("B5",)),
-    Claim("A saw of 2^n pieces takes 2 n rectified units in n layers; one layer has a unit for each piece.",
-          exact("saw"), ("B5",)),
+    Claim(
+        "A hidden layer four times as wide errs less, at every width.",
+        claims.all_of(*(claims.lower(RMS, f"width/{4 * n}", f"width/{n}") for n in WIDTHS[:-1])),
+        ("B4",),
+    ),
+    Claim(
+        "With 256 units the error is at most 1 % of the function's spread.",
+        claims.at_most(RMS, "width/256", 1),
+        ("B4",),
+    ),
+    Claim(
+        "From 16 to 256 units the error falls to a quarter or less, as Barron's bound 1 / sqrt(units) does.",
+        claims.lower(LOG, "width/256", "width/16", least=2),
+    ),
+    Claim(
+        "An OR of ANDs for the parity of n bits needs 2^(n-1) + 1 gates; a deep circuit does it with 3 (n - 1).",
+        exact("circuits"),
+        ("B5",),
+    ),
+    Claim(
+        "A saw of 2^n pieces takes 2 n rectified units in n layers; one layer has a unit for each piece.",
+        exact("saw"),
+        ("B5",),
+    ),
     Claim("Parity does not need many threshold units: n in one hidden layer.", exact("thresholds")),
-    Claim("Of trained nets of one hidden layer, the smallest that learns parity grows by more than sqrt(2) a bit.",
-          most_bits(lambda n: claims.higher(LOG_UNITS, f"parity1/{n[-1]}", f"parity1/{n[0]}", (n[-1] - n[0]) / 2))),
-    Claim("At the most bits, nets of two and of three hidden layers learn parity with fewer units than nets of one.",
-          most_bits(lambda n: claims.lower(LOG_UNITS, [f"parity{i}/{n[-1]}" for i in (2, 3)], f"parity1/{n[-1]}"))),
+    Claim(
+        "Of trained nets of one hidden layer, the smallest that learns parity grows by more than sqrt(2) a bit.",
+        most_bits(lambda n: claims.higher(LOG_UNITS, f"parity1/{n[-1]}", f"parity1/{n[0]}", (n[-1] - n[0]) / 2)),
+    ),
+    Claim(
+        "At the most bits, nets of two and of three hidden layers learn parity with fewer units than nets of one.",
+        most_bits(lambda n: claims.lower(LOG_UNITS, [f"parity{i}/{n[-1]}" for i in (2, 3)], f"parity1/{n[-1]}")),
+    ),
     Claim("On truth values the minimum is AND, and the maximum is OR.", exact("gates"), ("B6",)),
-    Claim("A net of minima and maxima learns AND, OR, and an AND of ORs, without an error.",
-          claims.at_most(WRONG, [f"formula/{i}" for i in range(len(FORMULAS))], 0), ("B6",)),
+    Claim(
+        "A net of minima and maxima learns AND, OR, and an AND of ORs, without an error.",
+        claims.at_most(WRONG, [f"formula/{i}" for i in range(len(FORMULAS))], 0),
+        ("B6",),
+    ),
     Claim("Linear layers are one linear layer, to a millionth.", exact("layers", 1), ("B7",)),
     Claim("Linear convolutions are one convolution, to a millionth.", exact("convolutions", 1), ("B8",)),
-    Claim("Rectified layers are not: the best linear map leaves more than a tenth.",
-          claims.higher(GAP, "exact/rectified", "exact/layers", 1e5), ("B7",)),
+    Claim(
+        "Rectified layers are not: the best linear map leaves more than a tenth.",
+        claims.higher(GAP, "exact/rectified", "exact/layers", 1e5),
+        ("B7",),
+    ),
 ]
-# fmt: on
 
 
 def pictures(found):
@@ -136,18 +157,20 @@ STUDY = Study(
     metrics=[RMS, UNITS, WRONG, GAP],
     claims=CLAIMS,
     figures={
-        "width.png": by_number(RMS, "hidden units", ["Width"], log_x=True),
-        "parity.png": by_number(UNITS, "bits", list(LAYERS.values()), beside=GATES),
-        "pictures.png": pictures,
-        "search.png": figures.search("validation rms error", group="Width"),
+        "width.png": Figure(
+            by_number(RMS, "hidden units", ["Width"], log_x=True),
+            "Error on test points by width: the mean over seeds, in a band from best to worst.",
+        ),
+        "parity.png": Figure(
+            by_number(UNITS, "bits", list(LAYERS.values()), beside=GATES),
+            "Hidden units of the smallest net that learns parity, beside the gates of circuits (dashed).",
+        ),
+        "pictures.png": Figure(pictures, "The function, and what nets of the first seed make of it."),
+        "search.png": Figure(
+            figures.search("validation rms error", group="Width"),
+            "Root of the mean squared error on validation points at each rate.",
+        ),
     },
-    captions={
-        "width.png": "Error on test points by width: the mean over seeds, in a band from best to worst.",
-        "parity.png": "Hidden units of the smallest net that learns parity, beside the gates of circuits (dashed).",
-        "pictures.png": "The function, and what nets of the first seed make of it.",
-        "search.png": "Root of the mean squared error on validation points at each rate.",
-    },
-    notes=Path(__file__).parent / "notes" / "expressiveness.md",
 )
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ Lecture: Alpaydin 12, "Tuning the Network Size".
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -30,7 +29,7 @@ from dlx.nets.mlp import mlp
 from dlx.nets.weights import is_weight
 from dlx.optim import sgd
 from dlx.show.line_figure import maps
-from dlx.study import Claim, Metric, Result, Row, Study, Unit, claims, figures, main
+from dlx.study import Claim, Figure, Metric, Result, Row, Study, Unit, claims, figures, main
 from dlx.study.judge.numbered import by_number
 from dlx.study.judge.shares import called
 from dlx.train import by_batches, fit, minibatches, valid
@@ -125,19 +124,45 @@ def rows(options, about):
         return Unit(programs[name], Hypers(rate, **more), seed=seed)
 
     return [
-        *(Row(f"{kind}/{turns}", f"{NETS[kind]}, turns: {turns}", partial(unit, kind, turns=turns), [{"rate": rates}],
-              group=NETS[kind], search_seeds=1 if quick else 2, keep=int(kind in GROWING))
-          for kind in NETS for turns in TURNS),
-        *(Row(f"decay/{decay}", f"weight decay {decay}", partial(unit, "digits", decay=decay), [{"rate": faster}],
-              group=DIGITS, seeds=min(5, options.fresh_seeds())) for decay in DECAYS),
-    ]  # fmt: skip
+        *(
+            Row(
+                f"{kind}/{turns}",
+                f"{NETS[kind]}, turns: {turns}",
+                partial(unit, kind, turns=turns),
+                [{"rate": rates}],
+                group=NETS[kind],
+                search_seeds=1 if quick else 2,
+                keep=int(kind in GROWING),
+            )
+            for kind in NETS
+            for turns in TURNS
+        ),
+        *(
+            Row(
+                f"decay/{decay}",
+                f"weight decay {decay}",
+                partial(unit, "digits", decay=decay),
+                [{"rate": faster}],
+                group=DIGITS,
+                seeds=min(5, options.fresh_seeds()),
+            )
+            for decay in DECAYS
+        ),
+    ]
 
 
-UNITS, LOG, WEIGHTS, NEAR, LOST, AGAIN, TEST = (Metric(*names) for names in (
-    ("grown/units", "hidden units"), ("grown/log", "log2 of the hidden units"), ("grown/weights", "weights"),
-    ("weights/near", "weights near 0, %", 100, " points"), ("test/lost", "points lost at a tenth", 100, " points"),
-    ("test/lost_again", "the same after an epoch", 100, " points"), ("test/error", "test error %", 100, " points"),
-))  # fmt: skip
+UNITS, LOG, WEIGHTS, NEAR, LOST, AGAIN, TEST = (
+    Metric(*names)
+    for names in (
+        ("grown/units", "hidden units"),
+        ("grown/log", "log2 of the hidden units"),
+        ("grown/weights", "weights"),
+        ("weights/near", "weights near 0, %", 100, " points"),
+        ("test/lost", "points lost at a tenth", 100, " points"),
+        ("test/lost_again", "the same after an epoch", 100, " points"),
+        ("test/error", "test error %", 100, " points"),
+    )
+)
 LEARNT = {f"{kind}/{turns}": ("yes",) for kind in GROWING for turns in TURNS}
 
 
@@ -146,28 +171,49 @@ def each(decide, metric, row, than, *bound):
     return claims.all_of(*(decide(metric, f"{row}/{turns}", f"{than}/{turns}", *bound) for turns in TURNS))
 
 
-# fmt: off
 CLAIMS = [
-    *(Claim(f"{NETS[kind]} get more units with every turn of the spirals.",
-            claims.all_of(*(claims.higher(UNITS, f"{kind}/{n + 1}", f"{kind}/{n}") for n in TURNS[:-1])), ("D10",))
-      for kind in GROWING),
-    Claim("Nets that grow learn the spirals in at least 90 % of the runs.",
-          called("grown/solved", ("no", "yes"), LEARNT, 0.9), ("D10",)),
-    Claim("Ash's nets get at most twice the units of the smallest net of fixed size that learns the spirals.",
-          each(claims.costs_at_most, LOG, "ash", "fixed", 1), ("D10",)),
-    *(Claim(f"Between the training points {NETS[kind]} err on at most 3 points more than fixed nets of 64 units.",
-            each(claims.costs_at_most, TEST, kind, "largest", 3)) for kind in GROWING),
+    *(
+        Claim(
+            f"{NETS[kind]} get more units with every turn of the spirals.",
+            claims.all_of(*(claims.higher(UNITS, f"{kind}/{n + 1}", f"{kind}/{n}") for n in TURNS[:-1])),
+            ("D10",),
+        )
+        for kind in GROWING
+    ),
+    Claim(
+        "Nets that grow learn the spirals in at least 90 % of the runs.",
+        called("grown/solved", ("no", "yes"), LEARNT, 0.9),
+        ("D10",),
+    ),
+    Claim(
+        "Ash's nets get at most twice the units of the smallest net of fixed size that learns the spirals.",
+        each(claims.costs_at_most, LOG, "ash", "fixed", 1),
+        ("D10",),
+    ),
+    *(
+        Claim(
+            f"Between the training points {NETS[kind]} err on at most 3 points more than fixed nets of 64 units.",
+            each(claims.costs_at_most, TEST, kind, "largest", 3),
+        )
+        for kind in GROWING
+    ),
     Claim("Cascades learn the spirals with fewer units than Ash's nets.", each(claims.lower, UNITS, *GROWING[::-1])),
-    Claim("With weight decay .001 a tenth of the weights is enough: at most half a point is lost.",
-          claims.at_most(LOST, "decay/0.001", 0.5), ("D10",)),
+    Claim(
+        "With weight decay .001 a tenth of the weights is enough: at most half a point is lost.",
+        claims.at_most(LOST, "decay/0.001", 0.5),
+        ("D10",),
+    ),
     Claim("Without weight decay more is lost.", claims.higher(LOST, "decay/0", "decay/0.001"), ("D10",)),
     Claim("Weight decay .001 leaves more weights near 0.", claims.higher(NEAR, "decay/0.001", "decay/0"), ("D10",)),
-    Claim("With all of its weights, a net with weight decay .001 errs on at most .2 points more than one without.",
-          claims.costs_at_most(TEST, "decay/0.001", "decay/0", 0.2)),
-    Claim("Without weight decay at most half a point is lost if the tenth that is left is trained for an epoch.",
-          claims.at_most(AGAIN, "decay/0", 0.5)),
+    Claim(
+        "With all of its weights, a net with weight decay .001 errs on at most .2 points more than one without.",
+        claims.costs_at_most(TEST, "decay/0.001", "decay/0", 0.2),
+    ),
+    Claim(
+        "Without weight decay at most half a point is lost if the tenth that is left is trained for an epoch.",
+        claims.at_most(AGAIN, "decay/0", 0.5),
+    ),
 ]
-# fmt: on
 
 
 def pictures(found):
@@ -181,22 +227,24 @@ def by_share(name):
 
 
 FIGURES = {
-    "pictures.png": (pictures, "How probable is the second spiral at each point? Growing nets of the first seed."),
-    "size.png": (by_number(UNITS, "turns", [*NETS.values()][:3]), "Hidden units by turns."),
-    "cut.png": (by_share("test/cut"), "Test error with the largest weights alone."),
-    "again.png": (by_share("test/again"), "Test error after one more epoch of the weights that are left."),
-    "loss.png": (figures.profiles("train/loss", "training loss", "hidden units", GROUPS, places=[*map(float, SIZES)]),
-                 "Loss with so many units. A net that has ended with fewer counts with its last loss."),
-}  # fmt: skip
+    "pictures.png": Figure(
+        pictures, "How probable is the second spiral at each point? Growing nets of the first seed."
+    ),
+    "size.png": Figure(by_number(UNITS, "turns", [*NETS.values()][:3]), "Hidden units by turns."),
+    "cut.png": Figure(by_share("test/cut"), "Test error with the largest weights alone."),
+    "again.png": Figure(by_share("test/again"), "Test error after one more epoch of the weights that are left."),
+    "loss.png": Figure(
+        figures.profiles("train/loss", "training loss", "hidden units", GROUPS, places=[*map(float, SIZES)]),
+        "Loss with so many units. A net that has ended with fewer counts with its last loss.",
+    ),
+}
 STUDY = Study(
     doc=__doc__,
     data=study.images(quick="digits", paper="mnist", flat=True),
     rows=rows,
     metrics=[UNITS, WEIGHTS, NEAR, LOST, AGAIN, TEST],
     claims=CLAIMS,
-    figures={name: figure for name, (figure, _) in FIGURES.items()},
-    captions={name: caption for name, (_, caption) in FIGURES.items()},
-    notes=Path(__file__).parent / "notes" / "growing.md",
+    figures=FIGURES,
 )
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ Lecture: on feed-forward nets, "Batch Normalization"; Alpaydin 12, "Batch Normal
 """
 
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from dlx import study
 from dlx.programs import Rate
 from dlx.programs.normalised import Normalised
 from dlx.show import figures as draw
-from dlx.study import ERRORS, Claim, Metric, Row, Study, Unit, claims, figures, main
+from dlx.study import ERRORS, Claim, Figure, Metric, Row, Study, Unit, claims, figures, main
 from dlx.study.judge.numbered import by_number
 
 RACE, KINDS = "The race", {"plain": "no normalisation", "batch": "batch normalisation"}
@@ -46,13 +45,34 @@ def rows(options, about):
         return Unit(program, Rate(rate), seed=seed)
 
     return [
-        *(Row(f"race/{kind}", title, partial(race, kind), [{"rate": rates}], group=RACE, seeds=few)
-          for kind, title in KINDS.items()),
-        *(Row(f"noise/{kind}/{size}", f"batches of {size}", partial(noise, kind, size), [{"rate": smaller}],
-              group=NOISE[kind], seeds=few) for kind in KINDS for size in sizes),
-        *(Row(f"even/{kind}/{rate:g}", f"{title}, rate {rate:g}", partial(race, kind, rate=rate), group=EVEN, seeds=few)
-          for rate in rates for kind, title in KINDS.items()),
-    ]  # fmt: skip
+        *(
+            Row(f"race/{kind}", title, partial(race, kind), [{"rate": rates}], group=RACE, seeds=few)
+            for kind, title in KINDS.items()
+        ),
+        *(
+            Row(
+                f"noise/{kind}/{size}",
+                f"batches of {size}",
+                partial(noise, kind, size),
+                [{"rate": smaller}],
+                group=NOISE[kind],
+                seeds=few,
+            )
+            for kind in KINDS
+            for size in sizes
+        ),
+        *(
+            Row(
+                f"even/{kind}/{rate:g}",
+                f"{title}, rate {rate:g}",
+                partial(race, kind, rate=rate),
+                group=EVEN,
+                seeds=few,
+            )
+            for rate in rates
+            for kind, title in KINDS.items()
+        ),
+    ]
 
 
 TRAIN, VALID, TEST = ERRORS
@@ -63,24 +83,40 @@ DRIFT, GAP = Metric("last/drift", "drift of medians"), Metric("test/gap", "test 
 STORED = Metric("test/stored", "test error %, stored statistics", 100, " points", bounds=(0, 100))
 APART = Metric("test/apart", "the two apart", 100, " points")
 PLAIN, BATCH = "race/plain", "race/batch"
-# fmt: off
 CLAIMS = [
-    Claim("With batch normalisation fewer steps lead to a validation error of 5 %, and to one of 3 %.",
-          claims.all_of(*(claims.lower(steps, BATCH, PLAIN) for steps in (FAR, NEAR))), ("C24", "D3")),
+    Claim(
+        "With batch normalisation fewer steps lead to a validation error of 5 %, and to one of 3 %.",
+        claims.all_of(*(claims.lower(steps, BATCH, PLAIN) for steps in (FAR, NEAR))),
+        ("C24", "D3"),
+    ),
     Claim("It takes less than half of the steps to 5 %.", claims.lower(LOG, BATCH, PLAIN, 1), ("D3",)),
-    *(Claim(f"At the rate {rate:g} for both, fewer steps lead to a validation error of 5 %.",
-            claims.lower(FAR, f"even/batch/{rate:g}", f"even/plain/{rate:g}"), ("D3",)) for rate in RATES),
+    *(
+        Claim(
+            f"At the rate {rate:g} for both, fewer steps lead to a validation error of 5 %.",
+            claims.lower(FAR, f"even/batch/{rate:g}", f"even/plain/{rate:g}"),
+            ("D3",),
+        )
+        for rate in RATES
+    ),
     Claim("After all steps its test error is lower.", claims.lower(TEST, BATCH, PLAIN), ("C24",)),
     Claim("Fewer of the last hidden layer's inputs saturate.", claims.lower(SATURATED, BATCH, PLAIN), ("C24",)),
     Claim("Their medians drift less in the second half of training.", claims.lower(DRIFT, BATCH, PLAIN), ("C24",)),
-    Claim("With batch normalisation, smaller minibatches leave a smaller gap of test to training likelihood.",
-          claims.lower(GAP, "noise/batch/10", "noise/batch/250"), ("C25",)),
-    Claim("In minibatches of 10 it lowers the test error on 10 000 digits.",
-          claims.lower(TEST, "noise/batch/10", "noise/plain/10"), ("C25",)),
-    Claim("Running averages and stored statistics differ by at most .1 points of test error.",
-          claims.at_most(APART, [BATCH, *(f"noise/batch/{size}" for size in SIZES)], 0.1), ("C26",)),
+    Claim(
+        "With batch normalisation, smaller minibatches leave a smaller gap of test to training likelihood.",
+        claims.lower(GAP, "noise/batch/10", "noise/batch/250"),
+        ("C25",),
+    ),
+    Claim(
+        "In minibatches of 10 it lowers the test error on 10 000 digits.",
+        claims.lower(TEST, "noise/batch/10", "noise/plain/10"),
+        ("C25",),
+    ),
+    Claim(
+        "Running averages and stored statistics differ by at most .1 points of test error.",
+        claims.at_most(APART, [BATCH, *(f"noise/batch/{size}" for size in SIZES)], 0.1),
+        ("C26",),
+    ),
 ]
-# fmt: on
 
 
 def by_size(metric):
@@ -105,27 +141,33 @@ STUDY = Study(
     metrics=[FAR, NEAR, *ERRORS, STORED, APART, SATURATED, DRIFT, GAP],
     claims=CLAIMS,
     figures={
-        "race.png": figures.curves("valid/score", "validation error %", 100, (RACE,), xlabel="part of the steps"),
-        "even.png": figures.curves("valid/score", "validation error %", 100, (EVEN,), xlabel="part of the steps"),
-        "gap.png": by_size(GAP),
-        "error.png": by_size(TEST),
-        "saturated.png": figures.curves("watched/saturated", "saturated %", 100, (RACE,), xlabel="part of the steps"),
-        "quantiles.png": quantiles,
-        "search.png": figures.search("validation error %", 100),
-        "search-steps.png": figures.search("steps to the first error", group=RACE, measure="race/to_1"),
+        "race.png": Figure(
+            figures.curves("valid/score", "validation error %", 100, (RACE,), xlabel="part of the steps"),
+            "Validation error after every hundredth of the steps: the mean over seeds, from best to worst.",
+        ),
+        "even.png": Figure(
+            figures.curves("valid/score", "validation error %", 100, (EVEN,), xlabel="part of the steps"),
+            "The same with one rate for both nets.",
+        ),
+        "gap.png": Figure(
+            by_size(GAP), "Negative log-likelihood on test examples minus that on training examples, in nats."
+        ),
+        "error.png": Figure(by_size(TEST), "Test error after training on 10 000 digits."),
+        "saturated.png": Figure(
+            figures.curves("watched/saturated", "saturated %", 100, (RACE,), xlabel="part of the steps"),
+            "Share of the inputs of the last hidden layer's units that are beyond 3 or -3.",
+        ),
+        "quantiles.png": Figure(
+            quantiles,
+            "What a unit of the last hidden layer gets: from the 15 % to the 85 % quantile over examples, "
+            "and the mean of these and the median, for the first seed.",
+        ),
+        "search.png": Figure(figures.search("validation error %", 100), "Validation error at each rate."),
+        "search-steps.png": Figure(
+            figures.search("steps to the first error", group=RACE, measure="race/to_1"),
+            "Steps to the first error at each rate.",
+        ),
     },
-    captions={
-        "race.png": "Validation error after every hundredth of the steps: the mean over seeds, from best to worst.",
-        "even.png": "The same with one rate for both nets.",
-        "gap.png": "Negative log-likelihood on test examples minus that on training examples, in nats.",
-        "error.png": "Test error after training on 10 000 digits.",
-        "saturated.png": "Share of the inputs of the last hidden layer's units that are beyond 3 or -3.",
-        "quantiles.png": "What a unit of the last hidden layer gets: from the 15 % to the 85 % quantile over examples, "
-        "and the mean of these and the median, for the first seed.",
-        "search.png": "Validation error at each rate.",
-        "search-steps.png": "Steps to the first error at each rate.",
-    },
-    notes=Path(__file__).parent / "notes" / "ioffe2015.md",
 )
 
 if __name__ == "__main__":

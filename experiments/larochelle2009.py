@@ -12,13 +12,12 @@ Lecture: CS7015 9, page 17; on feed-forward nets, "Auto-Encoders" and "Unsupervi
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from dlx import study
 from dlx.programs import Layer, LayerHypers, Rate, greedy_layers
 from dlx.programs.tuned import Reconstructed, Tuned
-from dlx.study import ERRORS, Claim, Metric, Row, Study, Unit, claims, figures, main
+from dlx.study import ERRORS, Claim, Figure, Metric, Row, Study, Unit, claims, figures, main
 
 METHODS = {
     "none": "no pre-training",
@@ -83,19 +82,41 @@ def rows(options, about):
     def by_layer(method):
         """What the layers of the deepest nets of the usual width reconstruct."""
         deepest = f"{usual}/{depths[-1]}/{method}"
-        return Row(f"layers/{method}", METHODS[method], partial(rebuilt, method), lambda chosen: [chosen[deepest]],
-                   (deepest,), LAYERS, seeds=seeds, keep=1)  # fmt: skip
+        return Row(
+            f"layers/{method}",
+            METHODS[method],
+            partial(rebuilt, method),
+            lambda chosen: [chosen[deepest]],
+            (deepest,),
+            LAYERS,
+            seeds=seeds,
+            keep=1,
+        )
 
     below = (usual,) * (len(depths) // 2)
     return [
         *(by_width(method, width, depth) for width in widths for method in methods for depth in depths),
-        *(row(f"shape/{shape}/{method}", SHAPE, method, units, f"{shape}, {METHODS[method]}", f"{usual}/3/{method}")
-          for shape, units in SHAPES.items() for method in SHAPED if not quick),
-        *(row(f"top/{n}/{method}", TOP, method, (*below, n), f"{n} units, {METHODS[method]}", epochs=longer,
-              levels=(0.03,))
-          for n in tops for method in NARROWED),
+        *(
+            row(f"shape/{shape}/{method}", SHAPE, method, units, f"{shape}, {METHODS[method]}", f"{usual}/3/{method}")
+            for shape, units in SHAPES.items()
+            for method in SHAPED
+            if not quick
+        ),
+        *(
+            row(
+                f"top/{n}/{method}",
+                TOP,
+                method,
+                (*below, n),
+                f"{n} units, {METHODS[method]}",
+                epochs=longer,
+                levels=(0.03,),
+            )
+            for n in tops
+            for method in NARROWED
+        ),
         *(by_layer(method) for method in methods if method != "none"),
-    ]  # fmt: skip
+    ]
 
 
 TRAIN, VALID, TEST = (metric._replace(per_example="") for metric in ERRORS)
@@ -116,39 +137,81 @@ def helps(method, width):
 
 NONE, CROSS, SQUARED = "200/{}/none", "200/{}/autoassociator", "200/{}/squared"
 NUMBERS = {"autoassociator": ("E3",), "squared": ("E3",)}
-# fmt: off
 CLAIMS = [
-    *(Claim(f"Nets of 2 to 4 layers of 200 units err less if their layers are first trained as {METHODS[method]}.",
-            each(claims.lower, TEST, f"200/{{}}/{method}", NONE), NUMBERS.get(method, ())) for method in TRAINED),
-    Claim("An auto-associator of 200 units, trained by squared error, leaves at most a tenth of the pixels' variance.",
-          claims.at_most(LEFT[0], "layers/squared", 10), ("A7",)),
-    Claim("Of four such layers each leaves at most a tenth of the variance of its input.",
-          claims.all_of(*(claims.at_most(metric, "layers/squared", 10) for metric in LEFT)), ("A7", "E3")),
-    Claim("Pre-training by squared error costs at most .2 points beside cross-entropy, at 1 to 4 layers.",
-          each(claims.costs_at_most, TEST, SQUARED, CROSS, 0.2, places=DEPTHS), ("E3",)),
-    Claim("Denoising auto-associators lower the test error of 2 to 4 layers by more than plain ones do.",
-          each(claims.lower, TEST, "200/{}/denoising", CROSS)),
-    Claim("RBMs lower the test error of 2 to 4 layers by more than auto-associators do.",
-          each(claims.lower, TEST, "200/{}/dbn", CROSS)),
-    Claim("Without pre-training, nets of 4 layers err more than those of 2.",
-          claims.higher(TEST, NONE.format(4), NONE.format(2))),
-    Claim("With it they err on at most .1 points more, whichever it is.",
-          claims.all_of(*(claims.costs_at_most(TEST, f"200/4/{m}", f"200/2/{m}", 0.1) for m in TRAINED))),
-    Claim("Pre-training as auto-associators gains more with 400 units a layer than with 50.",
-          claims.gains_more(TEST, helps("autoassociator", 400), helps("autoassociator", 50))),
-    Claim("Layers of constant width err on at most .1 points more than increasing or decreasing ones.",
-          claims.all_of(*(claims.costs_at_most(TEST, f"shape/constant/{m}", f"shape/{shape}/{m}", 0.1)
-                          for m in SHAPED for shape in ("increasing", "decreasing")))),
-    Claim("Without pre-training, a net whose last layer has 200 units ends with at most .05 % of training error.",
-          claims.at_most(END, "top/200/none", 0.05), ("E4",)),
-    Claim("Without pre-training, nets whose last layer has 5 or 10 units end above that.",
-          claims.at_least(END, ["top/5/none", "top/10/none"], 0.05), ("E4",)),
-    Claim("With pre-training these end with a lower training error.",
-          each(claims.lower, END, "top/{}/autoassociator", "top/{}/none", places=TOPS[:2]), ("E4",)),
-    Claim("With 200 units there, pre-training lowers the test error all the same.",
-          claims.lower(TEST, "top/200/autoassociator", "top/200/none"), ("E4",)),
+    *(
+        Claim(
+            f"Nets of 2 to 4 layers of 200 units err less if their layers are first trained as {METHODS[method]}.",
+            each(claims.lower, TEST, f"200/{{}}/{method}", NONE),
+            NUMBERS.get(method, ()),
+        )
+        for method in TRAINED
+    ),
+    Claim(
+        "An auto-associator of 200 units, trained by squared error, leaves at most a tenth of the pixels' variance.",
+        claims.at_most(LEFT[0], "layers/squared", 10),
+        ("A7",),
+    ),
+    Claim(
+        "Of four such layers each leaves at most a tenth of the variance of its input.",
+        claims.all_of(*(claims.at_most(metric, "layers/squared", 10) for metric in LEFT)),
+        ("A7", "E3"),
+    ),
+    Claim(
+        "Pre-training by squared error costs at most .2 points beside cross-entropy, at 1 to 4 layers.",
+        each(claims.costs_at_most, TEST, SQUARED, CROSS, 0.2, places=DEPTHS),
+        ("E3",),
+    ),
+    Claim(
+        "Denoising auto-associators lower the test error of 2 to 4 layers by more than plain ones do.",
+        each(claims.lower, TEST, "200/{}/denoising", CROSS),
+    ),
+    Claim(
+        "RBMs lower the test error of 2 to 4 layers by more than auto-associators do.",
+        each(claims.lower, TEST, "200/{}/dbn", CROSS),
+    ),
+    Claim(
+        "Without pre-training, nets of 4 layers err more than those of 2.",
+        claims.higher(TEST, NONE.format(4), NONE.format(2)),
+    ),
+    Claim(
+        "With it they err on at most .1 points more, whichever it is.",
+        claims.all_of(*(claims.costs_at_most(TEST, f"200/4/{m}", f"200/2/{m}", 0.1) for m in TRAINED)),
+    ),
+    Claim(
+        "Pre-training as auto-associators gains more with 400 units a layer than with 50.",
+        claims.gains_more(TEST, helps("autoassociator", 400), helps("autoassociator", 50)),
+    ),
+    Claim(
+        "Layers of constant width err on at most .1 points more than increasing or decreasing ones.",
+        claims.all_of(
+            *(
+                claims.costs_at_most(TEST, f"shape/constant/{m}", f"shape/{shape}/{m}", 0.1)
+                for m in SHAPED
+                for shape in ("increasing", "decreasing")
+            )
+        ),
+    ),
+    Claim(
+        "Without pre-training, a net whose last layer has 200 units ends with at most .05 % of training error.",
+        claims.at_most(END, "top/200/none", 0.05),
+        ("E4",),
+    ),
+    Claim(
+        "Without pre-training, nets whose last layer has 5 or 10 units end above that.",
+        claims.at_least(END, ["top/5/none", "top/10/none"], 0.05),
+        ("E4",),
+    ),
+    Claim(
+        "With pre-training these end with a lower training error.",
+        each(claims.lower, END, "top/{}/autoassociator", "top/{}/none", places=TOPS[:2]),
+        ("E4",),
+    ),
+    Claim(
+        "With 200 units there, pre-training lowers the test error all the same.",
+        claims.lower(TEST, "top/200/autoassociator", "top/200/none"),
+        ("E4",),
+    ),
 ]
-# fmt: on
 
 
 def by_depth(row):
@@ -169,25 +232,27 @@ def at_each_width(found):
 
 
 FIGURES = {
-    "depth.png": (at_each_width, "Test error by depth, a panel a width."),
-    "end.png": (figures.bars(END, (TOP,)), "Training error after the last epoch, by the width of the last layer."),
-    "top.png": (figures.lines(TEST, by_top, "units of the last layer"), "Test error of the same nets."),
-    "shape.png": (figures.bars(TEST, (SHAPE,)), "Layers that become wider, stay as wide, or become narrower."),
-    "filters.png": (figures.filters("filters", (LAYERS,)), "First layers: the six filters of the largest norm."),
-    "images.png": (figures.samples("images", (LAYERS,)),
-                   "Validation digits; below them what the codes of one layer rebuild, of two, and so on."),
-    "search.png": (figures.search("validation error %", 100), "Validation error of every trial, by method."),
-}  # fmt: skip
+    "depth.png": Figure(at_each_width, "Test error by depth, a panel a width."),
+    "end.png": Figure(
+        figures.bars(END, (TOP,)), "Training error after the last epoch, by the width of the last layer."
+    ),
+    "top.png": Figure(figures.lines(TEST, by_top, "units of the last layer"), "Test error of the same nets."),
+    "shape.png": Figure(figures.bars(TEST, (SHAPE,)), "Layers that become wider, stay as wide, or become narrower."),
+    "filters.png": Figure(figures.filters("filters", (LAYERS,)), "First layers: the six filters of the largest norm."),
+    "images.png": Figure(
+        figures.samples("images", (LAYERS,)),
+        "Validation digits; below them what the codes of one layer rebuild, of two, and so on.",
+    ),
+    "search.png": Figure(figures.search("validation error %", 100), "Validation error of every trial, by method."),
+}
 STUDY = Study(
     doc=__doc__,
     data=study.images(flat=True, examples=lambda options: options.examples),
     rows=rows,
     metrics=[TRAIN, VALID, TEST, END, *LEFT, PIXELS],
     claims=CLAIMS,
-    figures={name: figure for name, (figure, _) in FIGURES.items()},
-    captions={name: caption for name, (_, caption) in FIGURES.items()},
+    figures=FIGURES,
     options=Options,
-    notes=Path(__file__).parent / "notes" / "larochelle2009.md",
 )
 
 if __name__ == "__main__":

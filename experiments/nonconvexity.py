@@ -11,7 +11,6 @@ Lecture: CMU 10-601B 16, "Problem A: Nonconvexity".
 """
 
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from dlx import study
 from dlx.programs import Layer, LayerHypers, Rate, greedy_layers
 from dlx.programs.landscape import LINE, SMALL, Between, Grid, Identities, Matched, Solution, Way
 from dlx.show.line_figure import maps
-from dlx.study import ERRORS, Claim, Metric, Row, Study, Unit, claims, figures, main
+from dlx.study import ERRORS, Claim, Figure, Metric, Row, Study, Unit, claims, figures, main
 
 OTHER = 1000
 """What is added to a seed for a net that starts elsewhere."""
@@ -48,15 +47,33 @@ def rows(options, about):
         return Unit(Between(examples, points), Matched(float(pair == "ordered")), (solution(seed), second), seed)
 
     return [
-        *(Row(f"grid/{net}", SMALL[net].title, partial(descent, net), group="Two weights", seeds=few, keep=1)
-          for net in SMALL),
-        Row("none/apart", PAIRS["apart"], partial(between, "none", "apart"), [{"rate": [0.3, 1.0, 3.0]}],
-            group=STARTS["none"]),
-        *(Row(f"{start}/{pair}", PAIRS[pair], partial(between, start, pair), lambda chosen: [chosen["none/apart"]],
-              ("none/apart",), STARTS[start], keep=int(pair == "ordered"))
-          for start in STARTS for pair in PAIRS if (start, pair) != ("none", "apart")),
+        *(
+            Row(f"grid/{net}", SMALL[net].title, partial(descent, net), group="Two weights", seeds=few, keep=1)
+            for net in SMALL
+        ),
+        Row(
+            "none/apart",
+            PAIRS["apart"],
+            partial(between, "none", "apart"),
+            [{"rate": [0.3, 1.0, 3.0]}],
+            group=STARTS["none"],
+        ),
+        *(
+            Row(
+                f"{start}/{pair}",
+                PAIRS[pair],
+                partial(between, start, pair),
+                lambda chosen: [chosen["none/apart"]],
+                ("none/apart",),
+                STARTS[start],
+                keep=int(pair == "ordered"),
+            )
+            for start in STARTS
+            for pair in PAIRS
+            if (start, pair) != ("none", "apart")
+        ),
         Row("exact", "identities", lambda seed: Unit(Identities(widths), seed=seed), group="Exact", seeds=few),
-    ]  # fmt: skip
+    ]
 
 
 WORSE = Metric("starts/worse", "end at the worse place %", 100, " %", bounds=(0, 100))
@@ -65,29 +82,48 @@ END = Metric("starts/above", "loss above that place's")
 LOSS, POINTS = Metric("barrier/loss", "barrier, nats"), Metric("barrier/error", "barrier, points", 100, " points")
 HESSIAN = Metric("exact/hessian", "Hessian's gap, millionths", 1e6)
 ORDER = Metric("exact/order", "outputs' gap, millionths", 1e6)
-# fmt: off
 CLAIMS = [
-    Claim("z = xy is not convex: its Hessian has the eigenvalues -1 and 1 everywhere.",
-          claims.at_most(HESSIAN, "exact", 1), ("A4",)),
-    Claim("A net computes the same with its hidden units in another order: its minima come in many copies.",
-          claims.at_most(ORDER, "exact", 10)),
-    Claim("From a tenth of the starts or more, descent ends at the worse of the two minima of a net with a step.",
-          claims.at_least(WORSE, "grid/step", 10), ("A4",)),
-    Claim("At least nine starts of ten lead to the minimum that is nearer.",
-          claims.at_least(NEAREST, ["grid/product", "grid/step"], 90), ("A4",)),
-    Claim("Between two nets that learnt digits the loss rises by .1 nats or more above the chord.",
-          claims.at_least(LOSS, ["none/apart", "rbm/apart"], 0.1), ("A4",)),
-    Claim("It rises less if the hidden units of one net are put into the order of the other's.",
-          claims.all_of(*(claims.lower(LOSS, f"{start}/ordered", f"{start}/apart") for start in STARTS))),
-    Claim("It rises less between two nets that had one start.",
-          claims.all_of(*(claims.lower(LOSS, f"{start}/shared", f"{start}/ordered") for start in STARTS))),
+    Claim(
+        "z = xy is not convex: its Hessian has the eigenvalues -1 and 1 everywhere.",
+        claims.at_most(HESSIAN, "exact", 1),
+        ("A4",),
+    ),
+    Claim(
+        "A net computes the same with its hidden units in another order: its minima come in many copies.",
+        claims.at_most(ORDER, "exact", 10),
+    ),
+    Claim(
+        "From a tenth of the starts or more, descent ends at the worse of the two minima of a net with a step.",
+        claims.at_least(WORSE, "grid/step", 10),
+        ("A4",),
+    ),
+    Claim(
+        "At least nine starts of ten lead to the minimum that is nearer.",
+        claims.at_least(NEAREST, ["grid/product", "grid/step"], 90),
+        ("A4",),
+    ),
+    Claim(
+        "Between two nets that learnt digits the loss rises by .1 nats or more above the chord.",
+        claims.at_least(LOSS, ["none/apart", "rbm/apart"], 0.1),
+        ("A4",),
+    ),
+    Claim(
+        "It rises less if the hidden units of one net are put into the order of the other's.",
+        claims.all_of(*(claims.lower(LOSS, f"{start}/ordered", f"{start}/apart") for start in STARTS)),
+    ),
+    Claim(
+        "It rises less between two nets that had one start.",
+        claims.all_of(*(claims.lower(LOSS, f"{start}/shared", f"{start}/ordered") for start in STARTS)),
+    ),
     Claim("It still rises between them, by .01 nats or more.", claims.at_least(LOSS, "none/shared", 0.01)),
-    Claim("Pre-training lowers it, between two starts with units in order and from one start.",
-          claims.all_of(*(claims.lower(LOSS, f"rbm/{pair}", f"none/{pair}") for pair in ("ordered", "shared")))),
-    Claim("From one pre-trained start the error rises by at most half a point.",
-          claims.at_most(POINTS, "rbm/shared", 0.5)),
+    Claim(
+        "Pre-training lowers it, between two starts with units in order and from one start.",
+        claims.all_of(*(claims.lower(LOSS, f"rbm/{pair}", f"none/{pair}") for pair in ("ordered", "shared"))),
+    ),
+    Claim(
+        "From one pre-trained start the error rises by at most half a point.", claims.at_most(POINTS, "rbm/shared", 0.5)
+    ),
 ]
-# fmt: on
 
 
 def small(found):
@@ -115,8 +151,15 @@ def planes(found):
 
 def lines(name, label, scale=1):
     """What the nets on the line have, by the way gone from the first net to the second."""
-    return figures.profiles(f"line/{name}", label, "way from one net to the other", tuple(STARTS.values()),
-                            places=LINE, scale=scale, log_x=False)  # fmt: skip
+    return figures.profiles(
+        f"line/{name}",
+        label,
+        "way from one net to the other",
+        tuple(STARTS.values()),
+        places=LINE,
+        scale=scale,
+        log_x=False,
+    )
 
 
 STUDY = Study(
@@ -126,19 +169,22 @@ STUDY = Study(
     metrics=[WORSE, NEAREST, END, LOSS, POINTS, *ERRORS, HESSIAN, ORDER],
     claims=CLAIMS,
     figures={
-        "line.png": lines("loss", "training loss, nats"),
-        "small.png": small,
-        "planes.png": planes,
-        "search.png": figures.search("validation error %", 100),
+        "line.png": Figure(
+            lines("loss", "training loss, nats"),
+            "Training loss on the straight line between two nets: the mean over seeds, from best to worst.",
+        ),
+        "small.png": Figure(
+            small, "Loss by two weights, u across and v up, from -4 to 4, and at which minimum each start ends."
+        ),
+        "planes.png": Figure(
+            planes,
+            "Logarithm of the loss on planes. Left: the first net is a quarter across and up; the second "
+            "three quarters across, and three quarters up with its units in order. Right: random directions.",
+        ),
+        "search.png": Figure(
+            figures.search("validation error %", 100), "Mean validation error of the two nets at each rate."
+        ),
     },
-    captions={
-        "line.png": "Training loss on the straight line between two nets: the mean over seeds, from best to worst.",
-        "small.png": "Loss by two weights, u across and v up, from -4 to 4, and at which minimum each start ends.",
-        "planes.png": "Logarithm of the loss on planes. Left: the first net is a quarter across and up; the second "
-        "three quarters across, and three quarters up with its units in order. Right: random directions.",
-        "search.png": "Mean validation error of the two nets at each rate.",
-    },
-    notes=Path(__file__).parent / "notes" / "nonconvexity.md",
 )
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from dlx.optim import RULES, sgd
 from dlx.programs import Rate
 from dlx.programs.descent import Descent
 from dlx.show.figures import Point, scatter
-from dlx.study import ERRORS, Claim, Metric, Result, Row, Study, Unit, claims, clock, figures, main
+from dlx.study import ERRORS, Claim, Figure, Metric, Result, Row, Study, Unit, claims, clock, figures, main
 from dlx.train import examples, fit, minibatches
 
 # By group and by the name of the rule: a title, and the largest rate of the search.
@@ -147,30 +147,53 @@ def spreads(found):
     return scatter(points, ylabel="|g - G|² / |G|²")
 
 
-# fmt: off
 CLAIMS = [
-    Claim("Momentum, in both forms, reaches the target in fewer epochs than plain descent.",
-          claims.lower(EPOCHS, ["momentum/momentum", "momentum/average"], "momentum/plain"), ("B25", "C8")),
-    Claim("Halving the rate on a plateau errs less in the end than a constant rate.",
-          claims.lower(TEST, "falling/halving", "falling/plain"), ("B26", "C6")),
-    Claim("A rate that falls to a hundredth errs less in the end than a constant rate.",
-          claims.lower(TEST, "falling/decay", "falling/plain"), ("C29",)),
-    Claim("With standardised inputs the target is reached in fewer epochs.",
-          claims.lower(EPOCHS, "falling/standardised", "falling/plain"), ("C5",)),
-    Claim("Preconditioned in the way of K-FAC, by Muon, a net needs fewer epochs to the target than by plain descent.",
-          claims.lower(EPOCHS, "adaptive/muon", "adaptive/plain")),
-    Claim("The gradient of a minibatch is more accurate: its spread falls nearly as 1 / size.",
-          claims.at_most(SLOPE, "gradients", -0.9), ("B24", "C7")),
-    Claim("An example costs less time in a large minibatch than in a small one.",
-          clock.faster(SECONDS, "size/large", "size/small"), ("B24", "C7")),
-    Claim("Rates rank on a tenth of the examples as on all of them.",
-          claims.ranks_agree(ERRORS[1], "rates/part", "rates/all", 0.5), ("C28",)),
-    Claim("The largest rate that does not diverge on a tenth costs at most .2 points.",
-          claims.costs_at_most(TEST, "rates/taken", "rates/all", 0.2), ("C28",)),
-    Claim("Every rule does what the lectures' formulas say.",
-          claims.at_most(GAP, "formulas", 100), ("C9", "D2")),
+    Claim(
+        "Momentum, in both forms, reaches the target in fewer epochs than plain descent.",
+        claims.lower(EPOCHS, ["momentum/momentum", "momentum/average"], "momentum/plain"),
+        ("B25", "C8"),
+    ),
+    Claim(
+        "Halving the rate on a plateau errs less in the end than a constant rate.",
+        claims.lower(TEST, "falling/halving", "falling/plain"),
+        ("B26", "C6"),
+    ),
+    Claim(
+        "A rate that falls to a hundredth errs less in the end than a constant rate.",
+        claims.lower(TEST, "falling/decay", "falling/plain"),
+        ("C29",),
+    ),
+    Claim(
+        "With standardised inputs the target is reached in fewer epochs.",
+        claims.lower(EPOCHS, "falling/standardised", "falling/plain"),
+        ("C5",),
+    ),
+    Claim(
+        "Preconditioned in the way of K-FAC, by Muon, a net needs fewer epochs to the target than by plain descent.",
+        claims.lower(EPOCHS, "adaptive/muon", "adaptive/plain"),
+    ),
+    Claim(
+        "The gradient of a minibatch is more accurate: its spread falls nearly as 1 / size.",
+        claims.at_most(SLOPE, "gradients", -0.9),
+        ("B24", "C7"),
+    ),
+    Claim(
+        "An example costs less time in a large minibatch than in a small one.",
+        clock.faster(SECONDS, "size/large", "size/small"),
+        ("B24", "C7"),
+    ),
+    Claim(
+        "Rates rank on a tenth of the examples as on all of them.",
+        claims.ranks_agree(ERRORS[1], "rates/part", "rates/all", 0.5),
+        ("C28",),
+    ),
+    Claim(
+        "The largest rate that does not diverge on a tenth costs at most .2 points.",
+        claims.costs_at_most(TEST, "rates/taken", "rates/all", 0.2),
+        ("C28",),
+    ),
+    Claim("Every rule does what the lectures' formulas say.", claims.at_most(GAP, "formulas", 100), ("C9", "D2")),
 ]
-# fmt: on
 VALID, RACED = "validation error %", (*RACE, "Minibatches")
 STUDY = Study(
     doc=__doc__,
@@ -179,22 +202,30 @@ STUDY = Study(
     metrics=[*ERRORS, EPOCHS, SLOPE, GAP],
     claims=CLAIMS,
     figures={
-        "race.png": figures.bars(EPOCHS, RACED),
-        "curves.png": figures.curves("valid/score", VALID, 100, RACED),
-        "seconds.png": clock.seconds(SECONDS, EPOCHS, RACED),
-        "spread.png": spreads,
-        **{f"search-{i}.png": figures.search(VALID, 100, group=group) for i, group in enumerate(RACED, 1)},
-        "search-part.png": figures.search(VALID, 100, group="Rates", measure="valid/error"),
+        "race.png": Figure(
+            figures.bars(EPOCHS, RACED),
+            "Epochs until the validation error is down to the target (3 % on MNIST, 8 % on the 8 x 8 digits).",
+        ),
+        "curves.png": Figure(
+            figures.curves("valid/score", VALID, 100, RACED),
+            "Validation error by epoch: the mean over seeds, in a band from best to worst.",
+        ),
+        "seconds.png": Figure(
+            clock.seconds(SECONDS, EPOCHS, RACED),
+            "The same race in seconds: epochs times what an epoch of one run takes, alone on two cores.",
+        ),
+        "spread.png": Figure(spreads, "How far the gradient of a minibatch is from that of all examples."),
+        **{
+            f"search-{i}.png": Figure(
+                figures.search(VALID, 100, group=group), f"{group}: validation error of each rate."
+            )
+            for i, group in enumerate(RACED, 1)
+        },
+        "search-part.png": Figure(
+            figures.search(VALID, 100, group="Rates", measure="valid/error"),
+            "The same rates on all examples and on a tenth of them, mean over five seeds.",
+        ),
     },
-    captions={
-        "race.png": "Epochs until the validation error is down to the target (3 % on MNIST, 8 % on the 8 x 8 digits).",
-        "curves.png": "Validation error by epoch: the mean over seeds, in a band from best to worst.",
-        "seconds.png": "The same race in seconds: epochs times what an epoch of one run takes, alone on two cores.",
-        "spread.png": "How far the gradient of a minibatch is from that of all examples.",
-        **{f"search-{i}.png": f"{name}: validation error of each rate." for i, name in enumerate(RACED, 1)},
-        "search-part.png": "The same rates on all examples and on a tenth of them, mean over five seeds.",
-    },
-    notes=Path(__file__).parent / "notes" / "optimizers.md",
 )
 
 if __name__ == "__main__":

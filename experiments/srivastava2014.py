@@ -15,14 +15,13 @@ Lecture: CS/CNS/EE 155 16, "Dropout"; on feed-forward nets, "Dropout", "Dropout 
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from dlx import study
 from dlx.data import flat, read
 from dlx.programs import Layer, LayerHypers, greedy_layers
 from dlx.programs.dropped import Averaged, Dropped, Dropping
-from dlx.study import ERRORS, Claim, Metric, Published, Row, Study, Unit, claims, figures, main
+from dlx.study import ERRORS, Claim, Figure, Metric, Published, Row, Study, Unit, claims, figures, main
 from dlx.study.judge.numbered import by_number
 
 
@@ -50,9 +49,12 @@ PAPER, RATES, BY_P = "The paper's nets", "Their rates, on 10 000 digits", "By pr
 TRICKS, PRETRAINED, MASKS = "Momentum, batch normalisation, dropout", "With pre-training", "Averages over masks"
 PROBABILITIES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9)
 TITLES = {
-    "plain": "plain descent", "momentum": "momentum", "norm": "batch normalisation", "dropout": "dropout",
+    "plain": "plain descent",
+    "momentum": "momentum",
+    "norm": "batch normalisation",
+    "dropout": "dropout",
     "all": "all three",
-}  # fmt: skip
+}
 BOTH = {"neither": "neither", "dropout": "dropout", "dbn": "DBN pre-training", "both": "both"}
 DROPPED: dict[str, Any] = {"inputs": 0.2, "hidden": 0.5}
 
@@ -120,19 +122,42 @@ def rows(options, about):
 
     return [
         *(row for name, net in NETS.items() for row in paper(name, net)),
-        *(Row(f"p/{p:g}", f"p = {p:g}", part, [{"rate": steps, "hidden": p}], group=BY_P, seeds=few)
-          for p in PROBABILITIES),
-        *(Row(f"tricks/{name}", TITLES[name], part, [trial], group=TRICKS, seeds=few)
-          for name, trial in tricks.items()),
-        *(Row(f"with/{name}", BOTH[name], part, [{"units": "sigmoid", "rate": rates[-3:], **trial}], group=PRETRAINED,
-              seeds=few) for name, trial in ways.items()),
+        *(
+            Row(f"p/{p:g}", f"p = {p:g}", part, [{"rate": steps, "hidden": p}], group=BY_P, seeds=few)
+            for p in PROBABILITIES
+        ),
+        *(
+            Row(f"tricks/{name}", TITLES[name], part, [trial], group=TRICKS, seeds=few)
+            for name, trial in tricks.items()
+        ),
+        *(
+            Row(
+                f"with/{name}",
+                BOTH[name],
+                part,
+                [{"units": "sigmoid", "rate": rates[-3:], **trial}],
+                group=PRETRAINED,
+                seeds=few,
+            )
+            for name, trial in ways.items()
+        ),
         Row("masks/all", "10 hidden units, all 1 024 masks", partial(averaged, (10,), None), group=MASKS, seeds=few),
-        Row("masks/drawn", "two hidden layers, 100 drawn masks", partial(averaged, widths, 100), group=MASKS,
-            seeds=few),
-        *(Row(f"digits/{name}", f"8 x 8 digits, {words}", part, [{"rate": steps, "data": "digits", "hidden": p}],
-              group="Another data set", seeds=few)
-          for name, words, p in (("none", "no dropout", 0.0), ("dropout", "dropout", 0.5)) if not quick),
-    ]  # fmt: skip
+        Row(
+            "masks/drawn", "two hidden layers, 100 drawn masks", partial(averaged, widths, 100), group=MASKS, seeds=few
+        ),
+        *(
+            Row(
+                f"digits/{name}",
+                f"8 x 8 digits, {words}",
+                part,
+                [{"rate": steps, "data": "digits", "hidden": p}],
+                group="Another data set",
+                seeds=few,
+            )
+            for name, words, p in (("none", "no dropout", 0.0), ("dropout", "dropout", 0.5))
+            if not quick
+        ),
+    ]
 
 
 TRAIN, VALID, TEST = ERRORS
@@ -140,33 +165,65 @@ GAP, CORRELATION = Metric("test/gap", "test nats - training nats"), Metric("hidd
 APART = Metric("test/apart", "largest difference of a probability")
 EXCESS = Metric("test/excess", "errors above the average's, points", 100, " points")
 ALONE = ("dropout", "norm", "momentum")
-# fmt: off
 CLAIMS = [
-    Claim("Dropout lowers the test error of logistic nets, rectified units do further, and max-norm does again.",
-          claims.all_of(*(claims.lower(TEST, f"paper/{better}", f"paper/{worse}") for better, worse in
-                          (("logistic", "none"), ("rectified", "logistic"), ("norm", "rectified"))))),
-    Claim("No mean is over .15 points above the paper's.",
-          claims.near_paper(TEST, [f"paper/{name}" for name, net in NETS.items() if net.paper], 0.15)),
-    Claim("On 10 000 digits, dropout with p = .5 leaves a smaller gap of test to training likelihood than none.",
-          claims.lower(GAP, "p/0.5", "p/0"), ("B28",)),
-    Claim("Dropout lowers the test error of rectified nets on 50 000 and on 10 000 digits, and on the 8 x 8 digits.",
-          claims.all_of(claims.lower(TEST, "paper/rectified", "paper/relu"), claims.lower(TEST, "p/0.5", "p/0"),
-                        claims.lower(TEST, "digits/dropout", "digits/none")), ("C23",)),
-    Claim("Hidden units are less correlated with p = .5 than without dropout.",
-          claims.lower(CORRELATION, "p/0.5", "p/0"), ("C20",)),
-    Claim("p = .5 costs at most .1 points of test error beside any other probability.",
-          claims.all_of(*(claims.costs_at_most(TEST, "p/0.5", f"p/{p:g}", 0.1) for p in PROBABILITIES if p != 0.5)),
-          ("C20",)),
-    Claim("With one hidden layer the net in use is the geometric average over all masks, but for rounding.",
-          claims.at_most(APART, "masks/all", 1e-5), ("C21",)),
-    Claim("With two hidden layers it errs at most .1 points more than the average over 100 masks.",
-          claims.at_most(EXCESS, "masks/drawn", 0.1), ("C21",)),
-    Claim("Dropout after pre-training errs less than either alone.",
-          claims.lower(TEST, "with/both", ["with/dropout", "with/dbn"]), ("C22",)),
-    Claim("Momentum, batch normalisation and dropout together err less than each alone.",
-          claims.lower(TEST, "tricks/all", [f"tricks/{name}" for name in ALONE]), ("C27",)),
+    Claim(
+        "Dropout lowers the test error of logistic nets, rectified units do further, and max-norm does again.",
+        claims.all_of(
+            *(
+                claims.lower(TEST, f"paper/{better}", f"paper/{worse}")
+                for better, worse in (("logistic", "none"), ("rectified", "logistic"), ("norm", "rectified"))
+            )
+        ),
+    ),
+    Claim(
+        "No mean is over .15 points above the paper's.",
+        claims.near_paper(TEST, [f"paper/{name}" for name, net in NETS.items() if net.paper], 0.15),
+    ),
+    Claim(
+        "On 10 000 digits, dropout with p = .5 leaves a smaller gap of test to training likelihood than none.",
+        claims.lower(GAP, "p/0.5", "p/0"),
+        ("B28",),
+    ),
+    Claim(
+        "Dropout lowers the test error of rectified nets on 50 000 and on 10 000 digits, and on the 8 x 8 digits.",
+        claims.all_of(
+            claims.lower(TEST, "paper/rectified", "paper/relu"),
+            claims.lower(TEST, "p/0.5", "p/0"),
+            claims.lower(TEST, "digits/dropout", "digits/none"),
+        ),
+        ("C23",),
+    ),
+    Claim(
+        "Hidden units are less correlated with p = .5 than without dropout.",
+        claims.lower(CORRELATION, "p/0.5", "p/0"),
+        ("C20",),
+    ),
+    Claim(
+        "p = .5 costs at most .1 points of test error beside any other probability.",
+        claims.all_of(*(claims.costs_at_most(TEST, "p/0.5", f"p/{p:g}", 0.1) for p in PROBABILITIES if p != 0.5)),
+        ("C20",),
+    ),
+    Claim(
+        "With one hidden layer the net in use is the geometric average over all masks, but for rounding.",
+        claims.at_most(APART, "masks/all", 1e-5),
+        ("C21",),
+    ),
+    Claim(
+        "With two hidden layers it errs at most .1 points more than the average over 100 masks.",
+        claims.at_most(EXCESS, "masks/drawn", 0.1),
+        ("C21",),
+    ),
+    Claim(
+        "Dropout after pre-training errs less than either alone.",
+        claims.lower(TEST, "with/both", ["with/dropout", "with/dbn"]),
+        ("C22",),
+    ),
+    Claim(
+        "Momentum, batch normalisation and dropout together err less than each alone.",
+        claims.lower(TEST, "tricks/all", [f"tricks/{name}" for name in ALONE]),
+        ("C27",),
+    ),
 ]
-# fmt: on
 
 STUDY = Study(
     doc=__doc__,
@@ -176,24 +233,35 @@ STUDY = Study(
     metrics=[*ERRORS, GAP, CORRELATION, APART, EXCESS],
     claims=CLAIMS,
     figures={
-        "bars.png": figures.bars(TEST, (PAPER,)),
-        "curves.png": figures.curves("valid/score", "validation error %", 100, (PAPER,)),
-        "probability.png": by_number(TEST, "probability of dropping a hidden unit", (BY_P,)),
-        "correlation.png": by_number(CORRELATION, "probability of dropping a hidden unit", (BY_P,)),
-        "parts.png": figures.bars(TEST, (TRICKS, PRETRAINED)),
-        "search.png": figures.search("validation error %", 100, group=RATES),
-        "search-p.png": figures.search("validation error %", 100, group=BY_P),
+        "bars.png": Figure(
+            figures.bars(TEST, (PAPER,)),
+            "Test error beside the paper's, where it tells one: bars are means, dots are seeds.",
+        ),
+        "curves.png": Figure(
+            figures.curves("valid/score", "validation error %", 100, (PAPER,)),
+            "Validation error by epoch: the mean over seeds, in a band from best to worst.",
+        ),
+        "probability.png": Figure(
+            by_number(TEST, "probability of dropping a hidden unit", (BY_P,)),
+            "Test error after training on 10 000 digits.",
+        ),
+        "correlation.png": Figure(
+            by_number(CORRELATION, "probability of dropping a hidden unit", (BY_P,)),
+            "Mean absolute correlation of two units of the first hidden layer, on validation digits.",
+        ),
+        "parts.png": Figure(
+            figures.bars(TEST, (TRICKS, PRETRAINED)),
+            "Test error after training on 10 000 digits: bars are means, dots are seeds.",
+        ),
+        "search.png": Figure(
+            figures.search("validation error %", 100, group=RATES),
+            "Validation error of the paper's nets at each rate, on 10 000 digits.",
+        ),
+        "search-p.png": Figure(
+            figures.search("validation error %", 100, group=BY_P),
+            "Validation error at each rate, by the probability of dropping a hidden unit.",
+        ),
     },
-    captions={
-        "bars.png": "Test error beside the paper's, where it tells one: bars are means, dots are seeds.",
-        "curves.png": "Validation error by epoch: the mean over seeds, in a band from best to worst.",
-        "probability.png": "Test error after training on 10 000 digits.",
-        "correlation.png": "Mean absolute correlation of two units of the first hidden layer, on validation digits.",
-        "parts.png": "Test error after training on 10 000 digits: bars are means, dots are seeds.",
-        "search.png": "Validation error of the paper's nets at each rate, on 10 000 digits.",
-        "search-p.png": "Validation error at each rate, by the probability of dropping a hidden unit.",
-    },
-    notes=Path(__file__).parent / "notes" / "srivastava2014.md",
 )
 
 if __name__ == "__main__":

@@ -46,11 +46,15 @@ SIZES = {
     "dropout": (lambda: drop(jax.random.key(0), -0.1, jnp.ones(3)), "dropout rate must be at least 0"),
     "norm": (lambda: optim.clipped(0.1, 0.0), "norm must be above 0, not 0"),
     "rate of a stage": (lambda: pretrain.boltzmann(rate=-1.0, epochs=1, batch_size=2), "rate must be above 0, not -1"),
-    **{f"rate of {name}": (lambda rule=rule: rule(0.0), "rate must be above 0, not 0")
-       for name, rule in optim.RULES.items()},
-    **{f"no rate of {name}": (lambda rule=rule: rule(None), "rate must be a number or a schedule, not None")
-       for name, rule in optim.RULES.items()},
-}  # fmt: skip
+    **{
+        f"rate of {name}": (lambda rule=rule: rule(0.0), "rate must be above 0, not 0")
+        for name, rule in optim.RULES.items()
+    },
+    **{
+        f"no rate of {name}": (lambda rule=rule: rule(None), "rate must be a number or a schedule, not None")
+        for name, rule in optim.RULES.items()
+    },
+}
 
 
 @pytest.mark.parametrize(("make", "words"), (NAMES | SIZES).values(), ids=NAMES | SIZES)

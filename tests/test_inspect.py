@@ -78,9 +78,12 @@ def fitted(score, patience):
     """The epoch that a fit with these scores returns, and how many it runs."""
     counting = Algorithm(lambda key, params: Count(params), lambda key, state, batch: (Count(state.params + 1.0), {}))
     train = fit(
-        counting, generated(lambda key: None, 1), epochs=len(score), patience=patience,
+        counting,
+        generated(lambda key: None, 1),
+        epochs=len(score),
+        patience=patience,
         score=lambda params, data: jnp.asarray(score)[params.astype(int) - 1],
-    )  # fmt: skip
+    )
     params, curve = train(jax.random.key(0), jnp.zeros(()), Data(None, None, None))
     assert curve.best == params - 1
     return int(curve.best), int(curve.epochs)

@@ -12,9 +12,22 @@ from dlx.nets.mlp import hidden
 from dlx.types import Data, Labelled
 
 HEALTHY = Signs(
-    gradient=0.01, leaked=0.0, inputs=1.0, twins=0.0, dead=0.0, saturated=0.1, diverged=False, peak=0.9, bounce=0.0,
-    still=0.3, fall=0.95, late=0.02, train_error=0.0, valid_error=0.1, chance=0.9,
-)  # fmt: skip
+    gradient=0.01,
+    leaked=0.0,
+    inputs=1.0,
+    twins=0.0,
+    dead=0.0,
+    saturated=0.1,
+    diverged=False,
+    peak=0.9,
+    bounce=0.0,
+    still=0.3,
+    fall=0.95,
+    late=0.02,
+    train_error=0.0,
+    valid_error=0.1,
+    chance=0.9,
+)
 SICK = {
     "gradient": {"gradient": 2.0},
     "leak": {"leaked": 0.5},
@@ -75,9 +88,11 @@ def test_many_runs_are_diagnosed_at_once():
 def curve(loss, epochs=None, diverged=False):
     padded = jnp.array([*loss, jnp.inf, jnp.inf])
     return SimpleNamespace(
-        metrics={"loss": padded}, first_loss=jnp.asarray(2.0), epochs=jnp.asarray(epochs or len(loss)),
+        metrics={"loss": padded},
+        first_loss=jnp.asarray(2.0),
+        epochs=jnp.asarray(epochs or len(loss)),
         diverged=jnp.asarray(diverged),
-    )  # fmt: skip
+    )
 
 
 def net(scale=1.0, seed=0):

@@ -62,8 +62,9 @@ def test_a_wrong_gradient_is_found_where_it_is(factor):
     gaps = check(wrong, jax.random.key(1), far(net), batch())
     np.testing.assert_allclose(gaps.relative, abs(1 - factor) / max(1, abs(factor)), rtol=0.01)
     assert all(entry.path.startswith("['hidden_1']") for entry in gaps.worst)
-    np.testing.assert_allclose([one.gradient for one in gaps.worst], [factor * one.difference for one in gaps.worst],
-                               rtol=1e-5, atol=1e-9)  # fmt: skip
+    np.testing.assert_allclose(
+        [one.gradient for one in gaps.worst], [factor * one.difference for one in gaps.worst], rtol=1e-5, atol=1e-9
+    )
 
 
 def test_a_single_wrong_entry_is_named_by_its_index():
@@ -142,13 +143,16 @@ def test_correlations_are_those_of_numpy_and_a_constant_unit_is_correlated_with_
     )
 
 
-@pytest.mark.parametrize(("spoil", "share"), [
-    (lambda h: h, 0),
-    (lambda h: h.at[:, 0].set(3.0), 1 / 6),
-    (lambda h: h.at[:, 0].set(-2 * h[:, 1]), 2 / 6),
-    (lambda h: h.at[:, 0].set(jnp.nan), 1 / 6),
-    (lambda h: 0 * h, 1),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("spoil", "share"),
+    [
+        (lambda h: h, 0),
+        (lambda h: h.at[:, 0].set(3.0), 1 / 6),
+        (lambda h: h.at[:, 0].set(-2 * h[:, 1]), 2 / 6),
+        (lambda h: h.at[:, 0].set(jnp.nan), 1 / 6),
+        (lambda h: 0 * h, 1),
+    ],
+)
 def test_redundant_units_ignore_the_input_or_go_with_another(spoil, share):
     assert units.redundant(spoil(jnp.asarray(codes()))) == pytest.approx(share)
 

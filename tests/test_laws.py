@@ -271,8 +271,9 @@ def supervised_fit(batch_size=7, epochs=2, patience=None):
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
 def test_a_split_without_examples_is_refused_by_its_name(data, split):
     empty = data._replace(**{split: jax.tree.map(lambda leaf: leaf[:0], getattr(data, split))})
-    stages = [evaluate(error=ERROR)] + [fit(gradient(cross_entropy(NET), sgd(0.1)), minibatches(7), epochs=1,
-                                            score=valid(ERROR))] * (split == "valid")  # fmt: skip
+    stages = [evaluate(error=ERROR)] + [
+        fit(gradient(cross_entropy(NET), sgd(0.1)), minibatches(7), epochs=1, score=valid(ERROR))
+    ] * (split == "valid")
     for stage in stages:
         with pytest.raises(ValueError, match=f"the split '{split}' is empty"):
             jax.eval_shape(stage, KEYS[0], NET.init(jax.random.key(0), np.zeros(VISIBLE, np.uint8)), empty)

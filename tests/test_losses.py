@@ -338,8 +338,9 @@ def test_masking_none_equals_masking_zero():
     layer = jax.tree.map(partial(jnp.asarray, dtype=jnp.float32), random_layer())
     batch = jax.tree.map(partial(jnp.asarray, dtype=jnp.float32), random_batch())
     key = jax.random.key(10)
-    without, zero = (jax.grad(reconstruction.autoassociator(m), has_aux=True)(layer, key, batch)[0]
-                     for m in (None, 0.0))  # fmt: skip
+    without, zero = (
+        jax.grad(reconstruction.autoassociator(m), has_aux=True)(layer, key, batch)[0] for m in (None, 0.0)
+    )
     jax.tree.map(np.testing.assert_array_equal, without, zero)
 
 
@@ -374,9 +375,10 @@ def test_samples_have_the_mean_and_the_variance_that_the_log_partition_gives(uni
     """A'(u) and A''(u)."""
     n, inputs = 40_000, jnp.array([-1.0, 0.0, 0.3, 2.0])
     found = np.asarray(units.sample(jax.random.key(0), jnp.tile(inputs, (n, 1))))
-    mean, variance = (np.asarray(jax.vmap(slope)(inputs)) for slope in (
-        jax.grad(units.log_partition), jax.grad(jax.grad(units.log_partition))
-    ))  # fmt: skip
+    mean, variance = (
+        np.asarray(jax.vmap(slope)(inputs))
+        for slope in (jax.grad(units.log_partition), jax.grad(jax.grad(units.log_partition)))
+    )
     np.testing.assert_allclose(units.mean(inputs), mean, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found.mean(0), mean, atol=5 * np.sqrt(variance.max() / n))
     np.testing.assert_allclose(found.var(0), variance, atol=0.05)

@@ -18,8 +18,12 @@ from dlx.study.run.record import on_host, one_run
 for path in sorted(Path(__file__).with_name("measures").glob("of_*.py")):
     importlib.import_module(f"measures.{path.stem}")
 
-PROGRAMS = {type(unit.program) for name in pages.studies() for preset in ("quick", "paper")
-            for unit in pages.planned(name, preset).units}  # fmt: skip
+PROGRAMS = {
+    type(unit.program)
+    for name in pages.studies()
+    for preset in ("quick", "paper")
+    for unit in pages.planned(name, preset).units
+}
 MEMBERS = [
     pytest.param(program, i, id=f"{program.__name__}-{i}")
     for program in sorted(PROGRAMS, key=lambda one: one.__name__)

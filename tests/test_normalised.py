@@ -42,8 +42,10 @@ class Flax(nn.Module):
 
 def as_flax(params):
     trained = {f"Dense_{i}": {"kernel": params[hidden(i)]["w"]} for i in range(len(WIDTHS))}
-    trained |= {f"BatchNorm_{i}": {"scale": params[hidden(i)]["scale"], "bias": params[hidden(i)]["b"]}
-                for i in range(len(WIDTHS))}  # fmt: skip
+    trained |= {
+        f"BatchNorm_{i}": {"scale": params[hidden(i)]["scale"], "bias": params[hidden(i)]["b"]}
+        for i in range(len(WIDTHS))
+    }
     trained["Dense_2"] = {"kernel": params["output"]["w"], "bias": params["output"]["b"]}
     running = {f"BatchNorm_{i}": params[STATISTICS][hidden(i)] for i in range(len(WIDTHS))}
     return {"params": trained, "batch_stats": running}

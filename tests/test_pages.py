@@ -102,15 +102,15 @@ def test_a_page_says_what_it_asks_what_it_takes_and_where_the_lecture_is(name):
     assert re.search(rf"python -m experiments {name} --preset paper +# .*(minute|hour)", text)
     assert "\nLecture" in text
     assert text.splitlines()[0] in listing()
-    assert len((FOLDER / f"{name}.py").read_text().splitlines()) <= 250
+    assert len((FOLDER / f"{name}.py").read_text().splitlines()) <= 400
 
 
 @pytest.mark.parametrize("name", pages.studies())
 def test_figures_have_captions_and_claims_have_words(name):
     study = pages.studies()[name]
-    assert set(study.captions) == set(study.figures)
+    assert all(figure.caption for figure in study.figures.values())
     assert all(claim.words.endswith(".") for claim in study.claims)
-    assert study.notes is None or study.notes.read_text()
+    assert study.notes(name), "write experiments/notes/NAME.md: the protocol, and what was tried"
 
 
 class Compiled(NamedTuple):

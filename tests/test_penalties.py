@@ -48,8 +48,10 @@ every_penalty = pytest.mark.parametrize("make", PENALTIES.values(), ids=PENALTIE
 
 def random_params():
     rng = np.random.default_rng(0)
-    shapes = {"hidden_0": {"w": (VISIBLE, HIDDEN), "b": HIDDEN, "c": VISIBLE},
-              "output": {"w": (HIDDEN, CLASSES), "b": CLASSES}}  # fmt: skip
+    shapes = {
+        "hidden_0": {"w": (VISIBLE, HIDDEN), "b": HIDDEN, "c": VISIBLE},
+        "output": {"w": (HIDDEN, CLASSES), "b": CLASSES},
+    }
     return jax.tree.map(lambda shape: rng.normal(size=shape), shapes, is_leaf=lambda leaf: not isinstance(leaf, dict))
 
 
@@ -93,9 +95,13 @@ def said_of_hint():
         inputs = np.asarray(x), np.asarray(noisy(KEY, x))
     layers = random_params()
     one, other = (
-        softmax(expit(x @ layers["hidden_0"]["w"] + layers["hidden_0"]["b"]) @ layers["output"]["w"]
-                + layers["output"]["b"], 1) for x in inputs
-    )  # fmt: skip
+        softmax(
+            expit(x @ layers["hidden_0"]["w"] + layers["hidden_0"]["b"]) @ layers["output"]["w"]
+            + layers["output"]["b"],
+            1,
+        )
+        for x in inputs
+    )
     return np.square(one - other).sum(1).mean()
 
 
@@ -160,8 +166,9 @@ def test_for_plain_descent_l2_is_decoupled_decay():
     decoupled = optax.chain(optax.add_decayed_weights(decay, weights), sgd(rate))
     ends = []
     for rule in (
-        gradient(penalised(cross_entropy(NET), l2(decay)), sgd(rate)), gradient(cross_entropy(NET), decoupled)
-    ):  # fmt: skip
+        gradient(penalised(cross_entropy(NET), l2(decay)), sgd(rate)),
+        gradient(cross_entropy(NET), decoupled),
+    ):
         state = rule.init(KEY, jax.tree.map(jnp.asarray, random_params()))
         for _ in range(5):
             state, _ = rule.step(KEY, state, batch)

@@ -41,15 +41,20 @@ VARIANTS = {
     "untied": (Layer("autoassociator", (8,), 2, tied=False), {}, FAN, partial(AUTO, decoder=UNIFORM, **PHASE)),
     "denoising": (Layer("denoising", (8,), 2), {"masking": 0.5}, FAN, partial(AUTO, masking=0.5, **PHASE)),
     "denoising, untied": (
-        Layer("denoising", (8,), 2, tied=False), {"masking": 0.5}, FAN,
+        Layer("denoising", (8,), 2, tied=False),
+        {"masking": 0.5},
+        FAN,
         partial(AUTO, masking=0.5, decoder=UNIFORM, **PHASE),
     ),
     "squared": (Layer("squared", (8,), 2), {}, FAN, partial(AUTO, kind=LayerKind(SIGMOID, GAUSSIAN), **PHASE)),
     "contractive": (
-        Layer("contractive", (8,), 2), {"contraction": 0.5}, FAN, partial(AUTO, penalties=[contraction(0.5)], **PHASE)
+        Layer("contractive", (8,), 2),
+        {"contraction": 0.5},
+        FAN,
+        partial(AUTO, penalties=[contraction(0.5)], **PHASE),
     ),
     "supervised": (Layer("supervised", (8,), 2, classes=12), {}, TWELVE, partial(HEAD, **PHASE)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(

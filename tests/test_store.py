@@ -207,11 +207,20 @@ def test_a_damaged_record_counts_as_missing_and_can_be_done_again(store, suffix)
 
 @pytest.mark.parametrize(
     "content",
-    ["null", "[]", "3", "{}", '{"record": {}}', '{"unit": "other", "arrays": null, "record": {}}', "\x00\xff",
-     '{"unit": "unit", "arrays": null, "record": 1}', '{"unit": "unit", "arrays": 7, "record": {}}',
-     '{"unit": "unit", "arrays": "../../../x", "record": {}}',
-     '{"unit": "unit", "arrays": {}, "record": {}}'],
-)  # fmt: skip
+    [
+        "null",
+        "[]",
+        "3",
+        "{}",
+        '{"record": {}}',
+        '{"unit": "other", "arrays": null, "record": {}}',
+        "\x00\xff",
+        '{"unit": "unit", "arrays": null, "record": 1}',
+        '{"unit": "unit", "arrays": 7, "record": {}}',
+        '{"unit": "unit", "arrays": "../../../x", "record": {}}',
+        '{"unit": "unit", "arrays": {}, "record": {}}',
+    ],
+)
 def test_a_file_that_is_no_record_counts_as_missing(store, content):
     (store.folder / "units").mkdir()
     (store.folder / "units" / "unit.json").write_text(content, encoding="latin-1")

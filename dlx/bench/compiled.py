@@ -13,9 +13,22 @@ from typing import NamedTuple
 from dlx.bench.hlo import Computation, Instruction, Shape, parse
 
 NO_KERNEL = {
-    "parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "partition-id", "replica-id",
-    "opt-barrier", "copy-start", "copy-done", "async-done", "async-update", "add-dependency", "domain",
-}  # fmt: skip
+    "parameter",
+    "constant",
+    "tuple",
+    "get-tuple-element",
+    "bitcast",
+    "after-all",
+    "partition-id",
+    "replica-id",
+    "opt-barrier",
+    "copy-start",
+    "copy-done",
+    "async-done",
+    "async-update",
+    "add-dependency",
+    "domain",
+}
 COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "reduce-scatter", "collective-permute", "collective-broadcast")
 SAME = ("bitcast", "copy", "copy-start", "copy-done")
 """They return what they take."""

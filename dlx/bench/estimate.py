@@ -32,11 +32,30 @@ class Device(NamedTuple):
 
 KINDS = {"cuda": Device("H100", 495e12, 3.35e12, 3e-6), "tpu": Device("TPU v5e", 197e12, 0.82e12, 0.0)}
 
-SUMMARY = ["page", "device", "programs", "GB a device at most", "GB a run at most",
-           "weights copied in a step", "collectives", "s to compile", "one device at least"]  # fmt: skip
-DETAILS = ["program", "device", "runs side by side", "GB a device", "kernels a step",
-           "floats copied in a step", "collectives", "s to compile", "MFLOP a step",
-           "MB a step", "least us a step"]  # fmt: skip
+SUMMARY = [
+    "page",
+    "device",
+    "programs",
+    "GB a device at most",
+    "GB a run at most",
+    "weights copied in a step",
+    "collectives",
+    "s to compile",
+    "one device at least",
+]
+DETAILS = [
+    "program",
+    "device",
+    "runs side by side",
+    "GB a device",
+    "kernels a step",
+    "floats copied in a step",
+    "collectives",
+    "s to compile",
+    "MFLOP a step",
+    "MB a step",
+    "least us a step",
+]
 
 INTRODUCTION = """# What the pages would do on accelerators
 

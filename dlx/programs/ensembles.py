@@ -92,8 +92,12 @@ class Ensemble:
         test = {"error": whole, "nats": nats, "wrong": wrong(together(each, len(given))[0], data.test.y) > 0}
         if len(given) > 1:
             gain, gain_of_two = (mean(wrong, 1) - mean(wrong, size) for size in (len(given), 2))
-            test |= {"gain": gain, "early": gain_of_two - gain / 2, "left": nats / mean(missing, 1),
-                     "disagreement": disagreement(each.argmax(-1))}  # fmt: skip
+            test |= {
+                "gain": gain,
+                "early": gain_of_two - gain / 2,
+                "left": nats / mean(missing, 1),
+                "disagreement": disagreement(each.argmax(-1)),
+            }
         by_size = jnp.stack([mean(wrong, size) for size in self.sizes])
         return {}, Result(error, {"valid": {"error": error}, "test": test}, {"test": {"by_size": by_size}})
 

@@ -96,8 +96,11 @@ class Grid:
         ends, curves = jax.vmap(train, (0, 0, None))(keys, starts, data)
         near, there = (jnp.square(w[:, None] - minima).sum(-1).argmin(1) for w in (starts, ends))
         depths = jax.vmap(whole)(minima)
-        shares = {"worse": (depths[there] > depths.min() + 0.01).mean(), "nearest": (near == there).mean(),
-                  "above": (jax.vmap(whole)(ends) - depths[there]).mean()}  # fmt: skip
+        shares = {
+            "worse": (depths[there] > depths.min() + 0.01).mean(),
+            "nearest": (near == there).mean(),
+            "above": (jax.vmap(whole)(ends) - depths[there]).mean(),
+        }
         images = {"loss": jax.vmap(whole)(starts), "end": there.astype(jnp.float32)}
         kept = {name: image.reshape(self.points, self.points) for name, image in images.items()}
         return kept, Result(0.0, {"starts": shares}, diverged=curves.diverged.any())
@@ -159,21 +162,27 @@ class Between:
         *widths, classes = (layer["b"].size for layer in in_order(first))
         net = mlp(tuple(widths), classes)
         batch = take(data.train, jnp.arange(self.examples))
-        values = {"loss": lambda params: cross_entropy(net)(params, key, batch)[0],
-                  "error": lambda params: misclassified(net)(params, batch).mean()}  # fmt: skip
+        values = {
+            "loss": lambda params: cross_entropy(net)(params, key, batch)[0],
+            "error": lambda params: misclassified(net)(params, batch).mean(),
+        }
         ordered = match(second, first, batch.x)
         end = jax.tree.map(lambda a, b: jnp.where(hypers.matched > 0, a, b), ordered, second)
         places, wide = jnp.array(LINE), jnp.linspace(-0.5, 1.5, self.points)
         lines = {name: line(value, first, end, places) for name, value in values.items()}
         ends = [evaluate(error=misclassified(net))(key, params, data)[1] for params in (first, end)]
-        means = {split: {"error": jnp.mean(jnp.array([getattr(one, split)["error"] for one in ends]))}
-                 for split in Data._fields}  # fmt: skip
+        means = {
+            split: {"error": jnp.mean(jnp.array([getattr(one, split)["error"] for one in ends]))}
+            for split in Data._fields
+        }
         measures = means | {"barrier": {name: barrier(values, places) for name, values in lines.items()}}
         near = [random_neighbour(one, first) for one in jax.random.split(key)]
         seen = take(data.train, jnp.arange(min(500, self.examples)))
         corners = {"through": (second, ordered), "random": near}
-        kept = {name: plane(lambda params: cross_entropy(net)(params, key, seen)[0], first, *pair, wide)
-                for name, pair in corners.items()}  # fmt: skip
+        kept = {
+            name: plane(lambda params: cross_entropy(net)(params, key, seen)[0], first, *pair, wide)
+            for name, pair in corners.items()
+        }
         return kept, Result(means["valid"]["error"], measures, {"line": lines})
 
 
@@ -190,6 +199,8 @@ class Identities:
         net, x = mlp(self.widths), data.train.x[:100]
         params = net.init(key_init, x[0])
         orders = [jax.random.permutation(one, n) for one, n in zip(keys, self.widths, strict=True)]
-        gaps = {"hessian": jnp.linalg.eigvalsh(hessians) - jnp.array([-1.0, 1.0]),
-                "order": net.apply(params, x) - net.apply(reorder(params, orders), x)}  # fmt: skip
+        gaps = {
+            "hessian": jnp.linalg.eigvalsh(hessians) - jnp.array([-1.0, 1.0]),
+            "order": net.apply(params, x) - net.apply(reorder(params, orders), x),
+        }
         return {}, Result(0.0, {"exact": {name: jnp.abs(gap).max() for name, gap in gaps.items()}})

@@ -105,8 +105,10 @@ class Stack:
             visible = data.train.x.shape[1]
             layer = affine(key_init, INITIALIZERS["glorot"], visible, self.width) | {"c": jnp.zeros(visible)}
             layer, curve = stage(key_train, layer, data)
-            codes = [split._replace(x=by_batches(lambda layer, one: BINARY.encode(layer, one.x), layer, split))
-                     for split in data]  # fmt: skip
+            codes = [
+                split._replace(x=by_batches(lambda layer, one: BINARY.encode(layer, one.x), layer, split))
+                for split in data
+            ]
             return Data(*codes), ({"w": layer["w"], "b": layer["b"]}, curve.score[-1], curve.diverged)
 
         keys = jax.random.split(key, self.depth)

@@ -81,8 +81,14 @@ CRITIC, GENERATOR, NET, DEEP = mlp((4,), 1), mlp((3,), 5), mlp((8,), 3, units=RE
 SPINS, associate = LayerKind(TANH, TANH), reconstruction.autoassociator
 LAYERS = [associate(None, kind) for kind in (BINARY, SPINS, LayerKind(RELU, GAUSSIAN))]
 LAYERS += [energy.contrastive_divergence(k, kind=kind) for k, kind in ((1, BINARY), (3, SPINS))]
-LOSSES = {"layer": LAYERS, "untied": [associate(0.4)], "net": [cross_entropy(NET)], "deep": [cross_entropy(DEEP)],
-          "squares": [squared_error(NET)], "players": adversarial.non_saturating(GENERATOR, CRITIC, 5)}  # fmt: skip
+LOSSES = {
+    "layer": LAYERS,
+    "untied": [associate(0.4)],
+    "net": [cross_entropy(NET)],
+    "deep": [cross_entropy(DEEP)],
+    "squares": [squared_error(NET)],
+    "players": adversarial.non_saturating(GENERATOR, CRITIC, 5),
+}
 SLIPPED = [(kind, slipped(loss)) for kind, losses in LOSSES.items() for loss in losses]
 
 
@@ -98,9 +104,14 @@ class Gradients:
         x, y = jax.random.uniform(key_x, (6, 5)), jax.random.randint(key_y, (6,), 0, 3)
         critic, generator, net, deep = (one.init(key_init, x[0]) for one in (CRITIC, GENERATOR, NET, DEEP))
         layer, labelled = deep[hidden(0)], Labelled(x, y)
-        cases = {"layer": (layer, labelled), "untied": ({**layer, "decoder": layer["w"].T}, labelled),
-                 "net": (net, labelled), "deep": (deep, labelled), "squares": (net, Labelled(x, jnp.eye(3)[y])),
-                 "players": ({"critic": critic, "generator": generator}, x)}  # fmt: skip
+        cases = {
+            "layer": (layer, labelled),
+            "untied": ({**layer, "decoder": layer["w"].T}, labelled),
+            "net": (net, labelled),
+            "deep": (deep, labelled),
+            "squares": (net, Labelled(x, jnp.eye(3)[y])),
+            "players": ({"critic": critic, "generator": generator}, x),
+        }
         gaps = []
         for kind, loss in SLIPPED:
             start, batch = cases[kind]

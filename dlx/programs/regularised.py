@@ -141,8 +141,12 @@ def judged(net, key, params, data, curve=None) -> Result:
     if curve is None:
         return Result(found.valid["error"], measures, {"weights": {"counts": counts}})
     result = Result.of(curve)
-    return Result(found.valid["error"], {**result.measures, **measures},
-                  {**result.curves, "weights": {"counts": counts}}, curve.diverged)  # fmt: skip
+    return Result(
+        found.valid["error"],
+        {**result.measures, **measures},
+        {**result.curves, "weights": {"counts": counts}},
+        curve.diverged,
+    )
 
 
 def length(params):

@@ -59,8 +59,16 @@ class Tuned:
             return told
 
         follow = progress("fine-tuning", epochs=self.epochs)
-        train = classify(net, sgd(hypers.rate), epochs=self.epochs, batch_size=self.batch_size, steps=self.steps,
-                                patience=self.epochs, watch=watch, progress=follow)  # fmt: skip
+        train = classify(
+            net,
+            sgd(hypers.rate),
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            steps=self.steps,
+            patience=self.epochs,
+            watch=watch,
+            progress=follow,
+        )
         params, curve = train(key_train, start, data)
         _, found = evaluate(error=error, nats=nats)(key_train, params, data)
         measures = {name: {**split} for name, split in zip(data._fields, found[:3], strict=True)}
@@ -112,8 +120,9 @@ class Reconstructed:
             return code
 
         def left(codes):
-            told = {f"left_{i + 1}": share(codes[i], decoded(codes[i + 1], layers[i : i + 1]))
-                    for i in range(len(layers))}  # fmt: skip
+            told = {
+                f"left_{i + 1}": share(codes[i], decoded(codes[i + 1], layers[i : i + 1])) for i in range(len(layers))
+            }
             return told | {"pixels": share(codes[0], decoded(codes[-1], layers))}
 
         codes = coded(data.valid)
@@ -148,7 +157,10 @@ class Embedded:
         apart, first = cdist(ends, ends), np.arange(runs) < runs // 2
         alike = (first[:, None] == first) & ~np.eye(runs, dtype=bool)
         nearest = np.where(np.eye(runs, dtype=bool), np.inf, apart).argmin(1)
-        measures = {"between": apart[first][:, ~first].mean(), "within": apart[alike].mean(),
-                    "mixed": (first != first[nearest]).mean()}  # fmt: skip
+        measures = {
+            "between": apart[first][:, ~first].mean(),
+            "within": apart[alike].mean(),
+            "mixed": (first != first[nearest]).mean(),
+        }
         measures["ratio"] = measures["between"] / measures["within"]
         return {"points": points.reshape(runs, epochs, 2)}, Result(measures={"functions": measures})

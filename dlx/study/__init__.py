@@ -13,7 +13,7 @@ from dlx.study.command import find, load, main, run
 from dlx.study.declare import datasets
 from dlx.study.declare.datasets import images
 from dlx.study.declare.options import CommonOptions
-from dlx.study.declare.page import ERRORS, Claim, Finding, Metric, Published, Row, Study
+from dlx.study.declare.page import ERRORS, Claim, Figure, Finding, Metric, Published, Row, Study
 from dlx.study.judge import claims, clock, figures, shares, starts
 from dlx.study.run.found import Found, Runs
 from dlx.unit import Kept, Program, Result, Unit
@@ -22,6 +22,7 @@ __all__ = [
     "ERRORS",
     "Claim",
     "CommonOptions",
+    "Figure",
     "Finding",
     "Found",
     "Kept",

@@ -14,7 +14,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import FunctionType
 
 import jax
 
@@ -81,7 +80,11 @@ def run(study: Study, options: CommonOptions | None = None, name: str | None = N
     `name` is that of the folder of results. Default: that of the page's file. Raises ValueError if a page has neither,
     and what the command tells as an error. Afterwards JAX has the settings that it had before.
     """
-    options, name = options or study.options(), name or file_of(study)
+    options = options or study.options()
+    if not name:
+        if study.file is None:
+            raise ValueError('a page in a notebook needs a name: study.run(STUDY, options, name="width")')
+        name = study.file.stem
     if name in ("", ".", "..", "units") or "/" in name:
         raise ValueError(f"a page cannot be called {name!r}: its name is that of a folder of results beside units/")
     given = ", ".join(f"{key}={value!r}" for key, value in changed(options).items())
@@ -92,15 +95,6 @@ def run(study: Study, options: CommonOptions | None = None, name: str | None = N
     finally:
         for setting, value in before.items():
             jax.config.update(setting, value)
-
-
-def file_of(study: Study) -> str:
-    """The name of the file that a page stands in, without its ending. Raises ValueError if it stands in none."""
-    module = sys.modules.get(study.rows.__module__) if isinstance(study.rows, FunctionType) else None
-    file = getattr(module, "__file__", "")
-    if not os.path.isfile(file):
-        raise ValueError('a page in a notebook needs a name: study.run(STUDY, options, name="width")')
-    return Path(file).stem
 
 
 def check_given_once(arguments: Sequence[str]) -> None:

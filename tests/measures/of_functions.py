@@ -56,8 +56,10 @@ def approximate(run):
     net, (key_init, key_train) = masked(4, 256), jax.random.split(run.key)
     how = {"loss": squared_error(net), "steps": 5}
     fitted = descended(key_train, start_of(net, key_init, run.data), run.data, net, falling(0.05, 10), 32, 2, **how)
-    rms = {split: np.sqrt(np.mean((first_units(fitted.end, x, 4, np.tanh) - y) ** 2))
-           for split, (x, y) in run.data._asdict().items()}  # fmt: skip
+    rms = {
+        split: np.sqrt(np.mean((first_units(fitted.end, x, 4, np.tanh) - y) ** 2))
+        for split, (x, y) in run.data._asdict().items()
+    }
     line = np.linspace(-1, 1, 6)
     points = np.array([(u, v) for v in line for u in line])
     close(run.kept, {"picture": first_units(fitted.end, points, 4, np.tanh).reshape(6, 6)})
@@ -93,8 +95,10 @@ def min_max(run):
     y = np.array([all(one[i] > 0 or one[i + 1] > 0 for i in (0, 2, 4)) for one in x]).astype(np.int32)
     data = Data(*[Labelled(x, y)] * 3)
     end = descended(key_train, start_of(net, key_init, data), data, net, falling(0.05, 20), 32, 2, steps=10).end
-    true = np.min([np.max([x @ w + b for w, b in zip(*group, strict=True)], 0)
-                   for group in zip(end["w"], end["b"], strict=True)], 0)  # fmt: skip
+    true = np.min(
+        [np.max([x @ w + b for w, b in zip(*group, strict=True)], 0) for group in zip(end["w"], end["b"], strict=True)],
+        0,
+    )
     error = np.mean((true > 0) != y)
     return Result(error, {"formula": {"error": error}})
 
@@ -181,8 +185,10 @@ def between(run):
     told = [said(towards(one, other, t), x) for t in LINE]
     lines = {"loss": np.array([nats(each, y) for each in told]), "error": [wrong(each, y).mean() for each in told]}
     lines["error"] = np.array(lines["error"])
-    means = {name: {"error": np.mean([wrong(said(end, split.x), split.y).mean() for end in (one, other)])}
-             for name, split in run.data._asdict().items()}  # fmt: skip
+    means = {
+        name: {"error": np.mean([wrong(said(end, split.x), split.y).mean() for end in (one, other)])}
+        for name, split in run.data._asdict().items()
+    }
     places = np.array(LINE)
     above = {name: (line - ((1 - places) * line[0] + places * line[-1])).max() for name, line in lines.items()}
 

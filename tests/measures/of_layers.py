@@ -29,8 +29,9 @@ from dlx.types import Data
 from dlx.unit import Result
 
 RNG = np.random.default_rng(2)
-BELOW = {"hidden_0": {of: RNG.normal(0, 0.5, shape).astype("f4") for of, shape in
-                      {"w": (16, 6), "b": 6, "c": 16}.items()}}  # fmt: skip
+BELOW = {
+    "hidden_0": {of: RNG.normal(0, 0.5, shape).astype("f4") for of, shape in {"w": (16, 6), "b": 6, "c": 16}.items()}
+}
 
 
 def sigmoid_codes(layer, x):

@@ -62,8 +62,9 @@ def museum(run):
     assert abs(gap(fitted.end) - gap(start)) > 0.01
     loss = fitted.metrics["loss"] / fitted.first_loss
     names = ("hidden_0", "hidden_1", "output")
-    ways = [np.linalg.norm(fitted.end[name]["w"] - start[name]["w"]) / np.linalg.norm(start[name]["w"])
-            for name in names]  # fmt: skip
+    ways = [
+        np.linalg.norm(fitted.end[name]["w"] - start[name]["w"]) / np.linalg.norm(start[name]["w"]) for name in names
+    ]
     signs = Signs(
         gradient=gap(start),
         leaked=np.mean([(one == train.x).all(1).any() for one in valid.x]),

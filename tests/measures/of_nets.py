@@ -70,8 +70,15 @@ def dropped(run):
     net = mlp((6, 5), initializer=INITIALIZERS["fan"], noise=dropout(0.2, 0.5))
     rule = optax.adam(optax.exponential_decay(0.05, 3 * 4, 0.01))
     key_init, key_train = jax.random.split(run.key)
-    fitted = descended(jax.random.fold_in(key_train, 0), start_of(net, key_init, run.data), run.data, net,
-                       optax.chain(rule, max_norm(0.8)), 10, 3)  # fmt: skip
+    fitted = descended(
+        jax.random.fold_in(key_train, 0),
+        start_of(net, key_init, run.data),
+        run.data,
+        net,
+        optax.chain(rule, max_norm(0.8)),
+        10,
+        3,
+    )
     close(run.kept, fitted.end)
     found = fitted.result(errors(run.data, fitted))
     end = judged(run.data, lambda x: said(fitted.end, x), with_nats=True)
@@ -87,8 +94,15 @@ def dropped_and_normalised(run):
     net, data = rectified_net((6, 5), normalised=True, noise=dropout(0.2, 0.5)), first(run.data, 30)
     rule = optax.sgd(optax.exponential_decay(0.05, 3 * 3, 0.01), 0.9)
     key_init, key_train = jax.random.split(run.key)
-    fitted = descended(jax.random.fold_in(key_train, 0), start_of(net, key_init, data), data, net,
-                       optax.chain(rule, max_norm(0.8)), 10, 3)  # fmt: skip
+    fitted = descended(
+        jax.random.fold_in(key_train, 0),
+        start_of(net, key_init, data),
+        data,
+        net,
+        optax.chain(rule, max_norm(0.8)),
+        10,
+        3,
+    )
     close(run.kept, fitted.end)
 
     def told(x):

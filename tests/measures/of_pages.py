@@ -141,8 +141,10 @@ def judged_machine(run, exact, cautious):
         "permuted": jax.random.permutation(keys[4], digits, 1, independent=True),
         "random": jax.random.bernoulli(keys[5], 0.5, digits.shape),
     }
-    active = {name: expit(np.asarray(x, float) @ layer["w"] + layer["b"]).mean()
-              for name, x in {"digits": digits, **others}.items()}  # fmt: skip
+    active = {
+        name: expit(np.asarray(x, float) @ layer["w"] + layer["b"]).mean()
+        for name, x in {"digits": digits, **others}.items()
+    }
     used = forward if exact is None else exact
     nats = {name: {"nats": free(layer, x) + used} for name, x in bits.items()}
     nats["test"] |= {"back": free(layer, digits) + back, "apart": abs(back - forward)}

@@ -63,8 +63,10 @@ def of_parts(run, net, data, parts, targets):
     valid = data.valid
     score = [wrong(told(one, one.get("batch_stats"))(valid.x), valid.y).mean() for one in fitted.params]
     u = [inputs_of_units(one, data.train.x, one.get("batch_stats"))[1] for one in fitted.params]
-    watched = {name: np.array([np.quantile(one[:, 0], q) for one in u])
-               for name, q in (("low", 0.15), ("middle", 0.5), ("high", 0.85))}  # fmt: skip
+    watched = {
+        name: np.array([np.quantile(one[:, 0], q) for one in u])
+        for name, q in (("low", 0.15), ("middle", 0.5), ("high", 0.85))
+    }
     watched["saturated"] = np.array([(np.abs(one) > 3).mean() for one in u])
     medians = np.array([np.median(one, 0) for one in u])[parts // 2 :]
     stored, h = dict(fitted.end.get("batch_stats", {})), floats(data.train.x)
@@ -91,8 +93,11 @@ LEVELS = (2.1, 0.1)
 """Training nats of which the net comes to the first alone."""
 
 
-@told_by(Tuned((6, 5), 5, 10, 30, 4, LEVELS, shown=7), Rate(2.0), tuple(
-    {name: layer} for name, layer in random_net(mlp((6, 5)), 3).items() if name == "hidden_0"))  # fmt: skip
+@told_by(
+    Tuned((6, 5), 5, 10, 30, 4, LEVELS, shown=7),
+    Rate(2.0),
+    tuple({name: layer} for name, layer in random_net(mlp((6, 5)), 3).items() if name == "hidden_0"),
+)
 @told_by(Tuned((6, 5), 5, 10), Rate(1.0))
 def tuned(run):
     net, data, more = mlp((6, 5)), run.data, {}
@@ -109,8 +114,10 @@ def tuned(run):
     curves = {"valid": {"score": np.array(score)}}
     if followed:
         of = {name: [said(one, split.x) for one in fitted.params] for name, split in data._asdict().items()}
-        train, test = (np.array([nats(one, split.y) for one in of[name]])
-                       for name, split in (("train", data.train), ("test", data.test)))  # fmt: skip
+        train, test = (
+            np.array([nats(one, split.y) for one in of[name]])
+            for name, split in (("train", data.train), ("test", data.test))
+        )
         wrongs = np.array([wrong(one, data.train.y).mean() for one in of["train"]])
         curves |= {"train": {"error": wrongs, "nats": train}, "test": {"nats": test}}
         end["train"]["end"] = wrongs[-1]

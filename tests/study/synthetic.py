@@ -90,10 +90,10 @@ def find(rows, records, seeds=3, about=None, search=None, load=None):
     return Found.of(rows, outcomes, about or {"main": dataset()}, load or (lambda unit: {}))
 
 
-def found(errors, paper=None, about=None, group="", **of):
+def found(errors, paper=None, about=None, group="", at=None, **of):
     """What is found of rows without a search whose seeds 1, 2, ... have these test errors; None: not finished."""
     figures = {name: {"test/error": Published(value)} for name, value in (paper or {}).items()}
-    rows = [row(name, paper=figures.get(name, {}), group=group) for name in errors]
+    rows = [row(name, paper=figures.get(name, {}), group=group, at=(at or {}).get(name, {})) for name in errors]
     records = {
         one.build(seed): error if isinstance(error, dict) else of_error(error, **of)
         for one in rows

@@ -202,8 +202,12 @@ def test_a_comparison_has_no_p_for_one_seed_and_no_interval():
 
 @pytest.mark.parametrize(("more", "verdict"), [(0.05, "holds"), (0.0, "not resolved"), (-0.05, "does not hold")])
 def test_a_gain_is_larger_than_another_by_the_paired_test_of_the_gains(more, verdict):
-    errors = {"few/with": BASE, "few/without": BASE + 0.1 + more + SPREAD, "many/with": BASE - 0.05,
-              "many/without": BASE + 0.05 - SPREAD}  # fmt: skip
+    errors = {
+        "few/with": BASE,
+        "few/without": BASE + 0.1 + more + SPREAD,
+        "many/with": BASE - 0.05,
+        "many/without": BASE + 0.05 - SPREAD,
+    }
     decide = claims.gains_more(POINTS, ("few/with", "few/without"), ("many/with", "many/without"))
     finding = decided(decide, errors)
     gains = [100 * (errors[f"{n}/without"] - errors[f"{n}/with"]) for n in ("few", "many")]
@@ -218,11 +222,17 @@ def test_a_gain_is_larger_than_another_by_the_paired_test_of_the_gains(more, ver
 
 
 def test_gains_are_compared_over_the_seeds_that_all_four_rows_have():
-    errors = {"few/with": BASE, "few/without": BASE + 0.15 + SPREAD, "many/with": BASE - 0.05,
-              "many/without": BASE + 0.05 - 2 * SPREAD}  # fmt: skip
+    errors = {
+        "few/with": BASE,
+        "few/without": BASE + 0.15 + SPREAD,
+        "many/with": BASE - 0.05,
+        "many/without": BASE + 0.05 - 2 * SPREAD,
+    }
     holes = {"few/with": 1, "few/without": 1, "many/without": 3}
-    some = {name: [None if holes.get(name) == i else value for i, value in enumerate(values)]
-            for name, values in errors.items()}  # fmt: skip
+    some = {
+        name: [None if holes.get(name) == i else value for i, value in enumerate(values)]
+        for name, values in errors.items()
+    }
     finding = claims.gains_more(POINTS, ("few/with", "few/without"), ("many/with", "many/without"))(found(some))
     gains = [100 * (errors[f"{n}/without"] - errors[f"{n}/with"])[[0, 2, 4]] for n in ("few", "many")]
     assert finding.interval.n == 3

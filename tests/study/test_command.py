@@ -340,18 +340,21 @@ TYPO = study.Claim("So.", study.claims.at_most(study.ERRORS[2], "exp2/dnb", 1))
 WRONG = {
     "an empty docstring": (replace(bengio2006.STUDY, doc=" \n"), [], "the page has no docstring"),
     "a name with a space": (
-        replace(bengio2006.STUDY, rows=lambda *_: [synthetic.row("a b")]), [],
+        replace(bengio2006.STUDY, rows=lambda *_: [synthetic.row("a b")]),
+        [],
         "the row name 'a b' is empty or has a space",
     ),
     "data of its own": (
-        replace(bengio2006.STUDY, data=lambda options: read("digits")), ["--data", "mnist"],
+        replace(bengio2006.STUDY, data=lambda options: read("digits")),
+        ["--data", "mnist"],
         "this page has its own data (digits); leave out --data mnist",
     ),
     "a claim on no row": (
-        replace(bengio2006.STUDY, claims=[TYPO]), [],
+        replace(bengio2006.STUDY, claims=[TYPO]),
+        [],
         "the claim 'So.' asks for the row 'exp2/dnb'; there are exp2/dbn, ",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("page", "arguments", "message"), WRONG.values(), ids=WRONG)

@@ -9,8 +9,11 @@ from dlx.study.declare.page import Metric
 
 
 def trained(errors, curve=()):
-    """What is found of rows named group/depth/line whose seeds have these test errors, and all this curve."""
-    rows = [row(name, group=name.partition("/")[0]) for name in errors]
+    """What is found of rows named group/depth/kind whose seeds have these test errors, and all this curve."""
+    rows = []
+    for name in errors:
+        group, depth, kind = name.split("/")
+        rows.append(row(name, group=group, at={"hidden layers": int(depth), **({"kind": kind} if kind else {})}))
     records = {
         one.build(seed): record(measures={"test": {"error": error}}, curves={"start": {"norm": list(curve)}})
         for one in rows
@@ -19,30 +22,39 @@ def trained(errors, curve=()):
     return find(rows, records)
 
 
+ERROR = Metric("test/error", "error %", 100)
+PLACED = {"g/1/a": [0.1, 0.3], "g/20/a": [0.5, 0.7], "g/1/b": [0.2, 0.2], "g/1/": [0.4], "other/1/c": [0.9, 0.9]}
+
+
 def test_a_metric_is_drawn_over_the_places_of_the_rows_line_by_line():
-    errors = {
-        "g/1/a": [0.1, 0.3],
-        "g/20/a": [0.5, 0.7],
-        "g/1/b": [0.2, 0.2],
-        "g/1/left out": [0.4],
-        "other/1/a": [0.9, 0.9],
-    }
-
-    def place(row):
-        _, depth, line = row.name.split("/")
-        return None if line == "left out" else (line, int(depth))
-
-    drawn = figures.lines(Metric("test/error", "error %", 100), place, "hidden layers", ("g",))(trained(errors))
-    (axes,) = drawn.axes
+    figure = figures.lines(ERROR, x="hidden layers", line="kind", where={"kind": ["a", "b"]})(trained(PLACED))
+    (axes,) = figure.axes
     np.testing.assert_allclose(axes.lines[0].get_xydata(), [[1, 20], [20, 60]])
     np.testing.assert_allclose(axes.lines[1].get_xydata(), [[1, 20]])
     assert len(axes.lines) == 2
     assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_xscale()) == ("hidden layers", "error %", "log")
+    assert figures.lines(ERROR, x="labels")(trained(PLACED)) is None, "no row has such an entry"
 
 
-def test_a_curve_over_layers_is_drawn_for_the_rows_of_a_pattern_and_groups_without_any_are_left_out():
+def test_without_a_line_rows_of_a_group_share_one_beside_functions_of_their_place():
+    drawn = figures.lines(
+        ERROR, x="hidden layers", where={"kind": "a"}, beside={"bound": lambda n: 100 / n}, log_x=False
+    )
+    (axes,) = drawn(trained(PLACED)).axes
+    np.testing.assert_allclose(axes.lines[0].get_xydata(), [[1, 20], [20, 60]])
+    np.testing.assert_allclose(axes.lines[1].get_xydata(), [[1, 100], [20, 5]])
+    assert axes.get_xscale() == "linear"
+
+
+def test_there_is_a_panel_for_each_value_of_an_entry():
+    drawn = figures.lines(ERROR, x="hidden layers", line="kind", panel="kind")(trained(PLACED))
+    assert [figure.get_suptitle() for figure in drawn] == ["kind: a", "kind: b", "kind: c"]
+    np.testing.assert_allclose(drawn[0].axes[0].lines[0].get_xydata(), [[1, 20], [20, 60]])
+
+
+def test_a_curve_over_layers_is_drawn_for_some_rows_and_groups_without_any_are_left_out():
     found = trained({"g/1/a": [0.1, 0.3], "g/20/a": [0.5, 0.7], "other/1/a": [0.9, 0.9]}, [1e-3, 1e-1])
-    drawn = figures.profiles("start/norm", "norm", rows="*/20/*", scale=10)(found)
+    drawn = figures.profiles("start/norm", "norm", where={"hidden layers": 20}, scale=10)(found)
     ((axes,),) = [figure.axes for figure in drawn]
     ((line,),) = [axes.lines]
     np.testing.assert_allclose(line.get_xydata(), [[1, 1e-2], [2, 1]])

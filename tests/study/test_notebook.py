@@ -74,4 +74,4 @@ def test_a_page_in_a_file_is_called_by_its_file(tmp_path):
 def test_every_page_of_the_experiments_is_called_by_its_name():
     from pages import studies
 
-    assert {name: command.file_of(page) for name, page in studies().items()} == {name: name for name in studies()}
+    assert {name: page.file.stem for name, page in studies().items()} == {name: name for name in studies()}

@@ -81,8 +81,17 @@ def test_the_table_is_of_what_decides_its_figures():
     }
     assert of_the_table == {*OF_THE_TABLE, "k", "tied"}
     assert of_the_table == {
-        "preset", "data", "rows", "search", "trials", "halving", "values", "precision", "k", "tied",
-    }  # fmt: skip
+        "preset",
+        "data",
+        "rows",
+        "search",
+        "trials",
+        "halving",
+        "values",
+        "precision",
+        "k",
+        "tied",
+    }
     assert Own(k=5).of_the_table()["k"] == 5
 
 

@@ -23,7 +23,7 @@ from dlx.losses.supervised import cross_entropy, mean_of, misclassified
 from dlx.nets.module import STATISTICS, model
 from dlx.optim import adam, max_norm
 from dlx.stage import chain, evaluate
-from dlx.study import ERRORS, Claim, Metric, Result, Row, Study, Unit, claims, command, figures
+from dlx.study import ERRORS, Claim, Figure, Metric, Result, Row, Study, Unit, claims, command, figures
 from dlx.train import fit, minibatches, valid
 from dlx.types import Data, Labelled
 
@@ -117,8 +117,10 @@ def page(name):
         lambda options, about: rows,
         metrics=[*metrics, SMALL],
         claims=[Claim("More bounded weights are small.", claims.higher(SMALL, "bounded", "free"))],
-        figures={"bars.png": figures.bars(test), "search.png": figures.search("score")},
-        captions={"bars.png": "Errors.", "search.png": "Of each rate."},
+        figures={
+            "bars.png": Figure(figures.bars(test), "Errors."),
+            "search.png": Figure(figures.search("score"), "Of each rate."),
+        },
     )
 
 

@@ -14,7 +14,7 @@ from dlx.show import figures as draw
 from dlx.store import open_store
 from dlx.study import figures
 from dlx.study.declare.options import CommonOptions
-from dlx.study.declare.page import ERRORS, Claim, Finding, Published, Study
+from dlx.study.declare.page import ERRORS, Claim, Figure, Finding, Published, Study
 from dlx.study.publish.publish import drawn, event_curves, hidden, publish
 from dlx.study.run.plan import Search
 from dlx.unit import Naming
@@ -54,7 +54,7 @@ def two_rows(paper=PAPER):
 def test_all_files_are_written_and_the_table_is_printed(published):
     rows, records = two_rows()
     claim = Claim("It is so.", lambda found: Finding("holds", "by far"))
-    folder, out, err = published(rows, records, figures={"bars.png": figures.bars(ERRORS[2])}, claims=[claim])
+    folder, out, err = published(rows, records, figures={"bars.png": Figure(figures.bars(ERRORS[2]))}, claims=[claim])
     files = {path.name for path in folder.iterdir()}
     assert files == {"identity.json", "results.json", "records.tar.xz", "report.md", "report.html", "bars.png"}
     content = json.loads((folder / "results.json").read_text())
@@ -92,6 +92,7 @@ def test_a_figure_that_raises_costs_only_itself_and_is_named_and_no_older_one_st
 
     rows, records = two_rows()
     pages = {"broken.png": broken, "none.png": lambda found: None, "bars.png": figures.bars(ERRORS[2])}
+    pages = {name: Figure(draw) for name, draw in pages.items()}
     (folder := tmp_path / "out").mkdir()
     open_store(folder, {})
     olds = ("broken.png", "broken-2.png", "bars-1.png", "mine-1.png")
@@ -112,7 +113,14 @@ def test_several_figures_of_a_name_are_numbered():
     found = find(rows, records, 2)
     one = draw.curves({"a": np.ones((1, 3))}, ylabel="y")
     files, images, faults = drawn(
-        study(figures={"a.png": lambda _: [one, one], "b.png": lambda _: [one], "c.png": lambda _: []}), found
+        study(
+            figures={
+                "a.png": Figure(lambda _: [one, one]),
+                "b.png": Figure(lambda _: [one]),
+                "c.png": Figure(lambda _: []),
+            }
+        ),
+        found,
     )
     assert files == {"a.png": ["a-1.png", "a-2.png"], "b.png": ["b.png"], "c.png": []}
     assert list(images) == ["a-1.png", "a-2.png", "b.png"]
@@ -240,6 +248,6 @@ def test_of_a_search_by_halving_only_a_trial_trained_to_the_end_is_marked_as_cho
 
 def test_published_figures_are_images(published):
     rows, records = two_rows()
-    folder, _, _ = published(rows, records, figures={"curves.png": figures.curves("valid/score", "error")})
+    folder, _, _ = published(rows, records, figures={"curves.png": Figure(figures.curves("valid/score", "error"))})
     with Image.open(io.BytesIO((folder / "curves.png").read_bytes())) as image:
         assert image.size[0] > 300

@@ -7,7 +7,7 @@ from scipy import stats
 from synthetic import find, of_error, rates, record, row
 
 from dlx.store import to_json
-from dlx.study.declare.page import ERRORS, Claim, Finding, Metric, Published, Study
+from dlx.study.declare.page import ERRORS, Claim, Figure, Finding, Metric, Published, Study
 from dlx.study.judge import table
 from dlx.study.publish import report
 
@@ -23,12 +23,12 @@ Lecture: one that is not repeated.
 And why.
 """
 PAPER = {"train/error": Published(0.004, "B"), "valid/error": Published(1.4, "B"), "test/error": Published(1.5)}
-FIGURES = dict.fromkeys(("first.png", "second.png", "search.png"), lambda found: None)
+FIGURES = {name: Figure(lambda found: None) for name in ("second.png", "search.png")}
+FIGURES = {"first.png": Figure(lambda found: None, "What came out."), **FIGURES}
 
 
 def study(**more):
-    more = {"figures": FIGURES, "captions": {"first.png": "What came out."}, **more}
-    return Study(DOC, lambda options: None, lambda options, about: [], **more)
+    return Study(DOC, lambda options: None, lambda options, about: [], **{"figures": FIGURES, **more})
 
 
 def content(rows, records, seeds=3, metrics=ERRORS, claims=(), preset="quick"):
@@ -50,18 +50,24 @@ def three_rows():
         **{one.build(seed): of_error(0.05 * seed) for one in rows[1:] for seed in (1, 2)},
         rows[1].build(3): of_error(0.9, diverged=True),
     }
-    return content(rows, records, claims=[
-        Claim("It helps.", lambda found: Finding("holds", "by 3; p = 0.001", 0.001), ("A1", "B2")),
-        Claim("It costs nothing.", lambda found: Finding("does not hold", "it costs 4")),
-        Claim("It is known why.", lambda found: Finding("not resolved", "nobody asked")),
-    ])  # fmt: skip
+    return content(
+        rows,
+        records,
+        claims=[
+            Claim("It helps.", lambda found: Finding("holds", "by 3; p = 0.001", 0.001), ("A1", "B2")),
+            Claim("It costs nothing.", lambda found: Finding("does not hold", "it costs 4")),
+            Claim("It is known why.", lambda found: Finding("not resolved", "nobody asked")),
+        ],
+    )
 
 
 def test_the_parts_stand_in_order():
     text = report.text(
-        study(), three_rows(), {"first.png": ["first-1.png", "first-2.png"], "second.png": ["second.png"],
-                                "search.png": ["search.png"]}, ["Something is missing."]
-    )  # fmt: skip
+        study(),
+        three_rows(),
+        {"first.png": ["first-1.png", "first-2.png"], "second.png": ["second.png"], "search.png": ["search.png"]},
+        ["Something is missing."],
+    )
     parts = [
         "# Does it help?\n",
         "What is asked stands here,\nin two lines.\n\nAnd why.\n",
@@ -196,17 +202,19 @@ def test_the_data_and_what_the_marks_mean_are_told():
 
 
 @pytest.mark.parametrize(("preset", "shown"), [("paper", True), ("quick", False)])
-def test_words_by_hand_stand_at_the_end_of_the_paper_preset(tmp_path, preset, shown):
-    (tmp_path / "notes.md").write_text("## Protocol\n\nBy hand: ±.\n", encoding="utf-8")
+def test_words_by_hand_stand_at_the_end_of_the_paper_preset(tmp_path, monkeypatch, preset, shown):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "page.md").write_text("## Protocol\n\nBy hand: ±.\n", encoding="utf-8")
     one = row("a")
     made = content([one], {one.build(1): of_error(0.1)}, preset=preset)
-    text = report.text(study(notes=tmp_path / "notes.md"), made, {}, [])
+    monkeypatch.setattr(Study, "file", tmp_path / "page.py")
+    text = report.text(study(), made, {}, [])
     assert text.endswith("## Protocol\n\nBy hand: ±.\n") == shown
 
 
 def test_a_page_without_figures_claims_and_groups_has_a_report():
     one = row("a")
-    text = report.text(study(figures={}, captions={}), content([one], {one.build(1): of_error(0.1)}), {}, [])
+    text = report.text(study(figures={}), content([one], {one.build(1): of_error(0.1)}), {}, [])
     assert "## Results\n\n| row | train error %" in text
     assert "![" not in text
 

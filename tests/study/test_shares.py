@@ -22,13 +22,16 @@ def found(group="", **rows):
     return synthetic.found(records, group=group)
 
 
-@pytest.mark.parametrize(("right", "of", "verdict"), [
-    (60, 60, "holds"),
-    (20, 20, "not resolved"),
-    (55, 60, "not resolved"),
-    (30, 60, "does not hold"),
-    (0, 9, "does not hold"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("right", "of", "verdict"),
+    [
+        (60, 60, "holds"),
+        (20, 20, "not resolved"),
+        (55, 60, "not resolved"),
+        (30, 60, "does not hold"),
+        (0, 9, "does not hold"),
+    ],
+)
 def test_the_exact_interval_of_the_share_decides(right, of, verdict):
     names = ["sick!"] * right + ["slow"] * (of - right)
     finding = called("flags/first", LABELS, {"row": ["sick"]}, 0.9)(found(row=names))

@@ -73,8 +73,11 @@ def broken(page: Path, root: Path) -> list[str]:
 
 def seen(pages: list[Path], folder: Path) -> tuple[dict[tuple[str, int], tuple[int, int]], list[str]]:
     """What a browser shows: by page and width, how wide the content and the window are; and what it complains of."""
-    frames = "".join(f'<iframe width={width} height=800 src="{escape(page.as_uri())}"></iframe>' for page in pages
-                     for width in WIDTHS)  # fmt: skip
+    frames = "".join(
+        f'<iframe width={width} height=800 src="{escape(page.as_uri())}"></iframe>'
+        for page in pages
+        for width in WIDTHS
+    )
     script = """
       addEventListener("load", () => {
         for (const frame of document.querySelectorAll("iframe")) {

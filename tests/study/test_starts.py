@@ -15,8 +15,9 @@ CLOSE, FAR = 0.1 + 0.005 * RNG.normal(size=20), 0.2 + 0.05 * RNG.normal(size=20)
 SAME = np.abs(0.3 + 0.05 * RNG.normal(size=20))
 
 
-def starts(**rows):
-    return found({name: [{**of_error(value), **errors(value)} for value in values] for name, values in rows.items()})
+def starts(at=None, **rows):
+    records = {name: [{**of_error(value), **errors(value)} for value in values] for name, values in rows.items()}
+    return found(records, at=at)
 
 
 def errors(value):
@@ -42,16 +43,17 @@ def test_a_row_that_is_not_there_or_has_two_starts_resolves_nothing():
         assert finding.words == "a or b is not finished, or diverged"
 
 
-def place(row):
-    kind, _, depth = row.name.partition("/")
-    return (kind, depth) if depth else None
-
-
-@pytest.mark.parametrize("draw", [lambda: boxes(TEST, place, "depth"), lambda: histograms(TEST, place)])
+@pytest.mark.parametrize("draw", [boxes, histograms])
 def test_lines_and_places_are_drawn_of_rows_that_have_one(draw):
-    figure = draw()(starts(**{"a/1": CLOSE, "b/1": FAR, "a/2": SAME, "rest": CLOSE}))
+    at = {
+        "a/1": {"kind": "a", "depth": 1},
+        "b/1": {"kind": "b", "depth": 1},
+        "a/2": {"kind": "a", "depth": 2},
+        "rest": {"kind": "a"},
+    }
+    figure = draw(TEST, x="depth", line="kind")(starts(at, **{"a/1": CLOSE, "b/1": FAR, "a/2": SAME, "rest": CLOSE}))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
-    assert draw()(starts(rest=CLOSE)) is None
+    assert draw(TEST, x="depth", line="kind")(starts(at, rest=CLOSE)) is None
 
 
 def test_paths_are_those_of_two_curves_of_each_run():

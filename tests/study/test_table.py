@@ -144,8 +144,10 @@ def test_the_search_lists_every_trial_with_its_score_and_which_was_chosen():
     space = ({"rate": [0.5, 0.1, 0.9], "width": 7}, {"rate": 0.3, "masking": 0.25, "width": 7})
     rows = [row("a", space), row("b", rates(0.2)), row("c", rates(0.1, 0.2))]
     scores = {0.5: 0.3, 0.1: 0.1, 0.9: float("nan"), 0.3: 0.2}
-    search = {rows[0].build(0, rate=rate, masking=m, width=7).blinded(): record(scores[rate])
-              for rate, m in ((0.5, 0.0), (0.1, 0.0), (0.9, 0.0), (0.3, 0.25))}  # fmt: skip
+    search = {
+        rows[0].build(0, rate=rate, masking=m, width=7).blinded(): record(scores[rate])
+        for rate, m in ((0.5, 0.0), (0.1, 0.0), (0.9, 0.0), (0.3, 0.25))
+    }
     search |= {rows[2].build(0, rate=rate).blinded(): record(0.1, diverged=True) for rate in (0.1, 0.2)}
     made = table.search(find(rows, search))
     assert [list(entry) for entry in made] == [["row", "rate", "masking", "score", "brief", "chosen"]] * 6
@@ -168,9 +170,19 @@ def test_results_say_where_they_come_from():
     claim = Claim("It is so.", lambda found: Finding("holds", f"{len(found.runs)} rows", 0.001), ("A1",))
     content = table.results("page", "quick", "python -m page", find([one, other], records, 1), ERRORS, [claim])
     assert list(content) == [
-        "experiment", "preset", "command", "revision", "seconds", "device", "versions", "data", "claims", "rows",
-        "tests", "search",
-    ]  # fmt: skip
+        "experiment",
+        "preset",
+        "command",
+        "revision",
+        "seconds",
+        "device",
+        "versions",
+        "data",
+        "claims",
+        "rows",
+        "tests",
+        "search",
+    ]
     assert (content["experiment"], content["preset"], content["command"]) == ("page", "quick", "python -m page")
     assert content["seconds"] == 1.5 + 2.5 + 2 + 2
     assert set(content["revision"].split(", ")) == {"old", "abc"}

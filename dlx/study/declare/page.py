@@ -4,10 +4,12 @@ A `Row` of the table is a way to train, with a space of trials to choose from. E
 the row: it is the last one that the row trains. Everything here is data and small functions; nothing runs.
 """
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from types import FunctionType
 from typing import Any, NamedTuple, cast
 
 from dlx.data import Dataset
@@ -54,6 +56,8 @@ class Row:
     """Seeds over which a trial's score is averaged."""
     keep: int = 0
     """For how many of the fresh seeds the last unit's arrays are saved, for figures."""
+    at: Mapping[str, Any] = field(default_factory=dict)
+    """Where it stands in figures, by what rows differ in: {"hidden layers": 3, "units": "rectified linear"}."""
 
     def space_after(self, chosen: Mapping[str, Trial]) -> Space:
         """The space, given the choices of the rows that this one comes after."""
@@ -104,6 +108,15 @@ class Claim(NamedTuple):
     """The numbers of the lectures' claims that it decides."""
 
 
+class Figure(NamedTuple):
+    """What is drawn of what was found."""
+
+    draw: Callable[[Any], Any]
+    """Takes a `dlx.study.run.found.Found`. Returns a matplotlib figure, several to stand side by side, or None."""
+    caption: str = ""
+    """A sentence under it. Without one it is the figure's name."""
+
+
 @dataclass(frozen=True)
 class Study:
     """A page: what is asked, on which data, by which rows, and what is shown of it."""
@@ -116,15 +129,26 @@ class Study:
     """The rows, for the options and the data sets given."""
     metrics: Sequence[Metric] = ERRORS
     claims: Sequence[Claim] = ()
-    figures: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
-    """By file name. Each takes a `Found`, and returns a matplotlib figure, or several to stand side by side."""
-    captions: Mapping[str, str] = field(default_factory=dict)
-    """A sentence under each figure, by file name."""
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    """By file name."""
     options: type[CommonOptions] = CommonOptions
-    notes: Path | None = None
-    """A file of Markdown. It stands at the end of the report of the preset "paper"."""
     paper_data: str = "mnist"
     """The data set that the paper's values are for. With other data they are not shown."""
+
+    @property
+    def file(self) -> Path | None:
+        """The file that the page stands in; None in a notebook."""
+        module = sys.modules.get(self.rows.__module__) if isinstance(self.rows, FunctionType) else None
+        path = Path(getattr(module, "__file__", None) or "")
+        return path if path.is_file() else None
+
+    def notes(self, name: str) -> str:
+        """Markdown for the end of the report of the preset "paper": the text of notes/NAME.md beside the page's file.
+
+        It is empty if there is no such file.
+        """
+        path = self.file and self.file.parent / "notes" / f"{name}.md"
+        return path.read_text(encoding="utf-8") if path and path.is_file() else ""
 
     def datasets(self, options: CommonOptions) -> About:
         """The data sets, loaded. Raises `dlx.data.DataError` for one that is not available, or not valid.

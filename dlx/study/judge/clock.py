@@ -18,7 +18,7 @@ from dlx.show import figures as draw
 from dlx.stats import interval, over_seeds, paired_interval
 from dlx.study.declare.page import Finding, Metric, Study
 from dlx.study.judge.claims import OPEN, Comparison, Decide, decide
-from dlx.study.judge.figures import Figures, panels
+from dlx.study.judge.figures import Draw, panels
 from dlx.study.run.found import Found
 from dlx.study.run.plan import first_trials
 from dlx.study.run.record import on_host, one_run
@@ -84,7 +84,7 @@ def an_epoch(file: Path, found: Found) -> dict[str, np.ndarray]:
     return {row: np.array(seconds) for row, seconds in measured["rows"].items()}
 
 
-def seconds(file: Path, epochs: Metric, groups: tuple[str, ...] = ()) -> Figures:
+def seconds(file: Path, epochs: Metric, groups: tuple[str, ...] = ()) -> Draw:
     """One figure per group: a metric that counts epochs, times the median seconds of an epoch."""
 
     def figure(found: Found) -> list[Any]:

@@ -2,8 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +10,17 @@ import numpy as np
 from dlx.show import figures as draw
 from dlx.show.line_figure import lines as draw_lines
 from dlx.stats import interval
-from dlx.study.declare.page import Metric, Row, Trial
-from dlx.study.run.found import Found
+from dlx.study.declare.page import Metric, Trial
+from dlx.study.run.found import Found, Runs
 
-Figures = Callable[[Found], Any]
+Draw = Callable[[Found], Any]
 """Returns a matplotlib figure, a list of them, or None if there is nothing to draw."""
+Where = Mapping[str, Any]
+"""A value, or several in a list, for some entries of `Row.at`."""
+NOWHERE = object()
 
 
-def bars(metric: Metric, groups: tuple[str, ...] = ()) -> Figures:
+def bars(metric: Metric, groups: tuple[str, ...] = ()) -> Draw:
     """One figure per group: the mean of each row with its interval, its seeds, and the paper's value."""
 
     def figure(found: Found) -> list[Any]:
@@ -37,9 +39,7 @@ def bars(metric: Metric, groups: tuple[str, ...] = ()) -> Figures:
     return figure
 
 
-def curves(
-    name: str, label: str, scale: float | int = 1, groups: tuple[str, ...] = (), xlabel: str = "epoch"
-) -> Figures:
+def curves(name: str, label: str, scale: float | int = 1, groups: tuple[str, ...] = (), xlabel: str = "epoch") -> Draw:
     """One figure per group, with one curve per row that has it: the mean over seeds, in a band from best to worst."""
 
     def figure(found: Found) -> list[Any]:
@@ -55,33 +55,54 @@ def curves(
 
 def lines(
     metric: Metric,
-    place: Callable[[Row], tuple[str, float] | None],
-    xlabel: str,
-    groups: tuple[str, ...] = (),
+    x: str,
+    line: str | None = None,
+    where: Where | None = None,
+    panel: str | None = None,
     log_x: bool = True,
     beside: Mapping[str, Callable[[float], float]] | None = None,
-) -> Figures:
+) -> Draw:
     """A metric over what differs between rows, such as depth, with a line for rows that share one.
 
-    `place(row)` gives the name of a row's line, and where on it the row stands. None leaves the row out. `beside` has
-    functions of the place, by name, which are drawn dashed. The vertical axis is logarithmic, and with `log_x` the
-    horizontal one, too.
+    `x` is the entry of `Row.at` that places a row on the horizontal axis, and the name of this axis. `line` is the
+    entry that names its line; None stands for its group. With `panel` there is a figure for each value of this entry.
+    Rows without these entries, or not of `where`, are left out. `beside` has functions of x, by name, which are drawn
+    dashed. The vertical axis is logarithmic, and with `log_x` the horizontal one, too.
     """
 
     def figure(found: Found) -> Any:
-        drawn: dict[str, dict[float, np.ndarray]] = {}
-        for name in itertools.chain(*panels(found, groups).values()):
-            if (where := place(found[name].row)) is not None:
-                line, x = where
-                drawn.setdefault(line, {})[x] = metric.scale * found[name].values(metric.name)
-        places = sorted({x for line in drawn.values() for x in line})
-        known = {name: {x: np.array([value(x)]) for x in places} for name, value in (beside or {}).items()}
-        there = {
-            line: (sorted(values), [values[x] for x in sorted(values)]) for line, values in (drawn | known).items()
-        }
-        return draw_lines(there, xlabel=xlabel, ylabel=metric.label, log_x=log_x) if drawn else None
+        drawn: dict[str, dict[str, dict[float, np.ndarray]]] = {}
+        for runs in rows_at(found, {x, line, panel} - {None}, where):
+            of = f"{panel}: {runs.row.at[panel]}" if panel else ""
+            name = str(runs.row.at[line]) if line else runs.row.group
+            drawn.setdefault(of, {}).setdefault(name, {})[float(runs.row.at[x])] = values(runs, metric)
+        several = [_lines(there, x, metric.label, of, log_x, beside or {}) for of, there in drawn.items()]
+        return several if panel else next(iter(several), None)
 
     return figure
+
+
+def _lines(drawn: dict[str, dict[float, np.ndarray]], xlabel: str, ylabel: str, title: str, log_x: bool, beside) -> Any:
+    places = sorted({x for line in drawn.values() for x in line})
+    known = {name: {x: np.array([value(x)]) for x in places} for name, value in beside.items()}
+    there = {line: (sorted(at), [at[x] for x in sorted(at)]) for line, at in (drawn | known).items()}
+    return draw_lines(there, xlabel=xlabel, ylabel=ylabel, title=title, log_x=log_x)
+
+
+def rows_at(found: Found, entries: Collection[str], where: Where | None = None) -> list[Runs]:
+    """The runs of the rows whose `Row.at` has these entries, and of `where` a value, or one of several."""
+    asked = {name: value if isinstance(value, tuple | list) else [value] for name, value in (where or {}).items()}
+    return [
+        runs
+        for runs in found.runs.values()
+        if {*entries} <= runs.row.at.keys()
+        and all(runs.row.at.get(name, NOWHERE) in values for name, values in asked.items())
+    ]
+
+
+def values(runs: Runs, metric: Metric) -> np.ndarray:
+    """A metric of the runs of a row, in its unit, seed by seed."""
+    return metric.scale * runs.values(metric.name)
 
 
 def profiles(
@@ -89,22 +110,21 @@ def profiles(
     label: str,
     xlabel: str = "layer",
     groups: tuple[str, ...] = (),
-    rows: str = "*",
+    where: Where | None = None,
     places: Sequence[float] = (),
     scale: float | int = 1,
     log_x: bool = True,
-) -> Figures:
+) -> Draw:
     """A figure a group: what a curve of each row says layer by layer, on a logarithmic axis.
 
-    `rows` is a pattern of names, such as "*/20". With places the curve is over these; with `log_x` their axis is
-    logarithmic, too.
+    Only rows of `where` are drawn. With places the curve is over these; with `log_x` their axis is logarithmic, too.
     """
 
     def figure(found: Found) -> list[Any]:
-        drawn = []
+        drawn, kept = [], {runs.row.name for runs in rows_at(found, (), where)}
         for group, names in panels(found, groups).items():
             there = {}
-            for runs in (found[row] for row in names if fnmatchcase(row, rows)):
+            for runs in (found[row] for row in names if row in kept):
                 columns = [column[np.isfinite(column)] for column in scale * runs.curves(name).T]
                 there[runs.row.title] = (places or range(1, 1 + len(columns)), columns)
             if there:
@@ -119,7 +139,7 @@ def panels(found: Found, groups: tuple[str, ...]) -> dict[str, list[str]]:
     return {group: rows for group, rows in found.groups().items() if not groups or group in groups}
 
 
-def filters(name: str, groups: tuple[str, ...] = (), count: int = 6) -> Figures:
+def filters(name: str, groups: tuple[str, ...] = (), count: int = 6) -> Draw:
     """The filters that the first seed of each row keeps under a name: [inputs, units], as images."""
 
     def figure(found: Found) -> Any:
@@ -129,7 +149,7 @@ def filters(name: str, groups: tuple[str, ...] = (), count: int = 6) -> Figures:
     return figure
 
 
-def samples(name: str, groups: tuple[str, ...] = ()) -> Figures:
+def samples(name: str, groups: tuple[str, ...] = ()) -> Draw:
     """The images that the first seed of each row keeps under a name: [down, across, pixels]."""
 
     def figure(found: Found) -> Any:
@@ -159,7 +179,7 @@ def search(
     hypers: Callable[[str, Trial], Mapping[str, float]] | None = None,
     group: str = "",
     measure: str = "",
-) -> Figures:
+) -> Draw:
     """One figure per hyper-parameter: the score of every trial of the rows, or only of those of `group`.
 
     `hypers(row, trial)` returns the values that a trial is drawn against. Without it these are all numbers that the

@@ -7,7 +7,7 @@ import numpy as np
 from dlx.show.heat_figure import heat
 from dlx.study.declare.page import Finding
 from dlx.study.judge.claims import FAILS, HOLDS, OPEN, Decide
-from dlx.study.judge.figures import Figures
+from dlx.study.judge.figures import Draw
 from dlx.study.run.found import Found
 
 
@@ -38,7 +38,7 @@ def names_of(found: Found, row: str, measure: str, labels: Sequence[str]) -> lis
     return [labels[int(place)] for place in found[row].by_seed(measure).values()] if row in found else []
 
 
-def confusion(measure: str, labels: Sequence[str], groups: Collection[str]) -> Figures:
+def confusion(measure: str, labels: Sequence[str], groups: Collection[str]) -> Draw:
     """A table of percentages: how many runs of each row are called by each of the labels.
 
     The rows of `groups` have a line each, and the rows of any other group one line together.

@@ -1,6 +1,6 @@
 """What many random starts show: how far outcomes lie apart, and how many starts a verdict needs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,13 +8,10 @@ import numpy as np
 from dlx.show import start_figure as draw
 from dlx.show.heat_figure import heat
 from dlx.stats import spread_interval
-from dlx.study.declare.page import Finding, Metric, Row
+from dlx.study.declare.page import Finding, Metric
 from dlx.study.judge.claims import HOLDS, Comparison, Decide, decide
-from dlx.study.judge.figures import Figures
+from dlx.study.judge.figures import Draw, rows_at, values
 from dlx.study.run.found import Found
-
-Place = Callable[[Row], tuple[str, str] | None]
-"""The line of a row, such as how it is trained, and where it stands on it, such as its depth. None leaves it out."""
 
 
 def steadier(metric: Metric, row: str, than: str) -> Decide:
@@ -30,25 +27,27 @@ def steadier(metric: Metric, row: str, than: str) -> Decide:
     return decider
 
 
-def boxes(metric: Metric, place: Place, xlabel: str) -> Figures:
-    """A box a row: the quartiles of a metric over starts. Rows of a line have one colour."""
-    return lambda found: draw.boxes(_lines(found, metric, place), xlabel=xlabel, ylabel=metric.label)
+def boxes(metric: Metric, x: str, line: str) -> Draw:
+    """A box a row: the quartiles of a metric over starts, at the entry `x` of `Row.at`. Rows of a line have one colour.
+
+    Rows without these entries are left out.
+    """
+    return lambda found: draw.boxes(_lines(found, metric, x, line), xlabel=x, ylabel=metric.label)
 
 
-def histograms(metric: Metric, place: Place) -> Figures:
-    """A panel a place: how many starts of each line ended where."""
-    return lambda found: draw.histograms(_lines(found, metric, place), xlabel=metric.label)
+def histograms(metric: Metric, x: str, line: str) -> Draw:
+    """A panel a value of the entry `x` of `Row.at`: how many starts of each line ended where."""
+    return lambda found: draw.histograms(_lines(found, metric, x, line), xlabel=metric.label)
 
 
-def _lines(found: Found, metric: Metric, place: Place) -> dict[str, dict[str, np.ndarray]]:
+def _lines(found: Found, metric: Metric, x: str, line: str) -> dict[str, dict[str, np.ndarray]]:
     drawn: dict[str, dict[str, np.ndarray]] = {}
-    for runs in map(found.__getitem__, found):
-        if (where := place(runs.row)) is not None:
-            drawn.setdefault(where[0], {})[where[1]] = metric.scale * runs.values(metric.name)
+    for runs in rows_at(found, (x, line)):
+        drawn.setdefault(str(runs.row.at[line]), {})[str(runs.row.at[x])] = values(runs, metric)
     return drawn
 
 
-def paths(x: str, y: str, rows: Sequence[str], xlabel: str, ylabel: str) -> Figures:
+def paths(x: str, y: str, rows: Sequence[str], xlabel: str, ylabel: str) -> Draw:
     """A curve of each run against another, on logarithmic axes: a point an epoch, a colour a row."""
 
     def figure(found: Found) -> Any:
@@ -59,7 +58,7 @@ def paths(x: str, y: str, rows: Sequence[str], xlabel: str, ylabel: str) -> Figu
     return figure
 
 
-def power(claims: Mapping[str, Decide], counts: Sequence[int], draws: int = 40) -> Figures:
+def power(claims: Mapping[str, Decide], counts: Sequence[int], draws: int = 40) -> Draw:
     """How often each claim would be said to hold with fewer starts: a line a claim, a column a number of starts.
 
     So many are drawn from those of the page without replacement, again and again. Draws of nearly all of them differ
@@ -72,8 +71,9 @@ def power(claims: Mapping[str, Decide], counts: Sequence[int], draws: int = 40) 
         if not tried:
             return None
         rng = np.random.default_rng(0)
-        drawn = {n: [found.of_seeds(set(rng.choice(seeds, n, replace=False).tolist())) for _ in range(draws)]
-                 for n in tried}  # fmt: skip
+        drawn = {
+            n: [found.of_seeds(set(rng.choice(seeds, n, replace=False).tolist())) for _ in range(draws)] for n in tried
+        }
         shares = {
             words: [np.mean([how(part).verdict == HOLDS for part in drawn[n]]) for n in tried]
             for words, how in claims.items()

@@ -88,9 +88,9 @@ def drawn(study: Study, found: Found) -> tuple[dict[str, list[str]], dict[str, b
     faults = []
     if study.figures:
         import_matplotlib()
-    for name, draw_it in study.figures.items():
+    for name, figure in study.figures.items():
         try:
-            made = draw_it(found)
+            made = figure.draw(found)
             several = made if isinstance(made, list) else [made] if made is not None else []
             stem, _, kind = name.rpartition(".")
             names = [name] if len(several) == 1 else [f"{stem}-{i + 1}.{kind}" for i in range(len(several))]

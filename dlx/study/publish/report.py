@@ -32,8 +32,8 @@ def text(study: Study, content: Mapping[str, Any], images: Mapping[str, Sequence
         *(figure(study, name, images) for name in others if not name.startswith("search")),
         search(content, [figure(study, name, images) for name in others if name.startswith("search")]),
     ]
-    if content["preset"] == "paper" and study.notes is not None:
-        parts.append(study.notes.read_text(encoding="utf-8"))
+    if content["preset"] == "paper":
+        parts.append(study.notes(content["experiment"]))
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
 
@@ -50,8 +50,9 @@ def findings(content: Mapping[str, Any]) -> str:
 
 def figure(study: Study, name: str, images: Mapping[str, Sequence[str]]) -> str:
     """A figure's images in one paragraph, and its caption in the next."""
-    caption = study.captions.get(name, name.partition(".")[0].capitalize())
     files = images.get(name, ())
+    caption = study.figures[name].caption if name in study.figures else ""
+    caption = caption or name.partition(".")[0].capitalize()
     return "\n".join(f"![{caption}]({file})" for file in files) + f"\n\n*{caption}*" * bool(files)
 
 
@@ -179,8 +180,10 @@ def search(content: Mapping[str, Any], figures: Sequence[str]) -> str:
     lines = []
     for one in content["search"]:
         score = "diverged" if one["score"] is None else f"{one['score']:.4g}"
-        values = ["–" if one[name] is None else f"{one[name]:g}" if isinstance(one[name], float) else str(one[name])
-                  for name in names]  # fmt: skip
+        values = [
+            "–" if one[name] is None else f"{one[name]:g}" if isinstance(one[name], float) else str(one[name])
+            for name in names
+        ]
         lines.append([one["row"], score, "chosen" if one["chosen"] else "brief" if one["brief"] else "", *values])
     heads = ["row", "score", "", *(name.replace("_", " ") for name in names)]
     return "\n\n".join(
