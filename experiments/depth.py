@@ -256,15 +256,15 @@ FIGURES = {
         "Variance of each layer's units over examples and units at the start.",
     ),
     "after.png": Figure(
-        figures.profiles("end/gradient", "norm of the gradient", groups=("By depth",), rows="*/20/*"),
+        figures.profiles("end/gradient", "norm of the gradient", groups=("By depth",), where={"hidden layers": 20}),
         "Norm of the gradient of each layer's weights after training.",
     ),
     "greedy.png": Figure(
-        figures.profiles("start/gradient", "norm of the gradient", rows="greedy/*/*"),
+        figures.profiles("start/gradient", "norm of the gradient", groups=("Pre-training, depth 10",)),
         "Norm of the gradient before fine-tuning, with and without pre-training.",
     ),
     "ladder.png": Figure(
-        figures.profiles("ladder/error", "validation error %", "rate", (), "ladder/*", LADDER, 100),
+        figures.profiles("ladder/error", "validation error %", "rate", (), {"ladder": True}, LADDER, 100),
         "Validation error after an epoch at each rate; a run that diverged counts as 100 %.",
     ),
     **{
