@@ -11,113 +11,301 @@ Lecture: CMU 10-601B 16, "Problem B: Vanishing Gradients"; CS/CNS/EE 155 16, "Gr
 "Initialization"; Alpaydin 12, "Rectified Linear Unit (ReLU)", "Skip Connections"; CS7015 9, "A quick recap".
 """
 
+from dataclasses import dataclass
 from functools import partial
-from itertools import product
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
 
 from dlx import study
-from dlx.nets.layer import INITIALIZERS, UNITS, number_of
-from dlx.programs import Rate, Stack
-from dlx.programs.deep import Deep, Exact, Ladder, NetHypers
-from dlx.study import ERRORS, Claim, Figure, Metric, Row, Study, Unit, claims, figures, main
+from dlx.algorithms import gradient
+from dlx.classify import classify, errors
+from dlx.inspect.layers import by_layer, decades_apart, decades_lost, gap_to_inputs, largest_step, logarithm
+from dlx.losses.supervised import cross_entropy, misclassified
+from dlx.nets.deep import BLOCKS, activations, deep, plain
+from dlx.nets.layer import INITIALIZERS, UNITS, as_float, check_name, number_of, switch_initializers, switch_units
+from dlx.optim import clipped, sgd
+from dlx.programs import Rate, Stack, merge
+from dlx.stage import chain
+from dlx.study import ERRORS, Claim, Figure, Metric, Result, Row, Study, Unit, claims, figures, main
+from dlx.train import first, fit, minibatches, valid
 
+
+class NetHypers(NamedTuple):
+    """How a deep net starts, and how it is trained. Units and start are places in `UNITS` and `INITIALIZERS`."""
+
+    units: float
+    start: float
+    rate: float = 0.0
+    limit: float = 1e30  # a gradient that is longer is scaled down to it
+    scale: float = 1.0  # of the weights at the start
+    bias: float = 0.0  # of the first hidden layer at the start
+
+
+def how(units: str, start: str, **others: float) -> NetHypers:
+    """The hyper-parameters of units and a start that are named."""
+    return NetHypers(number_of(units, UNITS), number_of(start, INITIALIZERS), **others)
+
+
+@dataclass(frozen=True)
+class Deep:
+    """The training of a net of `depth` layers of one width by plain descent, from what is given or from the start.
+
+    Looks into its layers before and after, on the first training examples. Without epochs it looks only once.
+    """
+
+    kind: str
+    """A name in `dlx.nets.deep.BLOCKS`."""
+    depth: int
+    width: int
+    epochs: int
+    batch_size: int
+    looked_at: int = 1000
+    classes: int = 10
+
+    def __post_init__(self):
+        """Raise ValueError for a kind that there is not, or a net of so few layers that they cannot be compared."""
+        check_name(self.kind, BLOCKS)
+        if not self.epochs and self.depth < 3:
+            raise ValueError(f"without epochs layers are compared, of a net of 3 at least, not of {self.depth}")
+
+    def __call__(self, key, hypers, given, data, progress):
+        """Trains for all epochs."""
+        block, units = BLOCKS[self.kind], switch_units(hypers.units)
+        initializer = switch_initializers(hypers.start, hypers.scale)
+        net = deep(block, self.depth, self.width, classes=self.classes, units=units, initializer=initializer)
+        key_init, key_train, key_look = jax.random.split(key, 3)
+        fresh = net.init(key_init, data.train.x[0])
+        fresh = {**fresh, "input": {**fresh["input"], "b": fresh["input"]["b"] + hypers.bias}, **merge(given)}
+        look = partial(
+            by_layer,
+            key_look,
+            cross_entropy(net),
+            activations(block(units, initializer), units),
+            batch=first(data.train, self.looked_at),
+        )
+        before = look(fresh)
+        if not self.epochs:
+            seen = {
+                "decades": decades_lost(before["gradient"][1:]),
+                "step": largest_step(before["gradient"][1:]),
+                "apart": decades_apart(before["variance"]),
+            }
+            return {}, Result(0.0, {"start": seen}, {"start": before})
+        train = classify(
+            net,
+            clipped(hypers.rate, hypers.limit),
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            progress=progress(f"{self.kind} {self.depth}", epochs=self.epochs),
+        )
+        params, (curve, measured) = chain(train, errors(net))(key_train, fresh, data)
+        after, result = look(params), Result.of(curve, measured)
+        moved = jnp.abs(params["input"]["w"] - fresh["input"]["w"]).max()
+        result = result.telling(
+            start={"base": logarithm(before["gradient"][0]), "inactive": before["inactive"].mean()},
+            end={"active": after["active"].mean(), "inactive": after["inactive"].mean(), "moved": moved},
+        )
+        return {}, result._replace(curves={**result.curves, "start": before, "end": after})
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """An epoch of a deep net of rectified linear units at each of several rates: at how many does it not learn?"""
+
+    depth: int
+    width: int
+    batch_size: int
+    rates: tuple[float, ...]
+    classes: int = 10
+
+    def __call__(self, key, hypers, given, data, progress):
+        """All rates start from the same weights. At chance is who errs on four of five validation examples."""
+        key_init, key_train = jax.random.split(key)
+        initializer = switch_initializers(hypers.start, hypers.scale)
+        net = deep(plain, self.depth, self.width, classes=self.classes, units=UNITS["relu"], initializer=initializer)
+        params, loss = net.init(key_init, data.train.x[0]), cross_entropy(net)
+
+        def run(rate):
+            train = classify(
+                net, clipped(rate, hypers.limit), epochs=1, batch_size=self.batch_size, loss=loss, scored=False
+            )
+            end, curve = train(key_train, params, data)
+            return curve.diverged, valid(misclassified(net))(end, data)
+
+        diverged, at_rates = jax.lax.map(run, jnp.array(self.rates))
+        at_rates = jnp.where(diverged, 1.0, at_rates)
+        slopes, _ = jax.grad(loss, has_aux=True)(params, key, first(data.train, self.batch_size))
+        under = jnp.log10(15 / optax.tree.norm(slopes))
+        shares = {"lost": (at_rates > 0.8).mean(), "error": at_rates.mean(), "under": under}
+        return {}, Result(at_rates.min(), {"ladder": shares}, {"ladder": {"error": at_rates}})
+
+
+@dataclass(frozen=True)
+class Exact:
+    """What must hold to rounding, of tanh nets of three layers: each measure is to be 0."""
+
+    width: int
+    batch_size: int
+    classes: int = 10
+
+    def __call__(self, key, hypers, given, data, progress):
+        """Gradients at weights of 0; units that start equal, after an epoch; gradients against inputs."""
+        tanh, (key_init, key_train) = UNITS["tanh"], jax.random.split(key)
+        view = activations(plain(tanh, INITIALIZERS["zeros"]), tanh)
+        batch, one = first(data.train, self.batch_size), first(data.train, 1)
+        make = partial(deep, plain, 3, self.width, classes=self.classes, units=tanh)
+        nets = {name: make(initializer=initializer) for name, initializer in INITIALIZERS.items()}
+        starts = {name: net.init(jax.random.clone(key_init), data.train.x[0]) for name, net in nets.items()}
+        slopes, _ = jax.grad(cross_entropy(nets["zeros"]), has_aux=True)(starts["zeros"], key, batch)
+        train = fit(gradient(cross_entropy(nets["equal"]), sgd(0.1)), minibatches(self.batch_size), epochs=1)
+        h = view(train(key_train, starts["equal"], data)[0], batch.x)
+        one = one._replace(x=as_float(one.x))
+        gaps = {
+            "zero": jnp.max(jnp.array([jnp.abs(part["w"]).max() for part in slopes.values()])),
+            "equal": jnp.abs(h - h[..., :1]).max(),
+            "input": gap_to_inputs(key, cross_entropy(nets["glorot"]), view, starts["glorot"], one),
+        }
+        return {}, Result(0.0, {"exact": gaps})
+
+
+class Titled(NamedTuple):
+    """A value of a hyper-parameter that rows differ in, and what the tables call it."""
+
+    title: str
+    value: float
+
+
+class Sizes(NamedTuple):
+    """What the presets differ in."""
+
+    depths: tuple[int, ...]  # hidden layers of the nets of four kinds of units
+    blocks: tuple[int, ...]  # hidden layers of plain, skip and gated nets
+    width: int
+    narrow: int  # units a layer of plain, skip and gated nets
+    epochs: int
+    batch_size: int
+
+
+SIZES = {
+    "quick": Sizes(depths=(1, 20), blocks=(50,), width=32, narrow=32, epochs=5, batch_size=20),
+    "paper": Sizes(depths=(1, 2, 3, 5, 10, 20), blocks=(10, 20, 50), width=100, narrow=50, epochs=9, batch_size=100),
+}
+TOP = 20
+"""Hidden layers of the nets that are looked into at the start, and of those of the ladders of rates."""
 TITLES = {"sigmoid": "sigmoid", "tanh": "tanh", "relu": "rectified linear", "leaky": "leaky"}
 STARTS = {"fan": "U[-1/√d, 1/√d]", "glorot": "the lecture's U[-b, b]", "he": "He's start"}
 OWN = {"sigmoid": "glorot", "tanh": "glorot", "relu": "he", "leaky": "he"}
-RATES = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0]
-LADDER = tuple(RATES[:6])
-# By kind and depth, the place among the rates of the first of four to search.
-KINDS = {"plain": {10: 2, 20: 1, 50: 0}, "skip": {10: 2, 20: 1, 50: 0}, "gated": {10: 3, 20: 3, 50: 4}}
+"""The start of nets of these units."""
+LADDER = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+LIMITS = {"free": Titled("no limit", 1e30), "clamped": Titled("at most 15", 15.0)}
+SCALES = {"he": Titled("He's start", 1.0), "large": Titled("1.5 times He's start", 1.5)}
+BLOCK_RATES = {
+    "plain": {10: [0.03, 0.1, 0.3, 1.0], 20: [0.01, 0.03, 0.1, 0.3], 50: [0.003, 0.01, 0.03, 0.1]},
+    "skip": {10: [0.03, 0.1, 0.3, 1.0], 20: [0.01, 0.03, 0.1, 0.3], 50: [0.003, 0.01, 0.03, 0.1]},
+    "gated": {10: [0.1, 0.3, 1.0, 3.0], 20: [0.1, 0.3, 1.0, 3.0], 50: [0.3, 1.0, 3.0, 10.0]},
+}
+"""The rates to search, by kind and hidden layers: the best one is to have others on either side."""
+AT_START = {start: f"At the start: {title}" for start, title in STARTS.items()}
+LIMITED = {size: f"Limit on the norm: {scale.title}" for size, scale in SCALES.items()}
+BY_DEPTH, BY_BLOCK, PRETRAINING = "By depth", "Plain, skip, gated", "Pre-training, depth 10"
 
 
-def rates(units, depth):
+def rates(units: str, depth: int) -> list[float]:
     """Three rates to search: the best one at the depth is to be among them, with one on either side."""
-    first = 5 if units == "sigmoid" else 2 if depth == 20 else 3
-    return RATES[first : first + 3]
+    if units == "sigmoid":
+        return [1.0, 3.0, 10.0]
+    return [0.03, 0.1, 0.3] if depth == 20 else [0.1, 0.3, 1.0]
 
 
 def rows(options, about):
-    """Starts, nets by depth, pre-training, ladders of rates, kinds of layers, units below 0, exact claims."""
-    quick = options.preset == "quick"
-    depths, kinds = ((1, 20), (50,)) if quick else ((1, 2, 3, 5, 10, 20), (10, 20, 50))
-    top, width, narrow, epochs, batch = (20, 32, 32, 5, 20) if quick else (20, 100, 50, 9, 100)
+    """Nets at the start, by depth, with pre-training, at ladders of rates, by kind of layer, below 0; exact claims."""
+    sizes = SIZES[options.preset]
 
-    def row(name, title, group, build, *space):
-        return Row(name, title, build, space or ({},), group=group, seeds=min(5, options.fresh_seeds()))
-
-    def hypers(units, start, *more, **others):
-        return NetHypers(number_of(units, UNITS), number_of(start, INITIALIZERS), *more, **others)
-
-    def net(depth, seed, rate, units, start=None, kind="plain", width=width, **more):
-        how = hypers(units, start or OWN[units], rate, **more)
-        return Unit(Deep(kind, depth, width, epochs, batch), how, seed=seed)
+    def trained(depth, seed, rate, units, start, kind="plain", width=sizes.width, given=(), **others):
+        program = Deep(kind, depth, width, sizes.epochs, sizes.batch_size)
+        return Unit(program, how(units, start, rate=rate, **others), given, seed)
 
     def looked_at(units, start, seed):
-        return Unit(Deep("plain", top, width, 0, batch), hypers(units, start), seed=seed)
+        return Unit(
+            Deep("plain", TOP, sizes.width, epochs=0, batch_size=sizes.batch_size), how(units, start), seed=seed
+        )
 
     def pretrained(depth, seed, rate, pretrain):
-        given = (Unit(Stack(depth, width, 5, batch), Rate(pretrain), seed=seed),)
-        return Unit(Deep("plain", depth, width, epochs, batch), hypers("sigmoid", "glorot", rate), given, seed)
+        stack = Unit(Stack(depth, sizes.width, epochs=5, batch_size=sizes.batch_size), Rate(pretrain), seed=seed)
+        return trained(depth, seed, rate, "sigmoid", "glorot", given=(stack,))
 
-    def ladder(limit, seed, **more):
-        return Unit(Ladder(top, width, batch, LADDER), hypers("relu", "he", limit=limit, **more), seed=seed)
+    def ladder(limit, scale, seed):
+        program = Ladder(TOP, sizes.width, sizes.batch_size, LADDER)
+        return Unit(program, how("relu", "he", limit=limit, scale=scale), seed=seed)
 
+    def exact(seed):
+        return Unit(Exact(sizes.width, sizes.batch_size), seed=seed)
+
+    row = partial(Row, seeds=min(5, options.fresh_seeds()))
     return [
         *(
-            row(f"start/{start}/{units}", title, f"At the start: {STARTS[start]}", partial(looked_at, units, start))
-            for start, (units, title) in product(STARTS, TITLES.items())
+            row(f"start/{start}/{units}", title, partial(looked_at, units, start), group=AT_START[start])
+            for start in STARTS
+            for units, title in TITLES.items()
         ),
         *(
             row(
                 f"depth/{depth}/{units}",
                 f"{title}, depth {depth}",
-                "By depth",
-                partial(net, depth, units=units),
-                {"rate": rates(units, depth)},
+                partial(trained, depth, units=units, start=OWN[units]),
+                [{"rate": rates(units, depth)}],
+                group=BY_DEPTH,
+                at={"hidden layers": depth, "units": units},
             )
-            for (units, title), depth in product(TITLES.items(), depths)
+            for units, title in TITLES.items()
+            for depth in sizes.depths
         ),
         row(
             "greedy/10/none",
             "no pre-training",
-            "Pre-training, depth 10",
-            partial(net, 10, units="sigmoid"),
-            {"rate": RATES[4:7], "start": ["glorot", "he"]},
+            partial(trained, 10, units="sigmoid"),
+            [{"rate": [0.3, 1.0, 3.0], "start": ["glorot", "he"]}],
+            group=PRETRAINING,
         ),
         row(
             "greedy/10/rbm",
             "RBMs",
-            "Pre-training, depth 10",
             partial(pretrained, 10),
-            {"rate": RATES[4:7], "pretrain": [0.03, 0.1]},
+            [{"rate": [0.3, 1.0, 3.0], "pretrain": [0.03, 0.1]}],
+            group=PRETRAINING,
         ),
         *(
-            row(f"ladder/{size}/{name}", words, f"Limit on the norm: {title}", partial(ladder, limit, scale=scale))
-            for size, scale, title in (("he", 1.0, "He's start"), ("large", 1.5, "1.5 times He's start"))
-            for name, limit, words in (("free", 1e30, "no limit"), ("clamped", 15.0, "at most 15"))
+            row(f"ladder/{size}/{name}", limit.title, partial(ladder, limit.value, scale.value), group=LIMITED[size])
+            for size, scale in SCALES.items()
+            for name, limit in LIMITS.items()
         ),
         *(
             row(
                 f"kind/{depth}/{kind}",
                 f"{kind}, depth {depth}",
-                "Plain, skip, gated",
-                partial(net, depth, units="tanh", kind=kind, width=narrow),
-                {"rate": RATES[first : first + 4]},
+                partial(trained, depth, units="tanh", start=OWN["tanh"], kind=kind, width=sizes.narrow),
+                [{"rate": tried}],
+                group=BY_BLOCK,
+                at={"hidden layers": depth, "kind": kind},
             )
-            for kind, places in KINDS.items()
-            for depth, first in places.items()
-            if depth in kinds
+            for kind, by_depth in BLOCK_RATES.items()
+            for depth, tried in by_depth.items()
+            if depth in sizes.blocks
         ),
         *(
             row(
                 f"below/{units}",
                 TITLES[units],
-                "Units that start below 0",
-                partial(net, 1, units=units, bias=-5.0),
-                {"rate": RATES[3:6]},
+                partial(trained, 1, units=units, start=OWN[units], bias=-5.0),
+                [{"rate": [0.1, 0.3, 1.0]}],
+                group="Units that start below 0",
             )
             for units in ("relu", "leaky")
         ),
-        row("exact", "tanh, three layers", "Exact claims", lambda seed: Unit(Exact(width, batch), seed=seed)),
+        row("exact", "tanh, three layers", exact, group="Exact claims"),
     ]
 
 
@@ -131,13 +319,14 @@ MOVED = Metric("end/moved", "way of the weights at the base")
 LOST = Metric("ladder/lost", "rates without learning %", 100, " points", bounds=(0, 100))
 ERROR = Metric("ladder/error", "validation error %, mean over rates", 100, " points", bounds=(0, 100))
 UNDER = Metric("ladder/under", "log10 of 15 / norm of the first gradient")
-EXACT = {
-    name: Metric(f"exact/{name}", words)
-    for name, words in {"zero": "gradient at 0", "equal": "difference of units", "input": "gap to inputs"}.items()
-}
-SIGMOID, RECTIFIED = ([f"start/{start}/{units}" for start in STARTS] for units in ("sigmoid", "relu"))
-FACTOR_2 = 0.301
+ZERO = Metric("exact/zero", "gradient at 0")
+EQUAL = Metric("exact/equal", "difference of units")
+INPUT = Metric("exact/input", "gap to inputs")
+SIGMOID = [f"start/{start}/sigmoid" for start in STARTS]
+RECTIFIED = [f"start/{start}/relu" for start in STARTS]
+FACTOR_2 = 0.301  # in decades
 at_most, higher, lower = claims.at_most, claims.higher, claims.lower
+lines, profiles = figures.lines, figures.profiles
 CLAIMS = [
     Claim(
         "At the start every sigmoid layer has a smaller gradient than the layer above it.",
@@ -146,7 +335,7 @@ CLAIMS = [
     ),
     Claim(
         "From layer to layer, sigmoid nets lose more of the gradient than rectified linear ones.",
-        higher(DECADES, SIGMOID, RECTIFIED),
+        higher(DECADES, SIGMOID, than=RECTIFIED),
         ("B19",),
     ),
     Claim(
@@ -156,7 +345,7 @@ CLAIMS = [
     ),
     Claim(
         "With the lecture's start tanh units have more alike variances than with U[-1/√d, 1/√d].",
-        lower(APART, "start/glorot/tanh", "start/fan/tanh"),
+        lower(APART, "start/glorot/tanh", than="start/fan/tanh"),
         ("C3", "C31"),
     ),
     Claim(
@@ -170,17 +359,17 @@ CLAIMS = [
     ),
     Claim(
         "After all epochs 20 sigmoid layers err on 50 points more of the training digits than one.",
-        higher(TRAIN, "depth/20/sigmoid", "depth/1/sigmoid", 50),
+        higher(TRAIN, "depth/20/sigmoid", than="depth/1/sigmoid", least=50),
         ("E2",),
     ),
     Claim(
         "Greedy pre-training makes the gradient at the base larger.",
-        higher(BASE, "greedy/10/rbm", "greedy/10/none"),
+        higher(BASE, "greedy/10/rbm", than="greedy/10/none"),
         ("A9",),
     ),
     Claim(
         "Greedy pre-training lowers the training error of ten sigmoid layers.",
-        lower(TRAIN, "greedy/10/rbm", "greedy/10/none"),
+        lower(TRAIN, "greedy/10/rbm", than="greedy/10/none"),
         ("A9",),
     ),
     Claim(
@@ -190,22 +379,18 @@ CLAIMS = [
     ),
     Claim(
         "From these weights a limit of 15 on the norm lowers the error, averaged over rates.",
-        lower(ERROR, "ladder/large/clamped", "ladder/large/free"),
+        lower(ERROR, "ladder/large/clamped", than="ladder/large/free"),
         ("B23",),
     ),
     Claim(
         "From He's start a limit of 15 on the norm lowers the error, averaged over rates.",
-        lower(ERROR, "ladder/he/clamped", "ladder/he/free"),
+        lower(ERROR, "ladder/he/clamped", than="ladder/he/free"),
         ("B23",),
     ),
+    Claim("With weights of 0 all gradients of a tanh net's weights are 0.", at_most(ZERO, "exact", 1e-6), ("C1",)),
+    Claim("Equal weights keep hidden units equal.", at_most(EQUAL, "exact", 1e-6), ("C2",)),
     Claim(
-        "With weights of 0 all gradients of a tanh net's weights are 0.", at_most(EXACT["zero"], "exact", 1e-6), ("C1",)
-    ),
-    Claim("Equal weights keep hidden units equal.", at_most(EXACT["equal"], "exact", 1e-6), ("C2",)),
-    Claim(
-        "The gradient of a weight is its input times that of its unit's bias.",
-        at_most(EXACT["input"], "exact", 1e-6),
-        ("E1",),
+        "The gradient of a weight is its input times that of its unit's bias.", at_most(INPUT, "exact", 1e-6), ("E1",)
     ),
     Claim(
         "At most half of the values of trained rectified linear units are not 0.",
@@ -215,68 +400,63 @@ CLAIMS = [
     Claim(
         "Rectified linear units that are below 0 for all examples never move.", at_most(MOVED, "below/relu", 0), ("D1",)
     ),
-    Claim("From there leaky units move.", higher(MOVED, "below/leaky", "below/relu"), ("D1",)),
+    Claim("From there leaky units move.", higher(MOVED, "below/leaky", than="below/relu"), ("D1",)),
     Claim(
         "From there leaky units learn: they err on fewer of the training digits.",
-        lower(TRAIN, "below/leaky", "below/relu"),
+        lower(TRAIN, "below/leaky", than="below/relu"),
         ("D1",),
     ),
     Claim(
         "At depth 50 nets with skip connections or gates err less than plain ones.",
-        lower(TEST, ["kind/50/skip", "kind/50/gated"], "kind/50/plain"),
+        lower(TEST, ["kind/50/skip", "kind/50/gated"], than="kind/50/plain"),
         ("D11",),
     ),
     Claim("At depth 50 gated nets err on at most 3 %.", at_most(TEST, "kind/50/gated", 3), ("D11",)),
     Claim(
         "At depth 50 plain nets err on 80 points more than gated ones, which is near chance.",
-        higher(TEST, "kind/50/plain", "kind/50/gated", 80),
+        higher(TEST, "kind/50/plain", than="kind/50/gated", least=80),
         ("D11",),
     ),
 ]
-AT_START = tuple(f"At the start: {title}" for title in STARTS.values())
-
-
-def by_depth(metric, group):
-    """A metric against depth; rows are named group/depth/line."""
-    return figures.lines(
-        metric, lambda row: (row.name.split("/")[2], int(row.name.split("/")[1])), "hidden layers", (group,)
-    )
-
-
+GRADIENT = "norm of the gradient"
 FIGURES = {
     "gradient.png": Figure(
-        figures.profiles("start/gradient", "norm of the gradient", groups=AT_START),
+        profiles("start/gradient", GRADIENT, groups=tuple(AT_START.values())),
         "Norm of the gradient of each layer's weights at the start, from the base up.",
     ),
-    "kinds.png": Figure(by_depth(TEST, "Plain, skip, gated"), "Test error by depth, at the best rate; tanh units."),
-    "depth.png": Figure(by_depth(TEST, "By depth"), "Test error by depth, at the best rate."),
-    "train.png": Figure(by_depth(TRAIN, "By depth"), "Training error by depth, at the best rate."),
+    "kinds.png": Figure(
+        lines(TEST, x="hidden layers", line="kind"), "Test error by depth, at the best rate; tanh units."
+    ),
+    "depth.png": Figure(lines(TEST, x="hidden layers", line="units"), "Test error by depth, at the best rate."),
+    "train.png": Figure(lines(TRAIN, x="hidden layers", line="units"), "Training error by depth, at the best rate."),
     "variance.png": Figure(
-        figures.profiles("start/variance", "variance of the units", groups=AT_START),
+        profiles("start/variance", "variance of the units", groups=tuple(AT_START.values())),
         "Variance of each layer's units over examples and units at the start.",
     ),
     "after.png": Figure(
-        figures.profiles("end/gradient", "norm of the gradient", groups=("By depth",), where={"hidden layers": 20}),
+        profiles("end/gradient", GRADIENT, groups=(BY_DEPTH,), where={"hidden layers": 20}),
         "Norm of the gradient of each layer's weights after training.",
     ),
     "greedy.png": Figure(
-        figures.profiles("start/gradient", "norm of the gradient", groups=("Pre-training, depth 10",)),
+        profiles("start/gradient", GRADIENT, groups=(PRETRAINING,)),
         "Norm of the gradient before fine-tuning, with and without pre-training.",
     ),
     "ladder.png": Figure(
-        figures.profiles("ladder/error", "validation error %", "rate", (), {"ladder": True}, LADDER, 100),
+        profiles(
+            "ladder/error", "validation error %", "rate", groups=tuple(LIMITED.values()), places=LADDER, scale=100
+        ),
         "Validation error after an epoch at each rate; a run that diverged counts as 100 %.",
     ),
-    **{
-        f"search-{i}.png": Figure(figures.search("validation error %", 100, group=group), f"{group}: every trial.")
-        for i, group in enumerate(("By depth", "Plain, skip, gated"), 1)
-    },
+    "search-1.png": Figure(figures.search("validation error %", 100, group=BY_DEPTH), "By depth: every trial."),
+    "search-2.png": Figure(
+        figures.search("validation error %", 100, group=BY_BLOCK), "Plain, skip, gated: every trial."
+    ),
 }
 STUDY = Study(
     doc=__doc__,
     data=study.images(quick="digits", paper="mnist", flat=True),
     rows=rows,
-    metrics=[STEP, DECADES, APART, BASE, ACTIVE, MOVED, UNDER, LOST, ERROR, *EXACT.values(), TRAIN, TEST],
+    metrics=[STEP, DECADES, APART, BASE, ACTIVE, MOVED, UNDER, LOST, ERROR, ZERO, EQUAL, INPUT, TRAIN, TEST],
     claims=CLAIMS,
     figures=FIGURES,
 )

@@ -217,7 +217,9 @@ def functions(found):
 
 FIGURES = {
     "boxes.png": Figure(boxes(TEST, x="hidden layers", line="kind"), "Test errors of random starts by depth."),
-    "histograms.png": Figure(histograms(TEST, x="hidden layers", line="kind"), "The same: how many starts ended where, a panel a depth."),
+    "histograms.png": Figure(
+        histograms(TEST, x="hidden layers", line="kind"), "The same: how many starts ended where, a panel a depth."
+    ),
     "paths.png": Figure(
         paths("train/nats", "test/nats", [*ENDS.values()], "training nats", "test nats"),
         "Loss on test digits against loss on training digits: a dot an epoch, a ring at the last.",

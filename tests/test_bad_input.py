@@ -15,11 +15,11 @@ from dlx.nets.noise import drop
 from dlx.nets.normalised import normalised
 from dlx.nets.rectified import rectified
 from dlx.programs import Layer
-from dlx.programs.deep import Deep
 from dlx.programs.descent import Descent
 from dlx.programs.landscape import Grid
 from dlx.programs.normalised import Normalised
 from dlx.unit import Unit
+from experiments.depth import Deep
 
 NAMES = {
     "units": (lambda: number_of("gelu", UNITS), "'gelu'.*sigmoid, tanh, relu"),

@@ -24,9 +24,9 @@ from dlx.nets.deep import deep, plain, skip
 from dlx.nets.layer import INITIALIZERS, RELU, TANH, UNITS, number_of
 from dlx.nets.mlp import mlp
 from dlx.programs import Layer, LayerHypers, Rate, Stack
-from dlx.programs.deep import Deep, Exact, Ladder, NetHypers
 from dlx.types import Data
 from dlx.unit import Result
+from experiments.depth import Deep, Exact, Ladder, NetHypers
 
 RNG = np.random.default_rng(2)
 BELOW = {
@@ -174,7 +174,7 @@ def ladder(run):
 STARTS = {**INITIALIZERS, "zeros": INITIALIZERS["he"], "equal": INITIALIZERS["fan"]}
 
 
-@told_by(Exact(5, 10), patches={"dlx.programs.deep.INITIALIZERS": STARTS})
+@told_by(Exact(5, 10), patches={"experiments.depth.INITIALIZERS": STARTS})
 def exact(run):
     """What is 0 for weights that are all 0, or all equal, is not at these."""
     key_init, key_train = jax.random.split(run.key)

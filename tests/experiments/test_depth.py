@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlx.nets.layer import INITIALIZERS, UNITS, number_of
-from dlx.programs.deep import Deep, NetHypers
 from dlx.show.progress import silent
 from dlx.study.run.record import one_run
+from experiments.depth import Deep, NetHypers
 
 KEY = jax.random.key(3)
 TANH_GLOROT = NetHypers(number_of("tanh", UNITS), number_of("glorot", INITIALIZERS), 0.1)
