@@ -59,6 +59,15 @@ def take(split: Split, rows: Int[Array, " n"]) -> Batch:
     return jax.tree.map(lambda leaf: jnp.asarray(leaf)[rows], split)
 
 
+def first(split: Split, n: int | None) -> Split:
+    """The first n examples of a split; the whole split if n is None or there are no more. Pixels stay uint8.
+
+    Raises ValueError if n is less than 1.
+    """
+    _check_positive(n=n)
+    return split if n is None else take(split, jnp.arange(min(n, examples(split))))
+
+
 def of_dtypes(like: Any, tree: Any) -> Any:
     """The arrays of a tree in the dtypes of the other. With x64 an update of float32 parameters may be float64."""
     return jax.tree.map(lambda old, new: new if new.dtype == old.dtype else new.astype(old.dtype), like, tree)

@@ -19,7 +19,7 @@ from dlx.algorithms import gradient
 from dlx.losses.supervised import cross_entropy, misclassified
 from dlx.nets.mlp import mlp
 from dlx.optim import sgd
-from dlx.train import by_batches, examples, fit, generated, minibatches, valid
+from dlx.train import by_batches, examples, first, fit, generated, minibatches, valid
 from dlx.types import Algorithm, Data, Labelled, Model
 
 EPOCHS = 9
@@ -204,11 +204,11 @@ def test_first_loss_is_the_loss_before_any_update_and_loss_the_mean_over_minibat
     params = fresh(4)
     loss = cross_entropy(NET)
 
-    def first(rate, data):
+    def one_epoch(rate, data):
         stage = fit(gradient(loss, sgd(rate)), minibatches(20), epochs=1)
         return stage(jax.random.key(5), params, data)[1]
 
-    still, moving = (jax.jit(first)(rate, data) for rate in (0.0, 5.0))
+    still, moving = (jax.jit(one_epoch)(rate, data) for rate in (0.0, 5.0))
     whole = loss(params, jax.random.key(0), jax.tree.map(jnp.asarray, float_data.train))[0]
     assert still.metrics["loss"][0] == pytest.approx(float(whole), rel=1e-5), "three batches of 20 without an update"
     assert moving.first_loss == still.first_loss
@@ -322,10 +322,10 @@ def test_a_split_is_any_tree_with_a_leading_axis():
     index = np.arange(12, dtype=np.int32)
     train = {"pair": (index, 2.0 * index[:, None]), "tree": [index.astype(np.uint8)]}
     seen, _, _ = recorded(minibatches(4), Data(train, (), ()), epochs=1)
-    first, second = seen["pair"]
-    assert sorted(first.ravel()) == list(range(12))
-    np.testing.assert_array_equal(second[..., 0], 2 * first)
-    np.testing.assert_array_equal(seen["tree"][0], first)
+    one, two = seen["pair"]
+    assert sorted(one.ravel()) == list(range(12))
+    np.testing.assert_array_equal(two[..., 0], 2 * one)
+    np.testing.assert_array_equal(seen["tree"][0], one)
 
 
 @pytest.mark.parametrize(
@@ -335,6 +335,16 @@ def test_a_split_is_any_tree_with_a_leading_axis():
 def test_arrays_that_are_no_split_are_refused_in_words(train, said):
     with pytest.raises(ValueError, match=said):
         examples(train)
+
+
+@pytest.mark.parametrize(("n", "kept"), [(1, 1), (5, 5), (12, 12), (13, 12), (None, 12)])
+def test_the_first_examples_of_a_split_are_those_of_each_of_its_arrays(n, kept):
+    index = np.arange(12, dtype=np.int32)
+    split = Labelled({"pair": (index, np.float32(index[:, None])), "tree": [index.astype(np.uint8)]}, index[::-1])
+    for part in (first(split, n), jax.jit(lambda split: first(split, n))(split)):
+        jax.tree.map(lambda leaf, whole: np.testing.assert_array_equal(leaf, whole[:kept], strict=True), part, split)
+    with pytest.raises(ValueError, match="n must be at least 1, not 0"):
+        first(split, 0)
 
 
 @pytest.mark.parametrize("steps", [3, 8, 20])
