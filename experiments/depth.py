@@ -79,13 +79,8 @@ class Deep:
         key_init, key_train, key_look = jax.random.split(key, 3)
         fresh = net.init(key_init, data.train.x[0])
         fresh = {**fresh, "input": {**fresh["input"], "b": fresh["input"]["b"] + hypers.bias}, **merge(given)}
-        look = partial(
-            by_layer,
-            key_look,
-            cross_entropy(net),
-            activations(block(units, initializer), units),
-            batch=first(data.train, self.looked_at),
-        )
+        view, batch = activations(block(units, initializer), units), first(data.train, self.looked_at)
+        look = partial(by_layer, key_look, cross_entropy(net), view, batch=batch)
         before = look(fresh)
         if not self.epochs:
             seen = {
@@ -138,9 +133,9 @@ class Ladder:
         diverged, at_rates = jax.lax.map(run, jnp.array(self.rates))
         at_rates = jnp.where(diverged, 1.0, at_rates)
         slopes, _ = jax.grad(loss, has_aux=True)(params, key, first(data.train, self.batch_size))
-        under = jnp.log10(15 / optax.tree.norm(slopes))
-        shares = {"lost": (at_rates > 0.8).mean(), "error": at_rates.mean(), "under": under}
-        return {}, Result(at_rates.min(), {"ladder": shares}, {"ladder": {"error": at_rates}})
+        norm = optax.tree.norm(slopes)
+        seen = {"lost": (at_rates > 0.8).mean(), "error": at_rates.mean(), "under": jnp.log10(15 / norm)}
+        return {}, Result(at_rates.min(), {"ladder": seen}, {"ladder": {"error": at_rates}})
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """The laws of every page: a new page is under all of them by existing."""
 
+import io
 import re
+import tokenize
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -102,8 +104,29 @@ def test_a_page_says_what_it_asks_what_it_takes_and_where_the_lecture_is(name):
     assert re.search(rf"python -m experiments {name} --preset paper +# .*(minute|hour)", text)
     assert "\nLecture" in text
     assert text.splitlines()[0] in listing()
-    lines = (FOLDER / f"{name}.py").read_text().splitlines()
-    assert len([line for line in lines if line]) <= 400, "lines of a page, without blank ones"
+    assert lines_of_code((FOLDER / f"{name}.py").read_text()) <= 400
+
+
+def lines_of_code(text: str) -> int:
+    """How many lines have code: those with blanks, comments and docstrings alone do not count."""
+    lines, before = set(), tokenize.NEWLINE
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type in (tokenize.NL, tokenize.COMMENT):
+            continue
+        alone = token.type == tokenize.STRING and before in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+        if token.string.strip() and not alone:
+            lines |= {*range(token.start[0], token.end[0] + 1)}
+        before = token.type
+    return len(lines)
+
+
+def test_lines_of_code_are_counted_without_blanks_comments_and_docstrings():
+    assert (
+        lines_of_code(
+            '"""A page.\n\nTwo lines."""\n\nx = 1  # so\n# why\n\n\ndef f():\n    """It."""\n    return (\n1)\n'
+        )
+        == 4
+    )
 
 
 @pytest.mark.parametrize("name", pages.studies())
