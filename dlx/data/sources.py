@@ -113,7 +113,7 @@ def flat(data: Data) -> Data:
     return Data(*(split._replace(x=jax.tree.map(vectors, split.x)) for split in data))
 
 
-def first(dataset: Dataset, n: int) -> Dataset:
+def shorten(dataset: Dataset, n: int) -> Dataset:
     """The data set with its first n training examples alone, or as it is if there are no more. The fingerprint is new.
 
     Raises ValueError if n is less than 1.

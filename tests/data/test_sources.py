@@ -9,7 +9,7 @@ import types
 import numpy as np
 import pytest
 
-from dlx.data import DataError, first, flat, load, read
+from dlx.data import DataError, flat, load, read, shorten
 from dlx.data.idx import FILES
 from dlx.data.remote import Remote
 from dlx.data.sources import fingerprint, known_variant
@@ -62,16 +62,16 @@ def test_digits_are_scikit_learns_in_a_fixed_order():
 
 def test_the_first_examples_are_a_data_set_of_their_own():
     whole = read("digits")
-    part = first(whole, 7)
+    part = shorten(whole, 7)
     np.testing.assert_array_equal(part.data.train.x, whole.data.train.x[:7])
     np.testing.assert_array_equal(part.data.train.y, whole.data.train.y[:7])
     assert part.data[1:] == whole.data[1:]
     assert part.origin == whole.origin._replace(fingerprint=fingerprint(part.data))
     assert part.origin != whole.origin
-    assert first(whole, 1197) is whole
-    assert first(whole, 10**6) is whole
+    assert shorten(whole, 1197) is whole
+    assert shorten(whole, 10**6) is whole
     with pytest.raises(ValueError, match="at least one training example, not 0"):
-        first(whole, 0)
+        shorten(whole, 0)
 
 
 def test_fingerprint_sees_every_array_its_shape_and_dtype():

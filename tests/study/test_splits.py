@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from synthetic import Toy
 
-from dlx.data import Dataset, Provenance, first, flat
+from dlx.data import Dataset, Provenance, flat, shorten
 from dlx.data.sources import fingerprint
 from dlx.stage import evaluate, focus
 from dlx.study.declare.page import Metric, Row
@@ -64,12 +64,12 @@ def by_hand(split):
 
 
 def test_data_are_cut_flattened_and_named(dataset):
-    cut = first(dataset, 5)
+    cut = shorten(dataset, 5)
     for short, whole in zip(leaves(cut.data.train), leaves(dataset.data.train), strict=True):
         np.testing.assert_array_equal(short, whole[:5])
     assert cut.data[1:] == dataset.data[1:]
     assert cut.origin.fingerprint == fingerprint(cut.data) != dataset.origin.fingerprint
-    assert first(dataset, 12) is dataset
+    assert shorten(dataset, 12) is dataset
     for vectors, split in zip(flat(dataset.data), dataset.data, strict=True):
         assert type(vectors) is type(split)
         for row, leaf in zip(leaves(vectors.x), leaves(split.x), strict=True):

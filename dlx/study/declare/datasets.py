@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from dlx.data import Dataset, blank, first, read
+from dlx.data import Dataset, blank, read, shorten
 from dlx.data import flat as flattened
 from dlx.study.declare.options import CommonOptions
 
@@ -25,7 +25,7 @@ def images(
     def load(options: CommonOptions) -> Dataset:
         name = {"quick": quick, "paper": paper}[options.preset] if options.data is None else options.data
         dataset = blank(shape, classes) if name == "blank" else read(name)
-        dataset = dataset if examples is None else first(dataset, examples(options))
+        dataset = dataset if examples is None else shorten(dataset, examples(options))
         return dataset._replace(data=flattened(dataset.data)) if flat else dataset
 
     return load
