@@ -12,146 +12,406 @@ Lecture: Alpaydin 12, "Regularization: Hints", "Weight Decay" and "Dropout"; on 
 "Why Training is Hard"; CMU 10-601B 16, "Training Deep Networks"; CS7015 lecture 9, "What does regularization do?".
 """
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
 
 from dlx import study
+from dlx.algorithms import gradient
+from dlx.classify import classify, errors_and_nats, gap, start
+from dlx.inspect.curves import stopped
+from dlx.inspect.ridge import closed_form, posterior_slope
+from dlx.inspect.weights import length, sizes
+from dlx.losses.penalties import Penalty, hint, l1, l2, penalised
+from dlx.losses.supervised import cross_entropy, squared_error
+from dlx.nets.layer import INITIALIZERS, as_float, check_name
+from dlx.nets.mlp import in_order, mlp
+from dlx.nets.module import Affine, model
+from dlx.nets.noise import SILENT, Noise, dropout, gaussian
+from dlx.nets.normalised import normalised
+from dlx.nets.virtual import virtual
+from dlx.optim import sgd
 from dlx.programs import Layer, LayerHypers, greedy_layers
-from dlx.programs.regularised import EDGES, Regular, Regularised, Ridge, Stop, Stopped
-from dlx.study import ERRORS, Claim, Figure, Metric, Row, Study, Unit, claims, figures, main
-from dlx.study.judge.numbered import by_number, number
+from dlx.study import ERRORS, Claim, Figure, Metric, Result, Row, Study, Unit, claims, figures, main
+from dlx.train import first, fit, minibatches
+from dlx.types import Labelled, Model
 
+MOMENTUM = 0.9
+SMALL = 1e-3  # a weight of less than this counts as 0
+EDGES = tuple(10 ** (i / 8) for i in range(-40, 9))
+"""Of the sizes |w| by which weights are counted, from 1e-5 to 10."""
+SHIFT, ANGLE, SCALE = 1 / 14, 15.0, 0.15
+"""The largest moves of virtual examples and hints: a part of the image's width, degrees, and a part of the size."""
+
+
+class Regular(NamedTuple):
+    """The rate, and how much of what regularises there is. What a kind does not use is left at 0."""
+
+    rate: float
+    l2: float = 0.0
+    l1: float = 0.0
+    amount: float = 0.0  # its meaning is that of the kind, see `KINDS`
+    shuffled: float = 0.0
+    """If not 0, the labels of the training examples are dealt out to them at random."""
+
+
+Moves = Callable[[Any], Callable]
+"""`moves(factor)` is the random moves of images, whose largest are so many times those above."""
+
+
+class Kind(NamedTuple):
+    """What regularises: noise in training, penalties, and what is made of a batch."""
+
+    noise: Callable[[Regular], Noise] = lambda hypers: SILENT
+    penalties: Callable[[Regular, Model, Moves], list[Penalty]] = lambda hypers, net, moves: []
+    prepare: Callable[[Regular, Moves], Any] = lambda hypers, moves: None
+
+
+def prepare_images(move: Callable) -> Callable:
+    """The preparation of a batch that moves its images."""
+    return lambda key, batch: batch._replace(x=move(key, batch.x))
+
+
+KINDS = {
+    "plain": Kind(penalties=lambda hypers, net, moves: [l2(hypers.l2), l1(hypers.l1)]),
+    # The amount is the rate of hidden units; inputs have two fifths of it, as .5 goes with .2.
+    "dropout": Kind(noise=lambda hypers: dropout(0.4 * hypers.amount, hypers.amount)),
+    # The amount is the deviation of the noise.
+    "inputs": Kind(noise=lambda hypers: Noise(inputs=gaussian(hypers.amount))),
+    "hidden": Kind(noise=lambda hypers: Noise(hidden=gaussian(hypers.amount))),
+    "weights": Kind(noise=lambda hypers: Noise(weights=gaussian(hypers.amount))),
+    # The amount is a factor of the largest moves.
+    "virtual": Kind(prepare=lambda hypers, moves: prepare_images(moves(hypers.amount))),
+    # The amount is the strength of the penalty.
+    "hint": Kind(penalties=lambda hypers, net, moves: [hint(hypers.amount, net, moves(1.0))]),
+}
+
+
+@dataclass(frozen=True)
+class Regularised:
+    """The training of a net of sigmoid units by descent with momentum, in so many parts of `steps` minibatches.
+
+    The parameters after the last part are judged. Given layers take the place of the start.
+    """
+
+    kind: str
+    """A name in `KINDS`."""
+    widths: tuple[int, ...]
+    batch_size: int
+    parts: int
+    steps: int
+    examples: int
+    """It is trained on the first so many training examples, or on all if there are fewer."""
+    stops: tuple[int, ...] = ()
+    """Look-aheads of early stopping, in parts. What the net was at each of these stops is kept."""
+    normalised: bool = False
+    """Whether there is batch normalisation before the units."""
+    shape: tuple[int, int] = (28, 28)
+    """Of an image: its height and width in pixels."""
+    classes: int = 10
+
+    def __post_init__(self):
+        """Raise ValueError for a kind that there is not."""
+        check_name(self.kind, KINDS)
+
+    def __call__(self, key, hypers, given, data, progress):
+        """Errors, negative log-likelihoods, their gap from training to test, and the sizes of the weights."""
+        key_init, key_train, key_end, key_labels = jax.random.split(key, 4)
+        kind, examples = KINDS[self.kind], first(data.train, self.examples)
+        labels = jnp.where(hypers.shuffled != 0, jax.random.permutation(key_labels, examples.y), examples.y)
+        data = data._replace(train=examples._replace(y=labels))
+
+        def moves(factor):
+            return virtual(self.shape, factor * SHIFT * self.shape[1], factor * ANGLE, factor * SCALE)
+
+        make = normalised if self.normalised else mlp
+        net = make(self.widths, self.classes, initializer=INITIALIZERS["glorot"], noise=kind.noise(hypers))
+        loss, penalties = cross_entropy(net), kind.penalties(hypers, net, moves)
+        train = classify(
+            net,
+            sgd(hypers.rate, MOMENTUM),
+            loss=penalised(loss, *penalties) if penalties else loss,
+            epochs=self.parts,
+            batch_size=self.batch_size,
+            steps=self.steps,
+            prepare=kind.prepare(hypers, moves),
+            watch=(lambda params, data: {"params": params}) if self.stops else None,
+            progress=progress(self.kind, epochs=self.parts),
+        )
+        params, curve = train(key_train, start(key_init, net, data, given), data)
+        kept = at_stops(curve.score, curve.watched["params"], self.stops) if self.stops else {}
+        end, fitted = judged(net, key_end, params, data), Result.of(curve._replace(watched={}))
+        measures, curves = {**fitted.measures, **end.measures}, {**fitted.curves, **end.curves}
+        return kept, Result(end.score, measures, curves, curve.diverged)
+
+
+def at_stops(score, params, stops):
+    """The parameters at each look-ahead's stop, stacked, and the parts that were run until then."""
+    best, run = (jnp.stack(parts) for parts in zip(*(stopped(score, wait + 1) for wait in stops), strict=True))
+    return {"params": jax.tree.map(lambda leaf: leaf[best], params), "best": best, "run": run}
+
+
+def judged(net, key, params, data) -> Result:
+    """Errors and negative log-likelihoods of a net in use, their gap, and the sizes of its weights."""
+    _, measured = errors_and_nats(net)(key, params, data)
+    test = {**measured.test, "gap": gap(measured)}
+    size = sizes(params)
+    weights = {"norm": length(params), "small": (size < SMALL).mean(), "largest": jnp.quantile(size, 0.99)}
+    counts = jnp.histogram(size, jnp.array(EDGES))[0] / size.size
+    measures = {"train": {**measured.train}, "valid": {**measured.valid}, "test": test, "weights": weights}
+    return Result(measured.valid["error"], measures, {"weights": {"counts": counts}})
+
+
+class Stop(NamedTuple):
+    """Which of the look-aheads of the given net it is, by its place from 0."""
+
+    place: float
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Judges the given net as it was when early stopping with a look-ahead stopped it. Nothing is trained."""
+
+    examples: int
+    """The net was trained on the first so many."""
+
+    def __call__(self, key, hypers, given, data, progress):
+        """The measures of `Regularised`, and how many parts were run and which was returned."""
+        place = hypers.place.astype(jnp.int32)
+        kept = jax.tree.map(lambda leaf: leaf[place], given[0])
+        *widths, classes = (layer["b"].size for layer in in_order(kept["params"]))
+        data = data._replace(train=first(data.train, self.examples))
+        result = judged(mlp(tuple(widths), classes), key, kept["params"], data)
+        return {}, result.telling(fit={"run": kept["run"], "best": kept["best"]})
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """A linear map from pixels to classes, by descent on its squared error with weight decay, and in closed form."""
+
+    examples: int
+    steps: int
+    classes: int = 10
+
+    def __call__(self, key, hypers, given, data, progress):
+        """How far descent ends from the closed form, and the slope of the posterior's logarithm there; as shares."""
+        x = as_float(first(data.train, self.examples).x)
+        y = jax.nn.one_hot(data.train.y[: len(x)], self.classes)
+        closed, steepest = closed_form(x, y, hypers.l2)
+        ratio = jnp.sqrt(hypers.l2 / steepest)
+        rule = sgd(1 / steepest, (1 - ratio) / (1 + ratio), nesterov=True)
+        loss = penalised(squared_error(model(Affine(self.classes, INITIALIZERS["zeros"], biased=False))), l2(hypers.l2))
+        feed, follow = minibatches(len(x), steps=self.steps), progress("ridge", epochs=1)
+        train = fit(gradient(loss, rule), feed, epochs=1, progress=follow)
+        params, curve = train(key, {"w": jnp.zeros_like(closed)}, data._replace(train=Labelled(x, y)))
+        slope = posterior_slope(closed, x, y, hypers.l2)
+        apart = jnp.linalg.norm(params["w"] - closed) / jnp.linalg.norm(closed)
+        return {}, Result(apart, {"ridge": {"apart": apart, "slope": slope}}, {"train": curve.metrics}, curve.diverged)
+
+
+FEW, MORE, MANY, ALL = LABELS = (100, 1000, 10_000, 50_000)
+"""Numbers of labels."""
 STOPS = (0, 1, 5, 10)
-TITLES = {
-    "none": "nothing",
-    "linear": "linear map",
-    **{f"stop/{wait}": f"early stopping, look-ahead {wait}" for wait in STOPS},
-    "l2": "L2",
-    "l1": "L1",
-    "pretrained": "pre-training",
-    "dropout": "dropout",
-    "inputs": "noise on inputs",
-    "virtual": "virtual examples",
-    "hint": "hint",
+"""Look-aheads of early stopping."""
+
+
+class Way(NamedTuple):
+    """A way to learn from few labels: what its row is called, what it trains, and what its search tries."""
+
+    title: str
+    kind: str = "plain"
+    """A name in `KINDS`."""
+    amounts: Mapping[int, list[float]] | None = None
+    """The amounts that its search tries, by number of labels."""
+    varied: str = "amount"
+    """The entry of `Regular` that is the amount."""
+    stop: int | None = None
+    """A look-ahead, at which the net without regularisation is stopped."""
+    linear: bool = False
+    pretrained: bool = False
+
+
+def alike(*amounts: float) -> dict[int, list[float]]:
+    """The same amounts at each number of labels."""
+    return {labels: [*amounts] for labels in (FEW, MORE, MANY)}
+
+
+WAYS = {
+    "none": Way("nothing"),
+    "linear": Way("linear map", linear=True),
+    **{f"stop/{wait}": Way(f"early stopping, look-ahead {wait}", stop=wait) for wait in STOPS},
+    "l2": Way("L2", varied="l2", amounts={FEW: [3e-4, 3e-3], MORE: [3e-5, 3e-4], MANY: [1e-5, 1e-4]}),
+    "l1": Way("L1", varied="l1", amounts={FEW: [3e-5, 3e-4], MORE: [1e-5, 1e-4], MANY: [1e-6, 1e-5]}),
+    "pretrained": Way("pre-training", pretrained=True),
+    "dropout": Way("dropout", "dropout", alike(0.2, 0.5)),
+    "inputs": Way("noise on inputs", "inputs", alike(0.3, 0.6)),
+    "virtual": Way("virtual examples", "virtual", alike(1.0, 1.5)),
+    "hint": Way("hint", "hint", alike(1.0, 10.0)),
 }
-SIZES = FEW, MORE, MANY, ALL = (100, 1000, 10_000, 50_000)
-# By number of labels: digits a minibatch, parts, and minibatches a part.
-BUDGET = {FEW: (20, 40, 25), MORE: (50, 40, 50), MANY: (100, 30, 100), ALL: (100, 20, 500)}
-LONG = (50, 10, 1000)  # for labels at random
-RATES = [0.05, 0.1, 0.2, 0.4]
-AMOUNTS: dict[str, dict[int, list[float]]] = {
-    "l2": {FEW: [3e-4, 3e-3], MORE: [3e-5, 3e-4], MANY: [1e-5, 1e-4]},
-    "l1": {FEW: [3e-5, 3e-4], MORE: [1e-5, 1e-4], MANY: [1e-6, 1e-5]},
-    **{
-        kind: dict.fromkeys((FEW, MORE, MANY), amounts)
-        for kind, amounts in {
-            "dropout": [0.2, 0.5],
-            "inputs": [0.3, 0.6],
-            "virtual": [1.0, 1.5],
-            "hint": [1.0, 10.0],
-        }.items()
-    },
-}
-STRONG_GROUP, STRONG = "Strong penalties", {"none": 0.0, "l2": 1e-3, "l1": 1e-4}
-LEVELS = {"inputs": (0.1, 0.2, 0.4), "hidden": (0.1, 0.2, 0.4), "weights": (0.02, 0.05, 0.1)}
-NOISE = {kind: f"noise on {kind}" for kind in LEVELS}
+
+
+class Budget(NamedTuple):
+    """How long a net is trained."""
+
+    batch_size: int
+    parts: int
+    steps: int  # minibatches a part
+
+
+class Sizes(NamedTuple):
+    """What the presets differ in."""
+
+    widths: tuple[int, ...]
+    ways: Mapping[int, list[str]]
+    """The ways to learn, by number of labels."""
+    budgets: Mapping[int, Budget]
+    """By number of labels."""
+    random: Budget
+    """Of labels that are dealt out at random."""
+    pretraining: Mapping[str, int]
+    """Of each layer: epochs, and minibatches."""
+    rates: list[float]
+    """Of ways that have no amounts to search."""
+    rates_of_amounts: list[float]
+    """Of the others: each way has as many trials."""
+    many: int
+    """The number of labels with which noise and penalties are compared."""
+    levels: Mapping[str, list[float]]
+    """Deviations of the noise that have rows of their own, by what it is added to."""
+    deep: list[str]
+    """Rows of a deep net."""
+
+
+LEVELS = {"inputs": [0.1, 0.2, 0.4], "hidden": [0.1, 0.2, 0.4], "weights": [0.02, 0.05, 0.1]}
 DEEP = {"plain": "as it is", "dropout": "dropout", "batch": "batch normalisation", "both": "both"}
+STRONG = {"none": 0.0, "l2": 1e-3, "l1": 1e-4}
+"""The amounts of the rows of strong penalties."""
+SIZES = {
+    "quick": Sizes(
+        widths=(32, 32),
+        ways={
+            FEW: ["none", "stop/5", "virtual", "hint", "linear"],
+            MORE: ["none", "linear", "stop/0", "stop/1", "stop/5", "stop/10", "l2", "l1", "pretrained"],
+        },
+        budgets=dict.fromkeys((FEW, MORE), Budget(batch_size=20, parts=12, steps=50)),
+        random=Budget(batch_size=20, parts=12, steps=50),
+        pretraining={"epochs": 3, "batch_size": 20},
+        rates=[0.2],
+        rates_of_amounts=[0.2],
+        many=MORE,
+        levels={"inputs": [0.2, 0.4], "hidden": [0.2, 0.4], "weights": [0.05, 0.1]},
+        deep=[],
+    ),
+    "paper": Sizes(
+        widths=(200, 200),
+        ways={labels: [*WAYS] for labels in LABELS},
+        budgets={
+            FEW: Budget(batch_size=20, parts=40, steps=25),
+            MORE: Budget(batch_size=50, parts=40, steps=50),
+            MANY: Budget(batch_size=100, parts=30, steps=100),
+            ALL: Budget(batch_size=100, parts=20, steps=500),
+        },
+        random=Budget(batch_size=50, parts=10, steps=1000),
+        pretraining={"epochs": 5, "batch_size": 100},
+        rates=[0.05, 0.1, 0.2, 0.4],
+        rates_of_amounts=[0.2, 0.4],
+        many=MANY,
+        levels=LEVELS,
+        deep=[*DEEP],
+    ),
+}
+PENALTIES, DEVIATION = "Strong penalties", "deviation of the noise"
 
 
 def rows(options, about):
     """By number of labels, each way with as many trials; noise at the rate of the net without; and the rest."""
-    quick = options.preset == "quick"
-    few, shape = min(5, options.fresh_seeds()), about["main"].shape
-    widths, many, greedy = ((32, 32), MORE, (3, 20)) if quick else ((200, 200), MANY, (5, 100))
-    budget = dict.fromkeys(BUDGET, (20, 12, 50)) if quick else BUDGET
-    rates, base = RATES[2:3] if quick else RATES, f"{many}/none"
+    preset = SIZES[options.preset]
+    row = partial(Row, seeds=min(5, options.fresh_seeds()))
 
-    def net(kind, n, seed, rate, amount=0.0, given=(), widths=widths, stops=STOPS, shuffled=0.0, plan=None, **more):
-        plain, (batch, parts, steps) = kind in ("l2", "l1") or kind not in AMOUNTS | LEVELS, plan or budget[n]
+    def net(labels, seed, rate, amount=0.0, kind="plain", varied="amount", shuffled=0.0, given=(), **fields):
+        """A net of this kind of training; the amount is the entry `varied` of its hyper-parameters."""
         program = Regularised(
-            "plain" if plain else kind, widths, batch, parts, steps, n, stops if plain else (), shape=shape, **more
+            kind,
+            preset.widths,
+            **preset.budgets[labels]._asdict(),
+            examples=labels,
+            stops=STOPS if kind == "plain" else (),
+            shape=about["main"].shape,
         )
-        how = {kind: amount} if kind in ("l2", "l1") else {"amount": amount}
-        return Unit(program, Regular(rate, shuffled=shuffled, **how), given, seed)
+        hypers = Regular(rate, shuffled=shuffled)._replace(**{varied: amount})
+        return Unit(replace(program, **fields), hypers, given, seed)
 
-    def way(kind, n, seed, rate, amount=0.0):
-        if kind.startswith("stop"):
-            return Unit(Stopped(n), Stop(float(STOPS.index(number(kind)))), (net("none", n, seed, rate),), seed)
-        if kind == "linear":
-            return net(kind, n, seed, rate, widths=(), stops=())
-        layer = partial(Layer, "dbn", epochs=greedy[0], initializer="glorot", batch_size=greedy[1])
-        layers = greedy_layers(layer, widths, LayerHypers(0.1), seed) if kind == "pretrained" else ()
-        return net(kind, n, seed, rate, amount, layers)
+    def unit(name, labels, seed, rate, amount=0.0):
+        """The training of one of `WAYS`."""
+        way, given = WAYS[name], ()
+        if way.stop is not None:
+            return Unit(Stopped(labels), Stop(float(STOPS.index(way.stop))), (net(labels, seed, rate),), seed)
+        if way.linear:
+            return net(labels, seed, rate, widths=(), stops=())
+        if way.pretrained:
+            layer = partial(Layer, "dbn", initializer="glorot", **preset.pretraining)
+            given = greedy_layers(layer, preset.widths, LayerHypers(0.1), seed)
+        return net(labels, seed, rate, amount, way.kind, way.varied, given=given)
 
-    def row(kind, n):
-        before = f"{MANY}/{kind}" if n == ALL else f"{n}/none"
-        if n == ALL or kind.startswith("stop"):
-            return Row(
-                f"{n}/{kind}",
-                TITLES[kind],
-                partial(way, kind, n),
-                lambda chosen: [chosen[before]],
-                (before,),
-                f"{n} labels",
-                seeds=few,
-            )
-        amounts = {"amount": AMOUNTS[kind][n]} if kind in AMOUNTS else {}
-        trials = {"rate": rates[-2:] if amounts else rates, **amounts}
-        return Row(f"{n}/{kind}", TITLES[kind], partial(way, kind, n), [trials], group=f"{n} labels", seeds=few)
-
-    def noise(kind, name, title, group, amount):
-        return Row(
-            name,
-            title,
-            partial(net, kind, many),
-            lambda chosen: [{**chosen[base], "amount": amount}],
-            (base,),
-            group,
-            seeds=few,
+    def by_labels(name, labels):
+        """A row that searches; but early stopping takes over the choice of the net without, and ALL that of MANY."""
+        way, after, rates = WAYS[name], "", {"rate": preset.rates}
+        if labels == ALL:
+            after = f"{MANY}/{name}"
+        elif way.stop is not None:
+            after = f"{labels}/none"
+        elif way.amounts:
+            rates = {"rate": preset.rates_of_amounts, "amount": way.amounts[labels]}
+        return row(
+            f"{labels}/{name}",
+            way.title,
+            partial(unit, name, labels),
+            (lambda chosen: [chosen[after]]) if after else [rates],
+            (after,) if after else (),
+            group=f"{labels} labels",
+            at={"labels": labels, "way": way.title},
         )
 
-    def deep(kind):
-        drops = kind in ("dropout", "both")
-        build = partial(
-            net,
-            "dropout" if drops else "none",
-            many,
-            widths=(widths[0] // 2,) * 4,
-            stops=(),
-            normalised=kind in ("batch", "both"),
-        )
-        space = [{"rate": RATES[2:], "amount": [0.1, 0.3]}] if drops else [{"rate": RATES}]
-        return Row(f"deep/{kind}", DEEP[kind], build, space, group="Four hidden layers", seeds=few)
+    def noisy(name, title, group, place, deviation, **placed):
+        """A row with noise in one place, at the rate that the net without it has chosen."""
 
-    brief = {FEW: ("none", "stop/5", "virtual", "hint", "linear"), MORE: [*TITLES][:-4]}
-    by_size = brief if quick else dict.fromkeys(SIZES, TITLES)
-    dealt = partial(net, "none", MORE, rate=0.1, shuffled=1.0, plan=None if quick else LONG)
+        def space(chosen):
+            return [{**chosen[f"{preset.many}/none"], "amount": deviation}]
+
+        return row(name, title, partial(net, preset.many, kind=place), space, (f"{preset.many}/none",), group, **placed)
+
+    def deep(name):
+        """A row of a net with four hidden layers."""
+        drops = name in ("dropout", "both")
+        space = [{"rate": [0.2, 0.4], "amount": [0.1, 0.3]}] if drops else [{"rate": [0.05, 0.1, 0.2, 0.4]}]
+        fields = {"widths": (preset.widths[0] // 2,) * 4, "stops": (), "normalised": name in ("batch", "both")}
+        build = partial(net, preset.many, kind="dropout" if drops else "plain", **fields)
+        return row(f"deep/{name}", DEEP[name], build, space, group="Four hidden layers")
+
+    def strong(name):
+        """A row with a penalty that is stronger than a search would choose."""
+        build = partial(net, preset.many, rate=0.1, amount=STRONG[name], varied=WAYS[name].varied)
+        return row(f"weights/{name}", WAYS[name].title, build, group=PENALTIES)
+
+    ridge = partial(Unit, Ridge(MORE, steps=2000), Regular(rate=1.0, l2=0.1), ())
+    dealt = partial(net, MORE, rate=0.1, shuffled=1.0, **preset.random._asdict())
     return [
-        *(row(kind, n) for n, ways in by_size.items() for kind in ways),
+        *(by_labels(name, labels) for labels, names in preset.ways.items() for name in names),
         *(
-            noise(kind, f"noise/{kind}/{level:g}", f"deviation {level:g}", NOISE[kind], level)
-            for kind in LEVELS
-            for level in LEVELS[kind][-2 if quick else 0 :]
+            noisy(f"noise/{place}/{n:g}", f"deviation {n:g}", f"noise on {place}", place, n, at={DEVIATION: n})
+            for place, deviations in preset.levels.items()
+            for n in deviations
         ),
-        *(noise(kind, f"best/{kind}", kind, "Noise at its best level", [*LEVELS[kind]]) for kind in LEVELS),
-        *(
-            Row(
-                f"weights/{kind}",
-                TITLES[kind],
-                partial(net, kind, many, rate=0.1, amount=amount),
-                group=STRONG_GROUP,
-                seeds=few,
-            )
-            for kind, amount in STRONG.items()
-        ),
-        *(deep(kind) for kind in DEEP if not quick),
-        Row("dealt", f"{MORE} labels at random", dealt, group="Random labels", seeds=few),
-        Row(
-            "ridge",
-            "ridge regression",
-            lambda seed: Unit(Ridge(MORE, 2000), Regular(1.0, 0.1), seed=seed),
-            group="Ridge regression",
-            seeds=few,
-        ),
+        *(noisy(f"best/{place}", place, "Noise at its best level", place, LEVELS[place]) for place in LEVELS),
+        *(strong(name) for name in STRONG),
+        *(deep(name) for name in preset.deep),
+        row("dealt", f"{MORE} labels at random", dealt, group="Random labels"),
+        row("ridge", "ridge regression", ridge, group="Ridge regression"),
     ]
 
 
@@ -162,14 +422,23 @@ LARGE, RUN = Metric("weights/largest", "99 % quantile of |w|"), Metric("fit/run"
 NATS = Metric("train/nats", "training nats")
 APART = Metric("ridge/apart", "descent from closed form, millionths", 1e6)
 SLOPE = Metric("ridge/slope", "slope of the posterior, millionths", 1e6)
-STOP, PRETRAINED = f"{MORE}/stop", {n: (f"{n}/pretrained", f"{n}/none") for n in SIZES}
+PRETRAINED = {n: (f"{n}/pretrained", f"{n}/none") for n in LABELS}
 
 
-def pair(kinds, n):
-    """Each way at a number of labels: it errs less than nothing does."""
-    return claims.lower(TEST, [f"{n}/{kind}" for kind in kinds], f"{n}/none")
+lower, all_of, lines = claims.lower, claims.all_of, figures.lines
 
 
+def err_less(ways, labels):
+    """A decider: each way errs less than nothing does, at each number of labels."""
+    return all_of(*(lower(TEST, [f"{n}/{way}" for way in ways], than=f"{n}/none") for n in labels))
+
+
+def smaller_norm(way):
+    """A decider: a way leaves a smaller norm of the weights than nothing does, at each number of labels but all."""
+    return all_of(*(lower(NORM, f"{n}/{way}", than=f"{n}/none") for n in (FEW, MORE, MANY)))
+
+
+NOISIEST = [f"best/{place}" for place in LEVELS]
 CLAIMS = [
     Claim(
         "Nets of this size fit labels that are dealt out at random: no training error is left.",
@@ -178,129 +447,102 @@ CLAIMS = [
     ),
     Claim(
         "With 100 labels the net errs more than the linear map; with 50 000 it errs less.",
-        claims.all_of(
-            claims.lower(TEST, f"{FEW}/linear", f"{FEW}/none"), claims.lower(TEST, f"{ALL}/none", f"{ALL}/linear")
-        ),
+        all_of(lower(TEST, f"{FEW}/linear", than=f"{FEW}/none"), lower(TEST, f"{ALL}/none", than=f"{ALL}/linear")),
         ("B34",),
     ),
     Claim(
         "Ten times the labels lower the net's error, and so do the last five times.",
-        claims.all_of(
-            *(
-                claims.lower(TEST, f"{more}/none", f"{less}/none")
-                for less, more in ((FEW, MORE), (MORE, MANY), (MANY, ALL))
-            )
-        ),
+        all_of(*(lower(TEST, f"{more}/none", than=f"{less}/none") for less, more in pairwise(LABELS))),
         ("B34",),
     ),
     Claim(
         "With 1 000 labels early stopping errs less if it waits 5 or 10 parts, not 0.",
-        claims.lower(TEST, [f"{STOP}/5", f"{STOP}/10"], f"{STOP}/0"),
+        lower(TEST, [f"{MORE}/stop/5", f"{MORE}/stop/10"], than=f"{MORE}/stop/0"),
         ("C4",),
     ),
     Claim(
         "Early stopping that waits 10 parts errs less than training to the end, with 100 labels and with 1 000.",
-        claims.all_of(*(pair(["stop/10"], n) for n in (FEW, MORE))),
+        err_less(["stop/10"], (FEW, MORE)),
         ("C4",),
     ),
     Claim(
         "In a deep net batch normalisation lowers the training nats, with dropout and without it.",
-        claims.all_of(claims.lower(NATS, "deep/batch", "deep/plain"), claims.lower(NATS, "deep/both", "deep/dropout")),
+        all_of(lower(NATS, "deep/batch", than="deep/plain"), lower(NATS, "deep/both", than="deep/dropout")),
         ("C16",),
     ),
     Claim(
         "Dropout narrows the normalised deep net's gap from training to test nats.",
-        claims.lower(GAP, "deep/both", "deep/batch"),
+        lower(GAP, "deep/both", than="deep/batch"),
         ("C16",),
     ),
     Claim(
         "Both together err less than either alone.",
-        claims.lower(TEST, "deep/both", ["deep/batch", "deep/dropout"]),
+        lower(TEST, "deep/both", than=["deep/batch", "deep/dropout"]),
         ("C16",),
     ),
     Claim(
         "Pre-training lowers the error, with 100 labels and with 1 000.",
-        claims.all_of(*(pair(["pretrained"], n) for n in (FEW, MORE))),
+        err_less(["pretrained"], (FEW, MORE)),
         ("C17",),
     ),
     Claim(
         "Pre-training gains more with 100 labels and with 1 000 than with 50 000.",
-        claims.all_of(*(claims.gains_more(TEST, PRETRAINED[n], PRETRAINED[ALL]) for n in (FEW, MORE))),
+        all_of(*(claims.gains_more(TEST, PRETRAINED[n], PRETRAINED[ALL]) for n in (FEW, MORE))),
         ("C17",),
     ),
     Claim(
         "Virtual examples and the hint each lower the error, with 100 labels and with 1 000.",
-        claims.all_of(*(pair(["virtual", "hint"], n) for n in (FEW, MORE))),
+        err_less(["virtual", "hint"], (FEW, MORE)),
         ("D4",),
     ),
     Claim(
         "Weight decay leaves a smaller norm of the weights than training without it, with 100 to 10 000 labels.",
-        claims.all_of(*(claims.lower(NORM, f"{n}/l2", f"{n}/none") for n in (FEW, MORE, MANY))),
+        smaller_norm("l2"),
         ("D5",),
     ),
-    Claim(
-        "So does early stopping that waits 0 parts.",
-        claims.all_of(*(claims.lower(NORM, f"{n}/stop/0", f"{n}/none") for n in (FEW, MORE, MANY))),
-        ("D5",),
-    ),
+    Claim("So does early stopping that waits 0 parts.", smaller_norm("stop/0"), ("D5",)),
     Claim(
         "Descent with weight decay ends at the closed form of ridge regression, the mode under a Gaussian prior.",
-        claims.all_of(claims.at_most(APART, "ridge", 1000), claims.at_most(SLOPE, "ridge", 1000)),
+        all_of(claims.at_most(APART, "ridge", 1000), claims.at_most(SLOPE, "ridge", 1000)),
         ("D5",),
     ),
     Claim(
         "Noise narrows the gap from training to test nats, in each of the three places at its best level.",
-        claims.lower(GAP, [f"best/{kind}" for kind in LEVELS], f"{MANY}/none"),
+        lower(GAP, NOISIEST, than=f"{MANY}/none"),
         ("D6",),
     ),
-    Claim(
-        "It lowers the test error in each of the three places.",
-        claims.lower(TEST, [f"best/{kind}" for kind in LEVELS], f"{MANY}/none"),
-        ("D6",),
-    ),
+    Claim("It lowers the test error in each of the three places.", lower(TEST, NOISIEST, than=f"{MANY}/none"), ("D6",)),
     Claim("A strong L1 penalty leaves most weights below .001.", claims.at_least(ZERO, "weights/l1", 50), ("E6",)),
     Claim(
         "A strong L2 penalty brings down the size that a hundredth of the weights exceeds.",
-        claims.lower(LARGE, "weights/l2", "weights/none"),
+        lower(LARGE, "weights/l2", than="weights/none"),
         ("E6",),
     ),
 ]
-
-
-def by_labels(row):
-    """The line of a way and its number of labels; None for what the figure leaves out."""
-    n, _, kind = row.name.partition("/")
-    drawn = kind in ("none", "l2", "stop/10", "dropout", "virtual", "pretrained", "linear")
-    return (row.title, float(n)) if drawn and n.isdigit() else None
-
-
+DRAWN = ["nothing", "linear map", "early stopping, look-ahead 10", "L2", "pre-training", "dropout", "virtual examples"]
+FIGURES = {
+    "labels.png": Figure(
+        lines(TEST, x="labels", line="way", where={"way": DRAWN}),
+        "Test error by number of labels: the mean over seeds, from best to worst.",
+    ),
+    "weights.png": Figure(
+        figures.profiles("weights/counts", "weights %", "size of a weight", (PENALTIES,), places=EDGES[1:], scale=100),
+        "How many weights have which size |w|, in steps of a factor of 1.33; smaller ones are left out.",
+    ),
+    "gap.png": Figure(lines(GAP, x=DEVIATION), "Test nats minus training nats, by the deviation of the noise."),
+    "parts.png": Figure(
+        figures.curves("valid/score", "validation error %", 100, (f"{MORE} labels",), "part of the steps"),
+        "Validation error after each part: the mean over seeds, from best to worst.",
+    ),
+    "search.png": Figure(figures.search("validation error %", 100), "Validation error at each trial."),
+}
 STUDY = Study(
     doc=__doc__,
     data=study.images(quick="digits", paper="mnist", flat=True),
     rows=rows,
     metrics=[*ERRORS, GAP, NATS, NORM, ZERO, LARGE, RUN, APART, SLOPE],
     claims=CLAIMS,
-    figures={
-        "labels.png": Figure(
-            figures.lines(TEST, by_labels, "labels"),
-            "Test error by number of labels: the mean over seeds, from best to worst.",
-        ),
-        "weights.png": Figure(
-            figures.profiles(
-                "weights/counts", "weights %", "size of a weight", (STRONG_GROUP,), places=EDGES[1:], scale=100
-            ),
-            "How many weights have which size |w|, in steps of a factor of 1.33; smaller ones are left out.",
-        ),
-        "gap.png": Figure(
-            by_number(GAP, "deviation of the noise", list(NOISE.values()), log_x=True),
-            "Test nats minus training nats, by the deviation of the noise.",
-        ),
-        "parts.png": Figure(
-            figures.curves("valid/score", "validation error %", 100, (f"{MORE} labels",), "part of the steps"),
-            "Validation error after each part: the mean over seeds, from best to worst.",
-        ),
-        "search.png": Figure(figures.search("validation error %", 100), "Validation error at each trial."),
-    },
+    figures=FIGURES,
 )
 
 if __name__ == "__main__":

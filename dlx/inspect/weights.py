@@ -35,3 +35,8 @@ def near_zero(params: Params, part: Rate = 0.1) -> Scalar:
 def sizes(params: Params) -> Float[Array, " n"]:
     """The sizes |w| of all weights, as one array. Raises ValueError if there is none."""
     return jnp.abs(jnp.concatenate([leaf.ravel() for leaf in weights(params)]))
+
+
+def length(params: Params) -> Scalar:
+    """The Euclidean norm of all weights together."""
+    return jnp.sqrt(jnp.square(sizes(params)).sum())

@@ -28,9 +28,9 @@ from dlx.nets.layer import INITIALIZERS
 from dlx.nets.mlp import mlp
 from dlx.nets.noise import dropout
 from dlx.nets.normalised import normalised
-from dlx.programs.regularised import EDGES, Regular, Regularised, Ridge, Stop, Stopped
 from dlx.types import Labelled
 from dlx.unit import Result
+from experiments.regularization import EDGES, Regular, Regularised, Ridge, Stop, Stopped
 
 GLOROT = mlp((6, 5), initializer=INITIALIZERS["glorot"])
 

@@ -8,8 +8,8 @@ from sklearn.linear_model import Ridge as RidgeOfSklearn
 
 from dlx.inspect.weights import sizes
 from dlx.nets.mlp import mlp
-from dlx.programs.regularised import Regular, Regularised, Ridge
 from dlx.show.progress import silent
+from experiments.regularization import Regular, Regularised, Ridge
 
 KEY = jax.random.key(5)
 WIDTHS = (6,)
