@@ -20,7 +20,7 @@ def test_the_closed_form_is_that_of_scikit_learn_and_nothing_curves_more_than_th
 
 def test_the_posterior_has_no_slope_at_the_closed_form_alone():
     w, _ = closed_form(jnp.asarray(X), jnp.asarray(Y), DECAY)
-    assert posterior_slope(w, X, Y, DECAY) < 1e-5
+    assert posterior_slope(w, *map(jnp.asarray, (X, Y)), DECAY) < 1e-5
     far = w + 1
 
     def loss(w):

@@ -9,6 +9,7 @@ from sklearn.linear_model import Ridge as RidgeOfSklearn
 from dlx.inspect.weights import sizes
 from dlx.nets.mlp import mlp
 from dlx.show.progress import silent
+from experiments import regularization
 from experiments.regularization import Regular, Regularised, Ridge
 
 KEY = jax.random.key(5)
@@ -20,10 +21,20 @@ def run(program, data, hypers, given=()):
     return jax.jit(lambda hypers, given, data: program(KEY, hypers, given, data, silent))(hypers, given, data)
 
 
-def test_random_labels_are_those_of_the_first_examples_in_another_order(data):
+class SeenError(Exception):
+    """It carries the data that a training is handed."""
+
+
+def test_random_labels_are_those_of_the_first_examples_in_another_order(data, monkeypatch):
+    def handed(key, params, data):
+        raise SeenError(data)
+
+    monkeypatch.setattr(regularization, "classify", lambda *args, **how: handed)
     program = Regularised("plain", WIDTHS, 10, 1, 1, 40, shape=(8, 8))
     for shuffled in (0.0, 1.0):
-        seen = program.seen(KEY, Regular(0.1, shuffled=shuffled), data).train
+        with pytest.raises(SeenError) as error:
+            program(KEY, Regular(0.1, shuffled=shuffled), (), data, silent)
+        seen = error.value.args[0].train
         np.testing.assert_array_equal(seen.x, data.train.x[:40])
         assert (np.sort(seen.y) == np.sort(data.train.y[:40])).all()
         assert (np.asarray(seen.y) == data.train.y[:40]).all() == (shuffled == 0)
