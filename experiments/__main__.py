@@ -1,4 +1,4 @@
-"""`python -m experiments` lists the experiments; NAME runs one; `report` and `verify` are for all."""
+"""`python -m experiments` lists the experiments; NAME runs one; `report`, `verify` and the tools are for all."""
 
 import ast
 import importlib
@@ -10,23 +10,34 @@ from types import ModuleType
 from dlx.show.console import steady
 
 FOLDER = Path(__file__).parent
+RESULTS = FOLDER / "results"
+TOOLS = {"accelerators": "dlx.bench.accelerators", "bench": "dlx.bench.command", "verify": "dlx.study.verify"}
+"""Commands for all pages, by name: each is `main(pages, results, arguments)` of its module."""
+
+
+def docstring(path: Path) -> str:
+    """The docstring of a module, read without importing it."""
+    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
 
 
 def pages() -> dict[str, str]:
-    """The docstring of each experiment by name, read without importing it."""
-    found = {}
-    for path in sorted(FOLDER.glob("[!_]*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        if any(isinstance(node, ast.If) and "__main__" in ast.unparse(node.test) for node in tree.body):
-            found[path.stem] = ast.get_docstring(tree) or ""
-    return found
+    """The docstring of each experiment by name."""
+    return {path.stem: docstring(path) for path in sorted(FOLDER.glob("[!_]*.py"))}
+
+
+def documented() -> dict[str, str]:
+    """The docstring of each experiment and of each tool that measures, by name."""
+    tools = {
+        name: docstring(FOLDER.parent / f"{TOOLS[name].replace('.', '/')}.py") for name in ("accelerators", "bench")
+    }
+    return dict(sorted({**tools, **pages()}.items()))
 
 
 def listing() -> str:
-    """Each experiment's first line, its commands with the time they take, and its lectures."""
+    """The first line of each experiment and tool, its commands with the time they take, and its lectures."""
     usage = ("NAME", "report", "verify [NAME]")
     lines = [*(f"python -m experiments {words} [--help]" for words in usage), ""]
-    for name, text in pages().items():
+    for name, text in documented().items():
         title, *rest = text.splitlines()
         lines.append(f"{name:12} {title}")
         lines += [f"{'':12} {line.strip()}" for line in rest if re.match(r" {4}python -m |Lecture", line)]
@@ -48,24 +59,20 @@ def main(arguments: list[str]) -> None:
     if name == "report":
         from dlx.study.publish import index
 
-        index.main(FOLDER / "results", rest, FOLDER / "claims.toml")
+        index.main(RESULTS, rest, FOLDER / "claims.toml")
         return
-    if name == "verify":
-        from dlx.study import verify
-
-        verify.main({page: lambda page=page: load(page).STUDY for page in pages()}, FOLDER / "results", rest)
+    if name in TOOLS:
+        tool = importlib.import_module(TOOLS[name])
+        tool.main({page: lambda page=page: load(page).STUDY for page in pages()}, RESULTS, rest)
         return
     if name not in pages():
-        known = ", ".join([*pages(), "report", "verify"])
+        known = ", ".join([*documented(), "report", "verify"])
         print(f"error: there is no experiment {name!r}; there are {known}", file=sys.stderr)
         sys.exit(2)
-    module = load(name)
-    if hasattr(module, "STUDY"):
-        from dlx import study
+    from dlx import study
 
-        study.main(module.STUDY, module.__name__, rest)
-    else:
-        module.main(rest)
+    module = load(name)
+    study.main(module.STUDY, module.__name__, rest)
 
 
 if __name__ == "__main__":

@@ -135,11 +135,11 @@ class Compiled:
         def kernels(loop: Loop) -> float | int:
             return self.cost(loop.body, rounds).kernels * (rounds if loop.trips is None else loop.trips)
 
-        found, here = None, self.loops[self.entry]
+        busiest, here = None, self.loops[self.entry]
         while here:
-            found = max(here, key=kernels)
-            here = self.loops[found.body] if found.trips is None or self._holds_epochs(found.body) else []
-        return found
+            busiest = max(here, key=kernels)
+            here = self.loops[busiest.body] if busiest.trips is None or self._holds_epochs(busiest.body) else []
+        return busiest
 
     def _holds_epochs(self, name: str) -> bool:
         return any(loop.trips is None or self._holds_epochs(loop.body) for loop in self.loops[name])
@@ -149,16 +149,16 @@ class Compiled:
 
         A copy of a constant, such as of zeros to add to, is not among them: it is one more fill.
         """
-        computation, found = self.computations[name], []
+        computation, copies = self.computations[name], []
         state = _state(computation)
         for one in computation.values():
             if inner := one.called("body") or (one.opcode == "call" and one.called("to_apply")):
-                found += self.copies(inner)
+                copies += self.copies(inner)
             elif one.opcode in ("copy", "copy-start") and re.match(r"b?f\d", one.shapes[0].dtype):
                 source = computation[one.operands[0]].shapes[0] if one.opcode == "copy" else one.shapes[1]
                 if source.place == one.shapes[0].place and not _constant(one.name, computation):
-                    found.append(Copy(one.shapes[0], _origin(one.name, computation) in state))
-        return found
+                    copies.append(Copy(one.shapes[0], _origin(one.name, computation) in state))
+        return copies
 
     @property
     def collectives(self) -> list[str]:

@@ -1,6 +1,6 @@
 """What compiled programs would take on devices that are not here: an estimate from below, and its two tables.
 
-A row is a dictionary: what `experiments.accelerators` found in one compiled program of a page, for a kind of device.
+A row is a dictionary: what `dlx.bench.ahead` tells of one compiled program of a page, for a kind of device.
 """
 
 import json
@@ -78,15 +78,15 @@ measured it yet.
 """
 
 
-def markdown(told: Mapping[str, dict[str, Any]], results: Path, devices: int, command: str) -> str:
+def markdown(pages: Mapping[str, dict[str, Any]], results: Path, devices: int, command: str) -> str:
     """The document of all pages: a summary, and a table per page.
 
-    Of each page `told` has its `rows`, and for each kind where and when they were `compiled`. `results` holds a folder
-    of committed records per page.
+    Each page has its `rows`, and for each kind where and when they were `compiled`. `results` holds a folder of
+    committed records per page.
     """
-    every = [row for page in told.values() for row in page["rows"]]
+    every = [row for page in pages.values() for row in page["rows"]]
     parts = [INTRODUCTION.format(command=command), tables.markdown(*summary(every, results, devices))]
-    for name, page in told.items():
+    for name, page in pages.items():
         how = "".join(
             f"{KINDS[kind].title}: on {by['machine']}, {by['date']}, JAX {by['jax']}, {by['revision']}.\n"
             for kind, by in page["compiled"].items()
@@ -103,7 +103,7 @@ def bound(kind: str, cost: dict[str, Any], flops: float | int) -> float:
 
 def epochs_run(folder: Path) -> dict[str, float]:
     """The mean epochs of the runs whose records lie in a folder, by the program's identity. Patience ended some."""
-    found: dict[str, list[int]] = {}
+    epochs: dict[str, list[int]] = {}
     if (archive := folder / "records.tar.xz").exists():
         with tempfile.TemporaryDirectory(prefix="dlx-estimate-") as there:
             store = open_store(unpack(archive, Path(there) / "committed"), STORE)
@@ -112,8 +112,8 @@ def epochs_run(folder: Path) -> dict[str, float]:
                 curves = [curve for part in record.get("curves", {}).values() for curve in part.values()]
                 if curves:
                     identity = json.dumps([record["program"], record["fields"]])
-                    found.setdefault(identity, []).append(max(map(len, curves)))
-    return {identity: sum(lengths) / len(lengths) for identity, lengths in found.items()}
+                    epochs.setdefault(identity, []).append(max(map(len, curves)))
+    return {identity: sum(lengths) / len(lengths) for identity, lengths in epochs.items()}
 
 
 def flops_of(rows: Sequence[dict[str, Any]]) -> Callable[[dict[str, Any], str], float | int]:

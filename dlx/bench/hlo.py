@@ -43,13 +43,13 @@ class Instruction:
 
     def called(self, attribute: str) -> str | None:
         """The computation that an attribute names, such as `body` or `calls`."""
-        found = re.search(rf"\b{attribute}=%?([\w.\-]+)", self.attributes)
-        return found[1] if found else None
+        match = re.search(rf"\b{attribute}=%?([\w.\-]+)", self.attributes)
+        return match[1] if match else None
 
     def dims(self, attribute: str) -> tuple[int, ...]:
         """The dimensions that an attribute lists."""
-        found = re.search(rf"\b{attribute}={{([\d,]*)}}", self.attributes)
-        return tuple(int(n) for n in found[1].split(",") if n) if found else ()
+        match = re.search(rf"\b{attribute}={{([\d,]*)}}", self.attributes)
+        return tuple(int(n) for n in match[1].split(",") if n) if match else ()
 
 
 Computation = Mapping[str, Instruction]
@@ -57,18 +57,18 @@ Computation = Mapping[str, Instruction]
 
 def parse(text: str) -> tuple[Mapping[str, Computation], str]:
     """The computations of an HLO module by name, and the name of its entry. Raises ValueError for an open bracket."""
-    found: dict[str, dict[str, Instruction]] = {}
+    computations: dict[str, dict[str, Instruction]] = {}
     entry, name = "", None
     for line in text.splitlines():
         head = re.match(r"(ENTRY )?%?([\w.\-]+) \(.*\) -> .*{$", line)
         if head:
             name = head[2]
-            found[name], entry = {}, name if head[1] else entry
+            computations[name], entry = {}, name if head[1] else entry
         elif name and line.startswith("  ") and (one := _instruction(line)):
-            found[name][one.name] = one
+            computations[name][one.name] = one
         elif line.startswith("}"):
             name = None
-    return found, entry
+    return computations, entry
 
 
 def _instruction(line: str) -> Instruction | None:
@@ -99,4 +99,4 @@ def _shapes(kind: str) -> tuple[Shape, ...]:
         place = re.search(r"S\((\d+)\)", layout)
         return Shape(dtype, tuple(int(n) for n in dims.split(",") if n), int(place[1]) if place else 0)
 
-    return tuple(shape(*found) for found in re.findall(r"(\w+)\[([\d,]*)\](?:{([^}]*)})?", kind))
+    return tuple(shape(*parts) for parts in re.findall(r"(\w+)\[([\d,]*)\](?:{([^}]*)})?", kind))

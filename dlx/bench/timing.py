@@ -1,9 +1,10 @@
 """The cases that the benchmark times, and how it times them."""
 
 import itertools
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +15,11 @@ from dlx.classify import classify
 from dlx.nets.mlp import codes, hidden, mlp
 from dlx.optim import sgd
 from dlx.stage import focus
-from dlx.study.judge.clock import wall_time
 from dlx.sweep import Run, Sweep
 from dlx.types import Data, Labelled, Model, Stage
 
+Say = Callable[[str], None]
+"""Tells the user what is measured now."""
 VISIBLE, CLASSES = 784, 10
 WIDTHS = (500, 500, 500)
 EXAMPLES = 50_000
@@ -88,6 +90,13 @@ def random_data(examples: int) -> Data:
         return Labelled(jnp.asarray(x), jnp.asarray(y))
 
     return Data(split(examples), split(100), split(100))
+
+
+def wall_time(call: Callable[[], Any]) -> float:
+    """Seconds of one call, to the end of its computation."""
+    start = time.perf_counter()
+    jax.block_until_ready(call())
+    return time.perf_counter() - start
 
 
 def timing(

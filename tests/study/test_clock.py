@@ -1,106 +1,17 @@
-"""The seconds of an epoch: measured on a clock of the test's own, drawn, and compared."""
+"""The seconds of an epoch, as the benchmark measured them: drawn, and compared."""
 
 import json
-from dataclasses import dataclass
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy import stats
-from synthetic import Hypers, dataset, find, record, row
+from synthetic import find, record, row
 
 from dlx.show import figures as draw
 from dlx.study import clock
-from dlx.study.declare.page import Metric, Row, Study
-from dlx.sweep import Sweep
-from dlx.unit import Result, Unit
+from dlx.study.declare.page import Metric
 
 EPOCHS = Metric("race/epochs", "epochs to the target", 1, " epochs")
-NOW = SimpleNamespace(seconds=0.0, calls=0)
-
-
-@dataclass(frozen=True)
-class Ticking:
-    """Each epoch takes so many seconds on the clock, and 5 are spent before the first."""
-
-    cost: float
-    epochs: int = 40
-
-    def __call__(self, key, hypers, given, data, progress):
-        return {}, Result(hypers.rate * (5 + self.cost * self.epochs))
-
-
-class Watched(Sweep):
-    """A sweep that tells the clock what its runs at the rate .5 have found."""
-
-    def __call__(self, key, varied, data):
-        out = super().__call__(key, varied, data)
-        NOW.seconds += 2 * float(out[1].score[0])
-        NOW.calls += 1
-        return out
-
-
-@dataclass(frozen=True)
-class Timeless:
-    """A program without epochs."""
-
-    cost: float
-
-    def __call__(self, key, hypers, given, data, progress):
-        return {}, Result(0.0)
-
-
-@dataclass(frozen=True)
-class OnHost(Timeless):
-    """A program that is not compiled."""
-
-    epochs: int = 3
-    host = True
-
-
-def timed(name, program, given=(), space=({"rate": [0.5, 0.25]},)):
-    return Row(name, name.title(), lambda seed, rate=0.5: Unit(program, Hypers(rate), given, seed), space)
-
-
-@pytest.fixture
-def study(monkeypatch):
-    """A study of which two rows share a program, and others have nothing to be timed; what it is asked for."""
-    monkeypatch.setattr(clock, "time", SimpleNamespace(perf_counter=lambda: NOW.seconds))
-    monkeypatch.setattr(clock, "Sweep", Watched)
-    asked = []
-
-    def rows(options, about):
-        asked.append((options.preset, options.data))
-        return [
-            timed("slow", Ticking(2.0)),
-            timed("quick", Ticking(0.125)),
-            timed("alike", Ticking(2.0), space=({},)),
-            timed("timeless", Timeless(1.0)),
-            timed("host", OnHost(1.0)),
-            timed("above", Ticking(3.0), given=(Unit(Timeless(1.0), Hypers()),)),
-        ]
-
-    return Study("Title.", lambda options: dataset("kmnist"), rows), asked
-
-
-def test_seconds_of_an_epoch_are_measured_of_every_program_that_has_epochs_and_starts_anew(study):
-    page, asked = study
-    said = []
-    found = clock.measure(page, "kmnist", 3, said.append)
-    assert asked == [("paper", "kmnist")]
-    assert found["data"] == "kmnist"
-    assert list(found["rows"]) == ["slow", "quick", "alike"]
-    np.testing.assert_allclose(
-        [found["rows"][name] for name in ("slow", "quick", "alike")], [[2] * 3, [0.125] * 3, [2] * 3]
-    )
-    assert said == ["compiling slow", "compiling quick", *(f"measuring, {turn} of 3" for turn in (1, 2, 3))]
-
-
-def test_a_row_that_shares_a_program_is_not_run_again(study):
-    page, _ = study
-    NOW.calls = 0
-    clock.measure(page, None, 2, lambda text: None)
-    assert NOW.calls == 2 * 2 * (1 + 2), "two programs of one and of three epochs, to compile and twice to measure"
 
 
 def raced(**epochs):

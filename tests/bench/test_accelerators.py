@@ -6,13 +6,16 @@ import jax
 import pages
 import pytest
 
-from dlx.bench import estimate
+from dlx.bench import accelerators, ahead, estimate
+from dlx.bench.accelerators import ROOT
+from dlx.bench.ahead import DEVICES, Work, label
 from dlx.bench.estimate import KINDS, bound, epochs_run, weights
 from dlx.bench.planned import planned
 from dlx.show.progress import duration
 from dlx.study.run.shapes import Shapes
-from experiments import accelerators
-from experiments.accelerators import DEVICES, RESULTS, label
+
+RESULTS = ROOT / "experiments" / "results"
+STUDIES = {name: lambda study=study: study for name, study in pages.studies().items()}
 
 
 @pytest.fixture(scope="module")
@@ -20,20 +23,19 @@ def row():
     """A program of a page, compiled for the devices that are here."""
     about, units, runs = planned(pages.studies()["dbn"], "quick", None)
     there = jax.devices()
-    return accelerators.one_row("dbn", units[0], runs[0], Shapes(about).arguments(units[0]), there, 1)
+    return ahead.one_row(Work("dbn", units[0], runs[0], Shapes(about).arguments(units[0])), there, 1)
 
 
 @pytest.fixture
 def compiled(row, monkeypatch, tmp_path):
     """Calls the command, which finds such a row for every page that it is asked for, and gives what it wrote."""
-    monkeypatch.setattr(accelerators, "RESULTS", tmp_path)
     monkeypatch.setattr(
         accelerators, "elsewhere", lambda kind, names: [{**row, "page": name, "units": 33} for name in names]
     )
 
     def call(*arguments):
-        accelerators.main(arguments)
-        rows = [row for page in sorted(pages.studies()) for row in accelerators.found(page)["rows"]]
+        accelerators.main(STUDIES, tmp_path, arguments)
+        rows = [row for page in sorted(pages.studies()) for row in accelerators.saved(tmp_path, page)["rows"]]
         return rows, (tmp_path / "accelerators.md").read_text()
 
     return call
@@ -93,7 +95,7 @@ def test_epochs_are_those_of_the_committed_runs():
 @pytest.mark.parametrize(("option", "value"), [("--pages", "nothing"), ("--kinds", "abacus")])
 def test_what_there_is_not_is_refused_in_words(option, value, capsys):
     with pytest.raises(SystemExit) as ended:
-        accelerators.main([option, value])
+        accelerators.main(STUDIES, RESULTS, [option, value])
     assert ended.value.code == 2
     assert f"error: {option} {value}: there are " in capsys.readouterr().err
 
