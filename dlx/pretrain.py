@@ -15,7 +15,7 @@ from dlx.losses.energy import contrastive_divergence
 from dlx.losses.penalties import Penalty, penalised
 from dlx.losses.reconstruction import autoassociator, reconstruction
 from dlx.nets.layer import BINARY, INITIALIZERS, LayerKind
-from dlx.nets.module import affine
+from dlx.nets.module import Affine, model
 from dlx.optim import sgd
 from dlx.stage import temporary
 from dlx.train import AfterEpoch, fit, minibatches, valid
@@ -87,7 +87,7 @@ def supervise(
     progress: AfterEpoch | None = None,
 ) -> Stage:
     """Train a layer as the only hidden layer of a classifier, whose output layer is then thrown away."""
-    head = affine(classes, initializer)
+    head = model(Affine(classes, initializer))
 
     def apply(layer, x):
         return head.apply(layer["head"], kind.encode(layer, x))

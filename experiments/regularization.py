@@ -30,7 +30,7 @@ from dlx.inspect.weights import length, sizes
 from dlx.losses.penalties import Penalty, hint, l1, l2, penalised
 from dlx.losses.supervised import cross_entropy, squared_error
 from dlx.nets.layer import INITIALIZERS, as_float, check_name
-from dlx.nets.mlp import in_order, mlp
+from dlx.nets.mlp import mlp, widths_of
 from dlx.nets.module import Affine, model
 from dlx.nets.noise import SILENT, Noise, dropout, gaussian
 from dlx.nets.normalised import normalised
@@ -184,7 +184,7 @@ class Stopped:
         """The measures of `Regularised`, and how many parts were run and which was returned."""
         place = hypers.place.astype(jnp.int32)
         kept = jax.tree.map(lambda leaf: leaf[place], given[0])
-        *widths, classes = (layer["b"].size for layer in in_order(kept["params"]))
+        *widths, classes = widths_of(kept["params"])
         data = data._replace(train=first(data.train, self.examples))
         result = judged(mlp(tuple(widths), classes), key, kept["params"], data)
         return {}, result.telling(fit={"run": kept["run"], "best": kept["best"]})

@@ -11,7 +11,7 @@ from dlx.nets.deep import deep, plain
 from dlx.nets.layer import BINARY, INITIALIZERS, RELU, TANH, as_float
 from dlx.nets.logical import min_max
 from dlx.nets.masked import masked
-from dlx.nets.mlp import codes, hidden, mlp, parameter_count
+from dlx.nets.mlp import codes, hidden, in_order, mlp, widths_of
 from dlx.nets.normalised import normalised
 from dlx.nets.rectified import rectified
 from dlx.nets.standardised import standardised
@@ -115,8 +115,11 @@ def test_parameters_have_the_stated_names_and_shapes():
     }
 
 
-def test_parameter_count_is_the_sum_over_all_arrays(params):
-    assert parameter_count(params) == (7 * 8 + 8 + 7) + (8 * 6 + 6 + 8) + (6 * 5 + 5)
+def test_layers_come_from_below_and_tell_how_wide_the_net_is(params):
+    shuffled = {name: params[name] for name in ("output", "hidden_1", "hidden_0")}
+    assert [layer["b"].size for layer in in_order(shuffled)] == [8, 6, 5]
+    assert widths_of(shuffled) == ((8, 6), 5)
+    assert widths_of(fresh(0, mlp((), classes=3), VISIBLE)) == ((), 3)
 
 
 def test_as_float_scales_intensities_and_leaves_floats():

@@ -19,7 +19,7 @@ from dlx.losses.reconstruction import autoassociator, reconstruction
 from dlx.losses.supervised import cross_entropy, misclassified
 from dlx.nets.layer import GAUSSIAN, INITIALIZERS, RELU, SIGMOID, TANH, LayerKind
 from dlx.nets.mlp import codes, hidden, mlp
-from dlx.nets.module import affine
+from dlx.nets.module import Affine, model
 from dlx.optim import sgd
 from dlx.stage import chain, evaluate, focus, temporary
 from dlx.train import fit, minibatches, valid
@@ -57,7 +57,7 @@ def decoder(initializer):
 
 def head(initializer):
     """Lend a stage a classifier on the code of the top layer."""
-    return partial(temporary, "head", lambda key, layer: affine(CLASSES, initializer).init(key, layer["b"]))
+    return partial(temporary, "head", lambda key, layer: model(Affine(CLASSES, initializer)).init(key, layer["b"]))
 
 
 class Case(NamedTuple):

@@ -10,6 +10,7 @@ import pytest
 from scipy.special import logsumexp
 
 from dlx.algorithms import gradient
+from dlx.classify import classify
 from dlx.losses.supervised import cross_entropy, misclassified
 from dlx.nets.module import STATISTICS
 from dlx.nets.noise import SILENT, drop, dropout
@@ -213,7 +214,7 @@ def progress(*heard):
 
 def ours(normalised, optimizer=ADAM, noise=SILENT, **phase):
     net = rectified((8, 6), normalised=normalised, noise=noise)
-    return finetune(net, optimizer, progress=progress, **PHASE | phase)
+    return classify(net, optimizer, progress=progress, **PHASE | phase)
 
 
 def by_hand(normalised, optimizer=ADAM, noise=SILENT, **phase):

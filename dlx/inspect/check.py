@@ -16,6 +16,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
+from dlx.inspect.counts import parameter_count
 from dlx.types import Batch, Key, Loss, Params
 
 STEP = 1e-5
@@ -53,7 +54,7 @@ def check(loss: Loss, key: Key, params: Params, batch: Batch, worst: int = 5) ->
     """
     with jax.enable_x64(True):
         params, batch = jax.tree.map(_as_float64, (params, batch))
-        if not sum(leaf.size for leaf in jax.tree.leaves(params)):
+        if not parameter_count(params):
             raise ValueError("there is no parameter whose gradient could be checked; give the net some")
         gradients, differences = jax.tree.map(np.asarray, _both(loss, key, params, batch))
     pairs = [

@@ -29,14 +29,18 @@ class Counts(NamedTuple):
         return TRAINING * self.forward
 
 
+def parameter_count(params: Params) -> int:
+    """How many numbers the parameters hold, arrays or shapes."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
 def count(apply: Callable[[Params, Any], Any], params: Params, x: Any) -> Counts:
     """Count the parameters of a net, and the FLOPs of `apply(params, x)`, from shapes alone: nothing is computed.
 
     Matrix products and convolutions count, in loops as often as they run; other operations do not, nor what a loop
     does whose end is not known beforehand. To count FLOPs an example, give one example.
     """
-    leaves = jax.tree.leaves(params)
-    return Counts(sum(prod(leaf.shape) for leaf in leaves), _flops(jax.make_jaxpr(apply)(params, x).jaxpr))
+    return Counts(parameter_count(params), _flops(jax.make_jaxpr(apply)(params, x).jaxpr))
 
 
 def _flops(jaxpr: Any) -> int:

@@ -76,6 +76,12 @@ def in_order(params: Params) -> list[Params]:
     return [*(params[hidden(i)] for i in range(len(params) - 1)), params["output"]]
 
 
+def widths_of(params: Params) -> tuple[tuple[int, ...], int]:
+    """The widths of the hidden layers of an `mlp`, and its number of classes: `mlp(*widths_of(params))` fits them."""
+    *widths, classes = (layer["b"].size for layer in in_order(params))
+    return tuple(widths), classes
+
+
 def codes(depth: int, units: Units = SIGMOID) -> Callable[[Params, Array], Array] | None:
     """The view (params, x [n, visible]) -> code [n, width] after the first `depth` layers of an `mlp`.
 
@@ -88,8 +94,3 @@ def codes(depth: int, units: Units = SIGMOID) -> Callable[[Params, Array], Array
         return x
 
     return view if depth else None
-
-
-def parameter_count(params: Params) -> int:
-    """How many numbers the parameters hold."""
-    return sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -94,16 +94,11 @@ def of_vectors(net: Model) -> Model:
 
     def init(key, x):
         if len(getattr(x, "shape", ())) != 1:
-            found = f"the shape {x.shape}" if hasattr(x, "shape") else f"the type {type(x).__name__}"
+            of_input = f"the shape {x.shape}" if hasattr(x, "shape") else f"the type {type(x).__name__}"
             raise ValueError(
-                f"the net takes vectors, and an input has {found}; make images flat, by dlx.data.flat(data), or on "
+                f"the net takes vectors, and an input has {of_input}; make images flat, by dlx.data.flat(data), or on "
                 "a page by study.images(flat=True)"
             )
         return net.init(key, x)
 
     return net._replace(init=init)
-
-
-def affine(width: int, initializer: Initializer) -> Model:
-    """x w + b with `width` outputs."""
-    return model(Affine(width, initializer))

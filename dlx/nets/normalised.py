@@ -3,6 +3,10 @@
 A hidden layer is f(scale (x w - mean) / sqrt(var + EPSILON) + b). In training mean and variance are those of the
 minibatch. In use they are those that stand among the parameters: a running average, or what `dlx.stage.population`
 stored. Lectures: on feed-forward nets, "Batch Normalization"; Alpaydin 12, "Batch Normalization".
+
+`dlx.nets.rectified` has the same algorithms by flax's `BatchNorm`. That one computes a variance as E[z^2] - E[z]^2, so
+its last bits differ; it averages over about 20 minibatches, where this one averages over 100. Committed numbers stand
+on both, so there are two.
 """
 
 from collections.abc import Callable, Mapping

@@ -28,6 +28,7 @@ class Rectified(nn.Module):
     `bias` a unit; the affine map has none then (Ioffe & Szegedy 2015, algorithm 1 and section 3.2). Running `mean` and
     `var` are in the entry `batch_stats` of the parameters, in place of the paper's pass over the training set (its
     algorithm 2), so that there is a validation score after every epoch; `var` lacks the paper's factor m / (m - 1).
+    `dlx.nets.normalised` says how it differs from the batch normalisation there.
     """
 
     widths: tuple[int, ...]

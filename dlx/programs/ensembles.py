@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from dlx.algorithms import gradient
 from dlx.losses.supervised import cross_entropy, misclassified
 from dlx.nets.layer import INITIALIZERS, RELU
-from dlx.nets.mlp import in_order, mlp
+from dlx.nets.mlp import mlp, widths_of
 from dlx.optim import sgd
 from dlx.train import by_batches, fit, minibatches, valid
 from dlx.types import Model
@@ -70,8 +70,7 @@ class Ensemble:
         With several members also, on test data: how often two of them disagree; how many errors the whole saves beside
         one member, and which share of its nats is left; and how many more errors two members save than half of that.
         """
-        *widths, classes = (layer["b"].size for layer in in_order(given[0]))
-        net = rectified(tuple(widths), classes)
+        net = rectified(*widths_of(given[0]))
         members = jax.tree.map(lambda *leaves: jnp.stack(leaves), *given)
 
         def said(split):

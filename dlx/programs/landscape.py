@@ -13,7 +13,7 @@ from dlx.inspect.slices import barrier, line, plane, random_neighbour
 from dlx.losses.supervised import cross_entropy, misclassified
 from dlx.nets.layer import check_name
 from dlx.nets.matching import match, reorder
-from dlx.nets.mlp import in_order, mlp
+from dlx.nets.mlp import mlp, widths_of
 from dlx.optim import sgd
 from dlx.programs.layers import merge
 from dlx.stage import chain, evaluate
@@ -159,8 +159,7 @@ class Between:
     def __call__(self, key, hypers, given, data, progress):
         """The loss and the error on the line, and by how much they rise above the chord."""
         first, second = given
-        *widths, classes = (layer["b"].size for layer in in_order(first))
-        net = mlp(tuple(widths), classes)
+        net = mlp(*widths_of(first))
         batch = take(data.train, jnp.arange(self.examples))
         values = {
             "loss": lambda params: cross_entropy(net)(params, key, batch)[0],
