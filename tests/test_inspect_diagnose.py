@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dlx.inspect.diagnose import NAMES, SOUND, Look, Signs, Thresholds, diagnose, explain, found_in, measure, name
+from dlx.inspect.diagnose import NAMES, SOUND, Look, Signs, Thresholds, are_among, diagnose, explain, measure, name
 from dlx.nets.mlp import hidden
 from dlx.types import Data, Labelled
 
@@ -144,7 +144,7 @@ def test_the_net_and_the_data_are_measured():
 def test_examples_are_found_among_others_bit_by_bit():
     among = np.random.default_rng(0).integers(0, 256, (30, 3, 3), np.uint8)
     examples = np.concatenate([among[[4, 7]], among[[1]] ^ 1])
-    np.testing.assert_array_equal(found_in(jnp.array(examples), jnp.array(among)), [True, True, False])
+    np.testing.assert_array_equal(are_among(jnp.array(examples), jnp.array(among)), [True, True, False])
 
 
 def test_a_net_without_hidden_units_is_refused():

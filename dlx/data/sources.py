@@ -85,8 +85,8 @@ def read(name: str) -> Dataset:
     if name in MNIST_LIKE:
         return _mnist_like(name)
     if name.startswith("tfds:"):
-        if found := _prepared(name):
-            return found
+        if prepared := _prepared(name):
+            return prepared
         tfds_name = name.removeprefix("tfds:")
         raise DataError(
             f"TFDS data set {tfds_name} is not prepared in {_tfds_folder()} in a random-access format.\n"
@@ -173,8 +173,8 @@ def _mnist_like(name: str) -> Dataset:
             )
         data, hashes = _from_idx([idx.find_file(folder, file) for file in idx.FILES])
         return _dataset(name, data, TEN_CLASSES, "idx", known_variant(name, hashes), place=folder)
-    if found := _prepared(name):
-        return found
+    if prepared := _prepared(name):
+        return prepared
     remotes = remote.registered(name)
     try:
         paths = remote.download(name, remotes, _tfds_folder() / "downloads")
@@ -205,10 +205,10 @@ def _hold_out(train: Labelled, origin: object) -> tuple[Labelled, Labelled]:
 def _prepared(name: str) -> Dataset | None:
     """A data set that TFDS has prepared; None if it has not."""
     tfds_name = name.removeprefix("tfds:")
-    found = read_prepared(tfds_name, _tfds_folder())
-    if found is None:
+    prepared = read_prepared(tfds_name, _tfds_folder())
+    if prepared is None:
         return None
-    splits, classes = found
+    splits, classes = prepared
     place = f"TFDS data set {tfds_name}"
     valid = splits.get("validation")
     train_valid = _hold_out(splits["train"], place) if valid is None else (splits["train"], valid)

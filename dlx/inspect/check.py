@@ -37,7 +37,7 @@ class Entry(NamedTuple):
 
 
 class Gaps(NamedTuple):
-    """What a gradient check has found."""
+    """The outcome of a gradient check."""
 
     relative: float
     """The largest distance of a gradient from its difference, as a share of the largest of both in its array."""

@@ -143,7 +143,7 @@ def measure(
     ]
     return Signs(
         gradient=jnp.asarray(gradient),
-        leaked=found_in(data.valid.x, data.train.x).mean(),
+        leaked=are_among(data.valid.x, data.train.x).mean(),
         inputs=jnp.sqrt(jnp.square(x).mean()),
         twins=jnp.minimum(*alike)[: len(before.hidden)].max(),
         dead=jnp.stack([units.dead(h) for h in before.hidden]).max(),
@@ -194,10 +194,10 @@ def explain(flags: Mapping[str, Any]) -> list[str]:
     return [f"{named.sign}: {named.remedy}" for named in raised] or ["nothing is wrong that can be seen here"]
 
 
-def found_in(examples: Shaped[Array, "n *shape"], among: Shaped[Array, "m *shape"]) -> Bool[Array, " n"]:
+def are_among(examples: Shaped[Array, "n *shape"], others: Shaped[Array, "m *shape"]) -> Bool[Array, " n"]:
     """Whether each example equals one of the others, number by number."""
-    axes = tuple(range(1, among.ndim))
-    return jax.lax.map(lambda one: (among == one).all(axes).any(), jnp.asarray(examples))
+    axes = tuple(range(1, others.ndim))
+    return jax.lax.map(lambda one: (others == one).all(axes).any(), jnp.asarray(examples))
 
 
 def _commonest(y: Int[Array, " n"]) -> Scalar:

@@ -78,7 +78,7 @@ def convolved(
     return jax.lax.conv(x, jnp.asarray(kernel), (1, 1), "VALID", precision="highest")
 
 
-def share(found: Any, expected: Any) -> float:
-    """|found - expected| / |expected - its mean|, by the norms of all values."""
-    found, expected = (np.asarray(values, float) for values in (found, expected))
-    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected - expected.mean(0)))
+def share(values: Any, expected: Any) -> float:
+    """|values - expected| / |expected - its mean|, by the norms of whole arrays."""
+    values, expected = np.asarray(values, float), np.asarray(expected, float)
+    return float(np.linalg.norm(values - expected) / np.linalg.norm(expected - expected.mean(0)))

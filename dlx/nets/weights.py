@@ -16,11 +16,11 @@ def is_weight(params: Params) -> Params:
 
     Raises ValueError if no array is.
     """
-    found = jax.tree.map_with_path(lambda path, leaf: path[-1:] in [(DictKey(name),) for name in NAMES], params)
-    if not any(jax.tree.leaves(found)):
+    named_so = jax.tree.map_with_path(lambda path, leaf: path[-1:] in [(DictKey(name),) for name in NAMES], params)
+    if not any(jax.tree.leaves(named_so)):
         there = ", ".join(jax.tree_util.keystr(path) for path, _ in jax.tree.leaves_with_path(params)) or "none at all"
         raise ValueError(f"a net's weights are arrays named {' or '.join(NAMES)}; of these none is: {there}")
-    return found
+    return named_so
 
 
 def weights(params: Params) -> list[Array]:
