@@ -61,11 +61,11 @@ def test_the_optimizer_is_told_the_value_of_the_loss():
             return slope * params.sum(), {}
 
         algorithm = gradient(loss, optax.chain(sgd(0.1), plateau))
-        state, found = algorithm.init(KEY, jnp.ones(3)), []
+        state, scales = algorithm.init(KEY, jnp.ones(3)), []
         for _ in range(6):
             state, _ = jax.jit(algorithm.step)(KEY, state, None)
-            found.append(float(state.optimizer[1].scale))
-        return found
+            scales.append(float(state.optimizer[1].scale))
+        return scales
 
     assert rates(1.0) == [1] * 6
     assert rates(0.0) == [1, 1, 0.5, 0.5, 0.25, 0.25]
@@ -258,7 +258,7 @@ def test_a_recurrent_net_learns_the_rule_of_padded_sequences():
     algorithm = gradient(lambda params, key, batch: (per_example(params, batch).mean(), {}), adam(0.02))
     stage = fit(algorithm, minibatches(16), epochs=25, score=valid(per_example), patience=25)
     params, curve = jax.jit(stage)(KEY, net.init(KEY, data.train.tokens[0]), data)
-    found = np.asarray(net.apply(params, jnp.asarray(data.test.tokens)).argmax(-1))
-    for tokens, length, said in zip(*data.test, found, strict=True):
+    answers = np.asarray(net.apply(params, jnp.asarray(data.test.tokens)).argmax(-1))
+    for tokens, length, said in zip(*data.test, answers, strict=True):
         np.testing.assert_array_equal(said[: length - 1], 2 * tokens[: length - 1] % 5)
     assert curve.score[curve.best] < 0.2

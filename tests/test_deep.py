@@ -26,7 +26,7 @@ def drawn(kind, depth=DEPTH):
 def by_numpy(kind, params, x):
     """The units of every layer."""
     z = np.tanh(x @ params["input"]["w"] + params["input"]["b"])
-    found = [z]
+    units = [z]
     for i in range(len(params["layers"]["w"])):
         layer = {name: leaf[i] for name, leaf in params["layers"].items()}
         f = np.tanh(z @ layer["w"] + layer["b"])
@@ -35,8 +35,8 @@ def by_numpy(kind, params, x):
             z = g * f + (1 - g) * z
         else:
             z = {"plain": f, "skip": z + f}[kind]
-        found.append(z)
-    return np.stack(found)
+        units.append(z)
+    return np.stack(units)
 
 
 @pytest.mark.parametrize("depth", [1, DEPTH])
@@ -75,7 +75,7 @@ def test_only_plain_layers_of_weights_near_0_lose_the_input(kind, passes):
 @pytest.mark.parametrize("name", UNITS)
 def test_switched_units_are_those_of_the_index(name):
     u = jnp.linspace(-3, 3, 13)
-    found = jax.jit(lambda index: switch_units(index).mean(u))(float(number_of(name, UNITS)))
+    values = jax.jit(lambda index: switch_units(index).mean(u))(float(number_of(name, UNITS)))
     expected = {
         "sigmoid": expit,
         "tanh": np.tanh,
@@ -83,7 +83,7 @@ def test_switched_units_are_those_of_the_index(name):
         "leaky": lambda u: np.where(u > 0, u, u / 100),
         "identity": lambda u: u,
     }[name](np.asarray(u))
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(UNITS[name].mean(u), expected, rtol=1e-5, atol=1e-6)
 
 
@@ -91,8 +91,8 @@ def test_switched_units_are_those_of_the_index(name):
 def test_switched_starts_are_those_of_the_index_times_the_scale(name):
     key, shape = jax.random.key(2), (30, 50)
     draw = jax.jit(lambda index, scale: switch_initializers(index, scale)(key, shape))
-    found = draw(float(number_of(name, INITIALIZERS)), 3.0)
-    np.testing.assert_allclose(found, 3 * INITIALIZERS[name](key, shape, jnp.float32), rtol=1e-5)
+    drawn = draw(float(number_of(name, INITIALIZERS)), 3.0)
+    np.testing.assert_allclose(drawn, 3 * INITIALIZERS[name](key, shape, jnp.float32), rtol=1e-5)
 
 
 def test_he_starts_have_the_stated_deviation_and_the_others_one_value():

@@ -59,8 +59,8 @@ def test_epochs_to_a_target_are_those_of_interpolation_where_a_curve_falls():
     curve = np.sort(np.random.default_rng(0).uniform(0.1, 0.9, 12))[::-1].astype(np.float32)
     targets = np.linspace(curve[-1] + 1e-3, curve[0] - 1e-3, 30)
     expected = np.interp(targets, curve[::-1], np.arange(12, 0, -1))
-    found = [epochs_to(float(target), jnp.array(curve)) for target in targets]
-    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    epochs = [epochs_to(float(target), jnp.array(curve)) for target in targets]
+    np.testing.assert_allclose(epochs, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("curve", [[INF, INF, INF], [float("nan"), INF, INF]])
@@ -138,10 +138,10 @@ def test_the_spread_of_minibatches_is_the_variance_of_an_examples_gradient_over_
     whole = each.mean(0)
     squared = ((each - whole) ** 2).sum(1) / (whole**2).sum()
     sizes, draws = (1, 2, 5, 20), 4000
-    found = jax.jit(lambda params: spread(jax.random.key(0), squares, params, train, sizes, draws))(params)
-    np.testing.assert_allclose(found, squared.mean() / np.array(sizes), rtol=0.1)
+    spreads = jax.jit(lambda params: spread(jax.random.key(0), squares, params, train, sizes, draws))(params)
+    np.testing.assert_allclose(spreads, squared.mean() / np.array(sizes), rtol=0.1)
     error = squared.std() / np.sqrt(draws)
-    np.testing.assert_allclose(found[0], squared.mean(), atol=4 * error)
+    np.testing.assert_allclose(spreads[0], squared.mean(), atol=4 * error)
 
 
 def test_minibatches_of_equal_examples_have_no_spread():

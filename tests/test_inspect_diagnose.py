@@ -81,8 +81,8 @@ def test_thresholds_can_be_set():
 
 def test_many_runs_are_diagnosed_at_once():
     many = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(signs(**sick) for sick in SICK.values()))
-    found = jax.vmap(lambda one: name(diagnose(one)))(many)
-    np.testing.assert_array_equal(found, range(len(NAMES)))
+    first = jax.vmap(lambda one: name(diagnose(one)))(many)
+    np.testing.assert_array_equal(first, range(len(NAMES)))
 
 
 def curve(loss, epochs=None, diverged=False):
@@ -117,20 +117,20 @@ def measured(loss, before=None, after=None, of=None, **more):
 
 
 def test_the_course_of_a_loss_is_measured_over_what_it_was_before_training():
-    found = measured([3.0, 1.0, 1.5, 1.2, 0.9, 0.8, 0.6, 0.4])
-    assert found.peak == pytest.approx(1.5)
-    assert found.bounce == pytest.approx(0.25)
-    assert found.fall == pytest.approx(0.8)
-    assert found.late == pytest.approx((0.8 - 0.4) / (2 - 0.4))
+    signs = measured([3.0, 1.0, 1.5, 1.2, 0.9, 0.8, 0.6, 0.4])
+    assert signs.peak == pytest.approx(1.5)
+    assert signs.bounce == pytest.approx(0.25)
+    assert signs.fall == pytest.approx(0.8)
+    assert signs.late == pytest.approx((0.8 - 0.4) / (2 - 0.4))
 
 
 def test_the_net_and_the_data_are_measured():
-    found = measured([1.0, 0.5], low=0.0, high=1.0)
+    signs = measured([1.0, 0.5], low=0.0, high=1.0)
     x = np.asarray(data().train.x)
-    assert found.inputs == pytest.approx(np.sqrt((x**2).mean()), rel=1e-5)
-    assert found.still == pytest.approx(0.5, rel=1e-5)
-    assert found.chance == pytest.approx(0.3)
-    assert (found.leaked, found.twins, found.dead) == (0, 0, 0)
+    assert signs.inputs == pytest.approx(np.sqrt((x**2).mean()), rel=1e-5)
+    assert signs.still == pytest.approx(0.5, rel=1e-5)
+    assert signs.chance == pytest.approx(0.3)
+    assert (signs.leaked, signs.twins, signs.dead) == (0, 0, 0)
     alike = net()
     alike[hidden(0)]["w"] = jnp.ones((5, 4))
     assert measured([1.0], alike, alike).twins == 1

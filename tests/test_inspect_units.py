@@ -91,9 +91,9 @@ def test_slopes_agree_with_right_gradients_and_not_with_wrong_ones_at_any_start(
     wrong = faults.wrong_gradient(cross_entropy(net), hidden(0), -1.0)
     find = jax.jit(lambda loss, params: slope_gaps(loss, jax.random.key(0), params, batch(n=50)), static_argnums=0)
     assert find(cross_entropy(net), params).max() < 0.1
-    found = dict(zip(params, find(wrong, params), strict=True))
-    assert found.pop(hidden(0)) == pytest.approx(2, rel=0.1)
-    assert max(found.values()) < 0.1
+    gaps = dict(zip(params, find(wrong, params), strict=True))
+    assert gaps.pop(hidden(0)) == pytest.approx(2, rel=0.1)
+    assert max(gaps.values()) < 0.1
 
 
 def test_a_gradient_of_0_has_no_slope_to_compare():
@@ -107,10 +107,10 @@ def test_a_gradient_of_0_has_no_slope_to_compare():
 def test_counts_are_those_of_the_connections_and_of_xla():
     net, x = mlp((40, 30), 10), jnp.zeros(20)
     params = net.init(jax.random.key(0), x)
-    found = count(net.apply, params, x)
+    counts = count(net.apply, params, x)
     connections = 20 * 40 + 40 * 30 + 30 * 10
-    assert (found.forward, found.training) == (2 * connections, 6 * connections)
-    assert found.parameters == connections + (40 + 20) + (30 + 40) + 10
+    assert (counts.forward, counts.training) == (2 * connections, 6 * connections)
+    assert counts.parameters == connections + (40 + 20) + (30 + 40) + 10
     images, kernel = jnp.zeros((2, 9, 9, 3)), jnp.zeros((4, 4, 3, 5))
 
     def convolve(kernel, x):
@@ -136,10 +136,10 @@ def test_correlations_are_those_of_numpy_and_a_constant_unit_is_correlated_with_
     np.testing.assert_allclose(units.correlations(h), expected, atol=1e-5)
     others = expected[~np.eye(6, dtype=bool)]
     assert units.correlation(h) == pytest.approx(others.mean(), rel=1e-4)
-    found = np.asarray(units.correlations(h.at[:, 2].set(0.7)))
-    assert (found[2] == 1).all()
+    matrix = np.asarray(units.correlations(h.at[:, 2].set(0.7)))
+    assert (matrix[2] == 1).all()
     np.testing.assert_allclose(
-        np.delete(np.delete(found, 2, 0), 2, 1), np.delete(np.delete(expected, 2, 0), 2, 1), atol=1e-5
+        np.delete(np.delete(matrix, 2, 0), 2, 1), np.delete(np.delete(expected, 2, 0), 2, 1), atol=1e-5
     )
 
 
@@ -190,19 +190,19 @@ def data():
 
 
 def test_without_faults_data_are_normalised_and_nothing_else_is_changed():
-    found = faults.spoil_data(jax.random.key(0), data(), faults.Faults(0.1))
+    spoiled = faults.spoil_data(jax.random.key(0), data(), faults.Faults(0.1))
     x = np.asarray(data().train.x)
-    for ours, before in zip(found, data(), strict=True):
+    for ours, before in zip(spoiled, data(), strict=True):
         np.testing.assert_allclose(ours.x, (np.asarray(before.x) - x.mean()) / x.std(), rtol=1e-4, atol=1e-5)
         np.testing.assert_array_equal(ours.y, before.y)
 
 
 def test_faults_of_the_data_are_what_they_say():
     how = faults.Faults(0.1, inputs=255.0, normalised=0.0, leaked=0.5)
-    found = faults.spoil_data(jax.random.key(0), data(), how)
-    np.testing.assert_allclose(found.train.x[:4], 255 * data().valid.x[:4], rtol=1e-6)
-    np.testing.assert_array_equal(found.train.y[:4], data().valid.y[:4])
-    np.testing.assert_allclose(found.train.x[4:], 255 * data().train.x[4:], rtol=1e-6)
+    spoiled = faults.spoil_data(jax.random.key(0), data(), how)
+    np.testing.assert_allclose(spoiled.train.x[:4], 255 * data().valid.x[:4], rtol=1e-6)
+    np.testing.assert_array_equal(spoiled.train.y[:4], data().valid.y[:4])
+    np.testing.assert_allclose(spoiled.train.x[4:], 255 * data().train.x[4:], rtol=1e-6)
     y = jnp.arange(5000)
     for share in (0.0, 0.3, 1.0):
         moved = faults.shuffled(jax.random.key(1), y, share)
@@ -211,10 +211,10 @@ def test_faults_of_the_data_are_what_they_say():
 
 def test_faults_of_the_start():
     params = far(mlp((4,), CLASSES, units=SIGMOID))
-    found = faults.spoil_start(params, faults.Faults(0.1, start=3.0, bias=-2.0))
-    np.testing.assert_allclose(found[hidden(0)]["w"], 3 * params[hidden(0)]["w"], rtol=1e-6)
-    np.testing.assert_allclose(found[hidden(0)]["b"], params[hidden(0)]["b"] - 2, rtol=1e-6)
-    np.testing.assert_array_equal(found["output"]["b"], params["output"]["b"])
+    spoiled = faults.spoil_start(params, faults.Faults(0.1, start=3.0, bias=-2.0))
+    np.testing.assert_allclose(spoiled[hidden(0)]["w"], 3 * params[hidden(0)]["w"], rtol=1e-6)
+    np.testing.assert_allclose(spoiled[hidden(0)]["b"], params[hidden(0)]["b"] - 2, rtol=1e-6)
+    np.testing.assert_array_equal(spoiled["output"]["b"], params["output"]["b"])
     alike = faults.spoil_start(params, faults.Faults(0.1, equal=1.0))
     assert len(np.unique(alike[hidden(0)]["w"])) == len(np.unique(alike["output"]["w"])) == 1
 
@@ -223,9 +223,9 @@ def test_faults_of_the_start():
 def test_a_frozen_entry_gets_no_update(on):
     updates = {"a": jnp.ones(2), "b": jnp.ones(3)}
     rule = faults.frozen("a", on)
-    found, _ = rule.update(updates, rule.init(updates), updates)
-    np.testing.assert_array_equal(found["a"], np.full(2, 1 - on))
-    np.testing.assert_array_equal(found["b"], np.ones(3))
+    kept, _ = rule.update(updates, rule.init(updates), updates)
+    np.testing.assert_array_equal(kept["a"], np.full(2, 1 - on))
+    np.testing.assert_array_equal(kept["b"], np.ones(3))
 
 
 def test_a_loss_that_does_not_fit_asks_for_certainty():

@@ -26,13 +26,13 @@ def looked_at(units):
     net, view = net_of(units)
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), net.init(jax.random.key(0), BATCH.x[0]))
     loss = cross_entropy(net)
-    found = layers.by_layer(jax.random.key(1), loss, view, params, jax.tree.map(jnp.asarray, BATCH))
-    return found, params, loss, np.asarray(view(params, jnp.asarray(BATCH.x)))
+    told = layers.by_layer(jax.random.key(1), loss, view, params, jax.tree.map(jnp.asarray, BATCH))
+    return told, params, loss, np.asarray(view(params, jnp.asarray(BATCH.x)))
 
 
 def test_the_norm_of_the_gradient_is_that_of_finite_differences():
     with jax.enable_x64(True):
-        found, params, loss, _ = looked_at(TANH)
+        told, params, loss, _ = looked_at(TANH)
         batch = jax.tree.map(jnp.asarray, BATCH)
         value = jax.jit(lambda params: loss(params, jax.random.key(1), batch)[0])
         stacked = [np.asarray(params["input"]["w"])[None], np.asarray(params["layers"]["w"])]
@@ -49,16 +49,16 @@ def test_the_norm_of_the_gradient_is_that_of_finite_differences():
                         ends.append(float(value({**params, entry: here})))
                     slopes.append((ends[0] - ends[1]) / 2e-6)
                 norms.append(np.linalg.norm(slopes))
-    np.testing.assert_allclose(found["gradient"], norms, rtol=1e-5)
+    np.testing.assert_allclose(told["gradient"], norms, rtol=1e-5)
 
 
 @pytest.mark.parametrize("units", [TANH, RELU])
 def test_units_are_described_as_by_numpy(units):
     with jax.enable_x64(True):
-        found, *_, h = looked_at(units)
-    np.testing.assert_allclose(found["variance"], [layer.var() for layer in h], rtol=1e-9)
-    np.testing.assert_allclose(found["active"], [(layer != 0).mean() for layer in h])
-    np.testing.assert_allclose(found["inactive"], [(layer.max(0) <= 0).mean() for layer in h])
+        told, *_, h = looked_at(units)
+    np.testing.assert_allclose(told["variance"], [layer.var() for layer in h], rtol=1e-9)
+    np.testing.assert_allclose(told["active"], [(layer != 0).mean() for layer in h])
+    np.testing.assert_allclose(told["inactive"], [(layer.max(0) <= 0).mean() for layer in h])
 
 
 def test_decades_and_steps_of_known_sequences():

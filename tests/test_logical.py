@@ -30,13 +30,13 @@ def test_a_net_of_minima_and_maxima_is_what_loops_make_of_it():
 
 def by_enumeration(y):
     """Every term, as the set of its literals (bit, value), whose patterns all have y = 1."""
-    found = set()
+    terms = set()
     for size in range(5):
         for bits in combinations(range(4), size):
             for values in product((0, 1), repeat=size):
                 if y[(X[:, list(bits)] == values).all(1)].all():
-                    found.add(frozenset(zip(bits, values, strict=True)))
-    return found
+                    terms.add(frozenset(zip(bits, values, strict=True)))
+    return terms
 
 
 @pytest.mark.parametrize("y", [PARITY, X[:, 1], (X.sum(1) > 2).astype(int)], ids=["parity", "a bit", "three bits"])

@@ -159,9 +159,9 @@ def visible_distribution(layer):
 def test_free_energy_agrees_with_the_enumeration_of_all_states():
     layer = random_layer(4, 3, scale=1.5)
     with jax.enable_x64(True):
-        found = np.asarray(BINARY.free_energy(layer, jnp.asarray(states(4))))
-    np.testing.assert_allclose(found, -logsumexp(joint_log_weights(layer), axis=1), rtol=1e-12)
-    assert logsumexp(-found) == pytest.approx(logsumexp(joint_log_weights(layer)), rel=1e-12)
+        energies = np.asarray(BINARY.free_energy(layer, jnp.asarray(states(4))))
+    np.testing.assert_allclose(energies, -logsumexp(joint_log_weights(layer), axis=1), rtol=1e-12)
+    assert logsumexp(-energies) == pytest.approx(logsumexp(joint_log_weights(layer)), rel=1e-12)
 
 
 def transition_matrix(layer):
@@ -176,8 +176,8 @@ def transition_matrix(layer):
 
 def counts_after_gibbs(key, layer, v):
     """How often each state is reached by one step from v [n, 3]."""
-    found = np.asarray(jax.jit(energy.gibbs)(key, layer, jnp.asarray(v, jnp.float32)))
-    return np.bincount((found @ [4, 2, 1]).astype(int), minlength=8)
+    samples = np.asarray(jax.jit(energy.gibbs)(key, layer, jnp.asarray(v, jnp.float32)))
+    return np.bincount((samples @ [4, 2, 1]).astype(int), minlength=8)
 
 
 @pytest.mark.parametrize("hidden", [3, 4], ids=["as many hidden as visible units", "more hidden units"])
@@ -227,8 +227,8 @@ def test_reconstruction_cross_entropy_agrees_with_scipy():
     x[0], x[1] = 0, 1
     p = expit(u)
     with jax.enable_x64(True):
-        found = BINARY.nats(jnp.asarray(u), jnp.asarray(x))
-    np.testing.assert_allclose(found, -(xlogy(x, p) + xlogy(1 - x, 1 - p)).sum(-1), rtol=1e-10)
+        nats = BINARY.nats(jnp.asarray(u), jnp.asarray(x))
+    np.testing.assert_allclose(nats, -(xlogy(x, p) + xlogy(1 - x, 1 - p)).sum(-1), rtol=1e-10)
 
 
 @pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
@@ -246,9 +246,9 @@ def test_a_reconstruction_is_decoded_by_the_transpose_or_by_a_matrix_of_its_own(
     layer, x = random_params(kind), random_batch().x
     decoder = layer["decoder"] if kind == "untied" else layer["w"].T
     with jax.enable_x64(True):
-        found = BINARY.decode_inputs(layer, BINARY.encode(layer, jnp.asarray(x)))
+        inputs = BINARY.decode_inputs(layer, BINARY.encode(layer, jnp.asarray(x)))
     expected = expit(x @ layer["w"] + layer["b"]) @ decoder + layer["c"]
-    np.testing.assert_allclose(found, expected, rtol=1e-10)
+    np.testing.assert_allclose(inputs, expected, rtol=1e-10)
 
 
 def test_reconstruction_score_is_the_loss_example_by_example():
@@ -277,9 +277,9 @@ def test_cross_entropy_agrees_with_scikit_learn():
 def test_misclassified_agrees_with_numpy():
     rng = np.random.default_rng(8)
     values, y = rng.normal(size=(50, 3)).astype(np.float32), rng.integers(0, 3, 50).astype(np.int32)
-    found = supervised.misclassified(given_logits(values))(None, Labelled(y, y))
-    assert found.dtype == jnp.float32
-    np.testing.assert_array_equal(found, values.argmax(1) != y)
+    errors = supervised.misclassified(given_logits(values))(None, Labelled(y, y))
+    assert errors.dtype == jnp.float32
+    np.testing.assert_array_equal(errors, values.argmax(1) != y)
 
 
 def spying(seen):
@@ -325,12 +325,12 @@ def test_denoising_is_the_cross_entropy_of_the_clean_input_given_the_code_of_the
     with jax.enable_x64(True):
         key = jax.random.key(11)
         masked = np.asarray(jax.random.bernoulli(key, masking, x.shape))
-        found, metrics = reconstruction.autoassociator(masking)(
+        value, metrics = reconstruction.autoassociator(masking)(
             layer, key, Labelled(jnp.asarray(x), jnp.zeros(EXAMPLES, int))
         )
     p = expit(expit(np.where(masked, 0, x) @ layer["w"] + layer["b"]) @ layer["w"].T + layer["c"])
     assert 0 < masked.sum() < masked.size
-    assert float(found) == pytest.approx(-(xlogy(x, p) + xlogy(1 - x, 1 - p)).sum(1).mean(), rel=1e-10)
+    assert float(value) == pytest.approx(-(xlogy(x, p) + xlogy(1 - x, 1 - p)).sum(1).mean(), rel=1e-10)
     assert metrics == {}
 
 
@@ -349,9 +349,9 @@ def test_energies_of_tanh_units_agree_with_the_enumeration_of_all_states():
     w, b, c = layer["w"], layer["b"], layer["c"]
     joint = np.einsum("vi,ij,hj->vh", spins(4), w, spins(3)) + (spins(4) @ c)[:, None] + spins(3) @ b
     with jax.enable_x64(True):
-        found = np.asarray(SPINS.free_energy(layer, jnp.asarray(spins(4))))
+        energies = np.asarray(SPINS.free_energy(layer, jnp.asarray(spins(4))))
         means = np.asarray(SPINS.encode(layer, jnp.asarray(spins(4))))
-    np.testing.assert_allclose(found, -logsumexp(joint, axis=1), rtol=1e-12)
+    np.testing.assert_allclose(energies, -logsumexp(joint, axis=1), rtol=1e-12)
     np.testing.assert_allclose(means, softmax(joint, axis=1) @ spins(3), rtol=1e-10, atol=1e-12)
 
 
@@ -363,25 +363,25 @@ def test_energies_of_gaussian_visible_units_integrate_to_the_sum_over_hidden_sta
     mean, weight = h @ layer["w"][0] + layer["c"][0], h @ layer["b"]
     log_z = logsumexp(weight + mean**2 / 2) + np.log(2 * np.pi) / 2
     with jax.enable_x64(True):
-        found = np.asarray(REALS.free_energy(layer, jnp.asarray(grid[:, None])))
-    assert logsumexp(-found) + np.log(grid[1] - grid[0]) == pytest.approx(log_z, rel=1e-9)
+        energies = np.asarray(REALS.free_energy(layer, jnp.asarray(grid[:, None])))
+    assert logsumexp(-energies) + np.log(grid[1] - grid[0]) == pytest.approx(log_z, rel=1e-9)
     shares = softmax(weight + mean**2 / 2)
     expected = norm.pdf(grid[:, None], mean, 1) @ shares
-    np.testing.assert_allclose(np.exp(-found - log_z), expected, rtol=1e-8, atol=1e-300)
+    np.testing.assert_allclose(np.exp(-energies - log_z), expected, rtol=1e-8, atol=1e-300)
 
 
 @pytest.mark.parametrize("units", [SIGMOID, TANH, GAUSSIAN], ids=lambda units: units.name)
 def test_samples_have_the_mean_and_the_variance_that_the_log_partition_gives(units):
     """A'(u) and A''(u)."""
     n, inputs = 40_000, jnp.array([-1.0, 0.0, 0.3, 2.0])
-    found = np.asarray(units.sample(jax.random.key(0), jnp.tile(inputs, (n, 1))))
+    samples = np.asarray(units.sample(jax.random.key(0), jnp.tile(inputs, (n, 1))))
     mean, variance = (
         np.asarray(jax.vmap(slope)(inputs))
         for slope in (jax.grad(units.log_partition), jax.grad(jax.grad(units.log_partition)))
     )
     np.testing.assert_allclose(units.mean(inputs), mean, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(found.mean(0), mean, atol=5 * np.sqrt(variance.max() / n))
-    np.testing.assert_allclose(found.var(0), variance, atol=0.05)
+    np.testing.assert_allclose(samples.mean(0), mean, atol=5 * np.sqrt(variance.max() / n))
+    np.testing.assert_allclose(samples.var(0), variance, atol=0.05)
 
 
 def test_nats_of_gaussian_units_are_half_the_squared_error_and_of_tanh_units_a_cross_entropy():
@@ -405,21 +405,21 @@ def test_every_step_of_a_chain_draws_from_the_units_of_its_layer(kind):
         on = np.asarray(jax.random.bernoulli(key, jnp.asarray(expit((1 + spins) * u), jnp.float32)))
         return (2 * on - 1 if spins else on).astype(np.float32)
 
-    found = energy.gibbs_chain(jax.random.key(3), layer, jnp.asarray(v), 3, kind=kind)
+    end = energy.gibbs_chain(jax.random.key(3), layer, jnp.asarray(v), 3, kind=kind)
     for key in jax.random.split(jax.random.key(3), 3):
         key_hidden, key_visible = jax.random.split(key)
         h = drawn(kind.hidden, key_hidden, v @ np.asarray(layer["w"]) + layer["b"])
         v = drawn(kind.visible, key_visible, h @ np.asarray(layer["w"]).T + layer["c"])
-    np.testing.assert_allclose(found, v, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(end, v, rtol=1e-4, atol=1e-5)
 
 
 def test_a_chain_of_many_steps_is_one_step_after_the_other_and_compiles_as_one():
     layer = jax.tree.map(jnp.float32, random_layer())
     v, keys = jnp.asarray(random_batch(binary=True).x, jnp.float32), jax.random.split(jax.random.key(3), 100)
-    found = jax.jit(partial(energy.gibbs_chain, k=100))(jax.random.key(3), layer, v)
+    end = jax.jit(partial(energy.gibbs_chain, k=100))(jax.random.key(3), layer, v)
     for key in keys:
         v = energy.gibbs(key, layer, v)
-    np.testing.assert_array_equal(found, v)
+    np.testing.assert_array_equal(end, v)
 
     def operations(k):
         loss, batch = energy.contrastive_divergence(k), jax.tree.map(jnp.asarray, random_batch())
@@ -433,7 +433,7 @@ def test_the_players_losses_are_cross_entropies_of_true_and_made_examples():
     critic_loss, generator_loss = critic_and_generator()
     with jax.enable_x64(True):
         params, x = jax.tree.map(jnp.asarray, (params, x))
-        found = [loss(params, jax.random.key(4), x)[0] for loss in (critic_loss, generator_loss)]
+        values = [loss(params, jax.random.key(4), x)[0] for loss in (critic_loss, generator_loss)]
         made = []
         for number, parts in enumerate((3, 2)):
             noise = jax.random.normal(jax.random.split(jax.random.split(jax.random.key(4), parts)[0])[0], (EXAMPLES, 2))
@@ -441,9 +441,9 @@ def test_the_players_losses_are_cross_entropies_of_true_and_made_examples():
             assert noise.dtype == x.dtype, number
         logits = np.concatenate([CRITIC.apply(params["critic"], x), made[0]])[:, 0]
     truth = np.repeat([1, 0], EXAMPLES)
-    assert float(found[0]) == pytest.approx(2 * log_loss(truth, expit(logits)), rel=1e-6)
+    assert float(values[0]) == pytest.approx(2 * log_loss(truth, expit(logits)), rel=1e-6)
     ones = np.ones(EXAMPLES)
-    assert float(found[1]) == pytest.approx(log_loss(ones, expit(np.asarray(made[1])[:, 0]), labels=[0, 1]), rel=1e-6)
+    assert float(values[1]) == pytest.approx(log_loss(ones, expit(np.asarray(made[1])[:, 0]), labels=[0, 1]), rel=1e-6)
 
 
 def test_what_a_net_carries_goes_through_the_loss_beside_its_value():

@@ -48,8 +48,8 @@ def test_logits_agree_with_numpy(params, shape):
 @pytest.mark.parametrize("depth", [1, 2])
 def test_codes_agree_with_numpy_at_every_depth(params, depth):
     x = np.random.default_rng(2).random((4, VISIBLE)).astype(np.float32)
-    found = codes(depth)(params, jnp.asarray(x))
-    np.testing.assert_allclose(found, numpy_codes(params, x, depth), rtol=1e-5)
+    code = codes(depth)(params, jnp.asarray(x))
+    np.testing.assert_allclose(code, numpy_codes(params, x, depth), rtol=1e-5)
 
 
 def test_a_layer_reads_in_both_directions(params):
@@ -136,9 +136,9 @@ def test_units_of_other_kinds_agree_with_numpy(params, units, activation):
     for i in range(2):
         expected = activation(expected @ params[hidden(i)]["w"] + params[hidden(i)]["b"])
     np.testing.assert_allclose(codes(2, units)(params, jnp.asarray(x)), expected, rtol=1e-4, atol=1e-5)
-    found = mlp((8, 6), 5, units=units).apply(params, jnp.asarray(x))
+    logits = mlp((8, 6), 5, units=units).apply(params, jnp.asarray(x))
     outputs = expected @ params["output"]["w"] + params["output"]["b"]
-    np.testing.assert_allclose(found, outputs, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(logits, outputs, rtol=1e-4, atol=1e-5)
 
 
 def test_pixels_are_seen_as_floats_and_in_training_as_in_use(params):

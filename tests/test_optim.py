@@ -94,10 +94,10 @@ def test_the_formulas_are_of_the_rules():
 @pytest.mark.parametrize("rule", RULES)
 def test_every_rule_agrees_with_its_formula_over_all_leaves_at_traced_rates(rule):
     start, rates = tree(99), np.array([0.1, 0.003], np.float32)
-    found = jax.jit(jax.vmap(lambda rate: descend(RULES[rule](rate), start)))(rates)
+    ends = jax.jit(jax.vmap(lambda rate: descend(RULES[rule](rate), start)))(rates)
     for i, rate in enumerate(rates):
         expected = by_formula(FORMULAS[rule], [float(rate)] * STEPS, start)
-        np.testing.assert_allclose(vector(jax.tree.map(lambda leaf, i=i: leaf[i], found)), expected, 1e-4, 1e-5)
+        np.testing.assert_allclose(vector(jax.tree.map(lambda leaf, i=i: leaf[i], ends)), expected, 1e-4, 1e-5)
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
@@ -107,14 +107,14 @@ def test_a_schedule_gives_the_rate_of_each_update_with_any_momentum(momentum, ne
     start, m = tree(99), momentum or 0.0
     change = (lambda g: g[-1] + m * summed(m, g)) if nesterov else (lambda g: summed(m, g))
     scheduled = partial(sgd, momentum=momentum, nesterov=nesterov)
-    found = jax.jit(lambda rate: descend(scheduled(lambda count: rate / (1 + count)), start))(0.3)
+    end = jax.jit(lambda rate: descend(scheduled(lambda count: rate / (1 + count)), start))(0.3)
     expected = by_formula(change, [0.3 / n for n in range(1, STEPS + 1)], start)
-    np.testing.assert_allclose(vector(found), expected, 1e-4, 1e-5)
+    np.testing.assert_allclose(vector(end), expected, 1e-4, 1e-5)
 
 
 def test_momentum_as_an_average_is_momentum_at_a_tenth_of_the_rate():
-    found, expected = (vector(descend(make, tree(99))) for make in (averaged(0.7), sgd(0.7 * 0.1, 0.9)))
-    np.testing.assert_allclose(found, expected, 1e-5, 1e-6)
+    end, expected = (vector(descend(make, tree(99))) for make in (averaged(0.7), sgd(0.7 * 0.1, 0.9)))
+    np.testing.assert_allclose(end, expected, 1e-5, 1e-6)
     slow = descend(averaged(0.7, 0.5), tree(99))
     np.testing.assert_allclose(vector(slow), vector(descend(sgd(0.35, 0.5), tree(99))), 1e-5, 1e-6)
 
@@ -130,10 +130,10 @@ def test_every_step_with_max_norm_is_a_step_and_a_projection_of_the_columns(make
         make(),
         jax.jit(lambda c: descend(optax.chain(make(), max_norm(c)), tree(99), 1, tree)),
     )
-    found, moved = bound(c), descend(free, tree(99), 1, tree)
-    w, expected = found["hidden_0"].pop("w"), moved["hidden_0"].pop("w")
+    clipped, moved = bound(c), descend(free, tree(99), 1, tree)
+    w, expected = clipped["hidden_0"].pop("w"), moved["hidden_0"].pop("w")
     np.testing.assert_allclose(w, by_columns(expected, c), rtol=1e-5, atol=1e-6)
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), found, moved)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), clipped, moved)
 
 
 def test_norms_stay_within_the_bound_and_shorter_columns_are_not_touched():

@@ -195,9 +195,9 @@ def test_descent_with_l2_ends_at_ridge_regression_which_is_the_mode_of_the_poste
         value, metrics = squared_error(LINEAR)(params, key, batch)
         return value / 2, metrics
 
-    found = descended(penalised(half, l2(strength)), Labelled(x, y), 0.3, 500)
+    w_trained = descended(penalised(half, l2(strength)), Labelled(x, y), 0.3, 500)
     closed = np.linalg.solve(x.T @ x + n * strength * np.eye(VISIBLE), x.T @ y)
-    np.testing.assert_allclose(found, closed, rtol=1e-9)
+    np.testing.assert_allclose(w_trained, closed, rtol=1e-9)
 
     def minus_log_posterior(w):
         w = w.reshape(VISIBLE, 2)
@@ -213,11 +213,11 @@ def test_l1_with_orthonormal_inputs_is_the_soft_threshold():
     n, strength, rate = 20, 0.5, 1e-3
     x = np.linalg.qr(rng.normal(size=(n, VISIBLE)))[0] * n**0.5
     y = x @ rng.normal(size=(VISIBLE, 2)) + 0.1 * rng.normal(size=(n, 2))
-    found = descended(penalised(squared_error(LINEAR), l1(strength)), Labelled(x, y), rate, 8000)
+    w_trained = descended(penalised(squared_error(LINEAR), l1(strength)), Labelled(x, y), rate, 8000)
     least = x.T @ y / n
     expected = np.sign(least) * np.maximum(np.abs(least) - strength / 2, 0)
     assert 0 < (expected == 0).sum() < expected.size
-    np.testing.assert_allclose(found, expected, atol=2 * rate * strength)
+    np.testing.assert_allclose(w_trained, expected, atol=2 * rate * strength)
 
 
 @pytest.mark.parametrize("target", [0.0, 1.0, 1.5])

@@ -107,11 +107,11 @@ def test_the_gradient_goes_through_the_statistics_of_the_batch(net, batch):
 def test_dropped_units_are_a_binomial_share_and_the_mean_stays(rate):
     n = 40_000
     x = jnp.linspace(1, 2, n)
-    found = jax.jit(drop)(KEY, jnp.float32(rate), x)
-    kept = np.asarray(found != 0)
-    close(found[kept], x[kept] / (1 - rate))
+    dropped = jax.jit(drop)(KEY, jnp.float32(rate), x)
+    kept = np.asarray(dropped != 0)
+    close(dropped[kept], x[kept] / (1 - rate))
     assert abs(kept.mean() - (1 - rate)) < 4 * (rate * (1 - rate) / n) ** 0.5
-    assert abs(found.mean() - x.mean()) < 4 * (rate / (1 - rate) * jnp.square(x).mean() / n) ** 0.5
+    assert abs(dropped.mean() - x.mean()) < 4 * (rate / (1 - rate) * jnp.square(x).mean() / n) ** 0.5
 
 
 @pytest.mark.parametrize("rates", [(0.2, 0.0), (0.0, 0.5), (0.3, 0.4)])

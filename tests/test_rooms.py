@@ -46,16 +46,16 @@ def room(module: str) -> str:
 
 def imports(path: Path) -> set[str]:
     """The modules of the project that a file imports, wherever in it they stand."""
-    found = set()
+    names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: import by the full name"
             members = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= (members & set(MODULES)) or {str(node.module)}
+            names |= (members & set(MODULES)) or {str(node.module)}
             assert not str(node.module).startswith("tests")
-    return {name for name in found if name.partition(".")[0] in ("dlx", "experiments")}
+    return {name for name in names if name.partition(".")[0] in ("dlx", "experiments")}
 
 
 def allowed(name: str) -> set[str]:
@@ -91,12 +91,12 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
             return way[way.index(name) :]
         if name not in done:
             for other in sorted(graph.get(name, ())):
-                if found := visit(other, [*way, name]):
-                    return found
+                if ring := visit(other, [*way, name]):
+                    return ring
             done.add(name)
         return []
 
-    return next((found for name in graph if (found := visit(name, []))), [])
+    return next((ring for name in graph if (ring := visit(name, []))), [])
 
 
 def test_no_file_imports_itself_by_way_of_others():

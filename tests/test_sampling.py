@@ -37,8 +37,8 @@ def test_the_sum_over_hidden_states_is_that_over_all_states(hidden):
     layer = machine(hidden)
     v, log_probability, log_z = log_p(layer)
     np.testing.assert_allclose(jax.jit(sampling.log_partition)(layer), log_z, rtol=1e-5)
-    found = -BINARY.free_energy(layer, jnp.asarray(v, jnp.float32)) - sampling.log_partition(layer)
-    np.testing.assert_allclose(found, log_probability, rtol=1e-4, atol=1e-4)
+    by_summation = -BINARY.free_energy(layer, jnp.asarray(v, jnp.float32)) - sampling.log_partition(layer)
+    np.testing.assert_allclose(by_summation, log_probability, rtol=1e-4, atol=1e-4)
 
 
 def samples(layer, n, seed=0):
@@ -86,10 +86,10 @@ def test_few_temperatures_err_to_opposite_sides():
 def test_weights_without_any_way_are_the_ratio_of_the_two_distributions():
     """With two temperatures the log-weight is log p*(v; 1) - log p*(v; 0), and what it starts from is independent."""
     layer, a = machine(3), jnp.linspace(-1, 1, 9)
-    found = sampling.reverse_ais(jax.random.key(0), layer, a, jnp.ones(2), jnp.zeros((50, 9)))
+    estimate = sampling.reverse_ais(jax.random.key(0), layer, a, jnp.ones(2), jnp.zeros((50, 9)))
     base = np.log1p(np.exp(a)).sum() + 3 * np.log(2)
-    np.testing.assert_allclose(found.mean, base, rtol=1e-5)
-    assert found.deviation == 0
+    np.testing.assert_allclose(estimate.mean, base, rtol=1e-5)
+    assert estimate.deviation == 0
 
 
 def test_temperatures_rise_from_0_to_1_most_of_them_near_1():

@@ -76,9 +76,9 @@ def numpy_codes(params, x, depth):
 @pytest.mark.parametrize(("depth", "batch_size"), [(1, 1000), (3, 7), (2, 23)])
 def test_codes_agree_with_numpy_also_batch_by_batch(params, data, depth, batch_size):
     view = codes(depth)
-    found = jax.jit(lambda params, x: by_batches(view, params, x, batch_size))(params, data.test.x)
-    assert found.dtype == jnp.float32
-    np.testing.assert_allclose(found, numpy_codes(params, data.test.x, depth), rtol=1e-5)
+    code = jax.jit(lambda params, x: by_batches(view, params, x, batch_size))(params, data.test.x)
+    assert code.dtype == jnp.float32
+    np.testing.assert_allclose(code, numpy_codes(params, data.test.x, depth), rtol=1e-5)
 
 
 def test_codes_of_depth_zero_are_the_pixels_as_they_were(params, data):
@@ -120,9 +120,9 @@ def test_focus_hands_all_three_splits_over_as_codes(params, data):
         return layer, below
 
     _, below = focus(hidden(2), codes(2), keep)(KEY, params, jax.tree.map(jnp.asarray, data))
-    for found, split in zip(below, data, strict=True):
-        np.testing.assert_allclose(found.x, numpy_codes(params, split.x, 2), rtol=1e-5)
-        np.testing.assert_array_equal(found.y, split.y)
+    for coded, split in zip(below, data, strict=True):
+        np.testing.assert_allclose(coded.x, numpy_codes(params, split.x, 2), rtol=1e-5)
+        np.testing.assert_array_equal(coded.y, split.y)
 
 
 def test_an_entry_that_is_not_there_is_named_beside_those_that_are(params, data):
@@ -159,14 +159,14 @@ def test_temporary_may_be_nested_under_different_names(params, data):
 
 def test_evaluate_leaves_the_parameters_and_counts_the_errors_of_each_split(params, data):
     measures = {"error": misclassified(NET), "shade": lambda params, split: split.x.mean(-1) / 255}
-    end, found = jax.jit(evaluate(**measures))(KEY, params, data)
+    end, means = jax.jit(evaluate(**measures))(KEY, params, data)
     identical(end, params)
     output = params["output"]
     wrong = [(numpy_codes(params, x, 3) @ output["w"] + output["b"]).argmax(1) != y for x, y in data]
-    np.testing.assert_allclose([split["error"] for split in found[:3]], [w.mean() for w in wrong], rtol=1e-6)
-    np.testing.assert_array_equal(found.per_example["error"], wrong[2])
-    np.testing.assert_allclose([split["shade"] for split in found[:3]], [x.mean() / 255 for x, _ in data], rtol=1e-5)
-    np.testing.assert_allclose(found.per_example["shade"], data.test.x.mean(1) / 255, rtol=1e-5)
+    np.testing.assert_allclose([split["error"] for split in means[:3]], [w.mean() for w in wrong], rtol=1e-6)
+    np.testing.assert_array_equal(means.per_example["error"], wrong[2])
+    np.testing.assert_allclose([split["shade"] for split in means[:3]], [x.mean() / 255 for x, _ in data], rtol=1e-5)
+    np.testing.assert_allclose(means.per_example["shade"], data.test.x.mean(1) / 255, rtol=1e-5)
 
 
 def test_intensities_may_be_integers_or_floats(params, data, float_data):

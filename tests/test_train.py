@@ -98,14 +98,14 @@ def test_early_stopping_agrees_with_the_rule_in_plain_python(patience, diverging
         assert (curve.epochs[run], curve.best[run], curve.diverged[run]) == (epochs, best, diverged)
         assert updates[run] == best + 1, "the parameters returned are those of the epoch `best`"
         both, twice = np.stack([loss, 2 * loss], 1), 2 * np.arange(1, EPOCHS + 1)
-        for found, expected in (
+        for ours, expected in (
             (curve.metrics["loss"][run], loss),
             (curve.metrics["both"][run], both),
             (curve.score[run], scores),
             (curve.watched["twice"][run], twice),
         ):
-            np.testing.assert_array_equal(found[:epochs], expected[:epochs])
-            assert np.isposinf(found[epochs:]).all()
+            np.testing.assert_array_equal(ours[:epochs], expected[:epochs])
+            assert np.isposinf(ours[epochs:]).all()
     assert diverging <= curve.diverged.any()
     if patience is not None:
         assert len(set(curve.epochs)) > 2, "runs that stop at different epochs"
@@ -187,7 +187,7 @@ def test_descent_agrees_with_numpy(float_data, momentum):
     params = jax.tree.map(np.asarray, fresh(2))
     algorithm = gradient(cross_entropy(NET), sgd(rate, momentum))
     stage = fit(algorithm, minibatches(len(float_data.train.y)), epochs=epochs)
-    found, curve = jax.jit(stage)(jax.random.key(3), params, float_data)
+    trained, curve = jax.jit(stage)(jax.random.key(3), params, float_data)
 
     losses, velocity = [], jax.tree.map(np.zeros_like, params)
     for _ in range(epochs):
@@ -197,7 +197,7 @@ def test_descent_agrees_with_numpy(float_data, momentum):
         params = jax.tree.map(lambda p, v: p - rate * v, params, velocity)
     np.testing.assert_allclose(curve.metrics["loss"], losses, rtol=1e-5)
     assert curve.first_loss == pytest.approx(losses[0], rel=1e-5), "before any update"
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), found, params)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), trained, params)
 
 
 def test_first_loss_is_the_loss_before_any_update_and_loss_the_mean_over_minibatches(data, float_data):
@@ -218,10 +218,10 @@ def test_first_loss_is_the_loss_before_any_update_and_loss_the_mean_over_minibat
 @pytest.mark.parametrize("batch_size", [1, 7, 23, 1000])
 def test_a_measure_by_batches_is_that_of_all_at_once(data, float_data, batch_size):
     params, score = fresh(6), ERROR
-    found = jax.jit(partial(by_batches, score, batch_size=batch_size))(params, data.test)
-    assert found.shape == (23,)
+    values = jax.jit(partial(by_batches, score, batch_size=batch_size))(params, data.test)
+    assert values.shape == (23,)
     whole = jax.tree.map(jnp.asarray, float_data.test)
-    np.testing.assert_array_equal(found, score(params, whole))
+    np.testing.assert_array_equal(values, score(params, whole))
 
 
 def rates_run(rate, data, *, epochs, batch_size, patience=None):
@@ -350,8 +350,8 @@ def test_the_first_examples_of_a_split_are_those_of_each_of_its_arrays(n, kept):
 @pytest.mark.parametrize("steps", [3, 8, 20])
 def test_an_epoch_of_stated_steps_takes_whole_passes_one_after_the_other(data, steps):
     index = np.arange(60, dtype=np.int32)
-    seen, _, found = recorded(minibatches(7, steps=steps), data._replace(train=index), epochs=1)
-    assert found == steps == len(seen)
+    seen, _, steps_made = recorded(minibatches(7, steps=steps), data._replace(train=index), epochs=1)
+    assert steps_made == steps == len(seen)
     for start in range(0, steps, 8):
         one = seen[start : start + 8].ravel()
         assert len(set(one.tolist())) == len(one), "within a pass no example comes twice"
@@ -364,8 +364,8 @@ def test_prepare_has_a_key_of_its_own_in_every_step(data):
 
     (batches, prepared), keys, _ = recorded(minibatches(7, prepare), data)
     np.testing.assert_array_equal(batches.x, recorded(minibatches(7), data)[0].x)
-    found = np.concatenate([prepared, keys])
-    assert len({key.tobytes() for key in found}) == len(found)
+    every = np.concatenate([prepared, keys])
+    assert len({key.tobytes() for key in every}) == len(every)
 
 
 def test_generated_batches_are_drawn_anew_in_every_step_and_no_data_are_needed():
@@ -449,12 +449,12 @@ print("healthy")
 try:
     jax.jit(chain(fits[0], root))(jax.random.key(1), params, data)
 except FloatingPointError:
-    print("found")
+    print("NaN")
 """
 
 
 def test_the_search_for_nans_finds_those_of_a_stage_and_no_other():
     environment = {**os.environ, "JAX_DEBUG_NANS": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run([sys.executable, "-c", NANS], env=environment, capture_output=True, text=True, timeout=120)
-    said = [line for line in done.stdout.splitlines() if line in ("healthy", "found")]
-    assert said == ["healthy", "found"], done.stderr[-2000:]
+    said = [line for line in done.stdout.splitlines() if line in ("healthy", "NaN")]
+    assert said == ["healthy", "NaN"], done.stderr[-2000:]

@@ -23,15 +23,15 @@ def test_images_are_moved_as_by_scipy():
     with jax.enable_x64(True):
         x = jnp.asarray(images() / 255)
         matrices, offsets = maps(KEY, len(x), SHAPE, *AMOUNTS)
-        found = np.asarray(moved(x, SHAPE, matrices, offsets))
-        assert found.dtype == np.float64
+        shifted = np.asarray(moved(x, SHAPE, matrices, offsets))
+        assert shifted.dtype == np.float64
         whole = np.asarray(virtual(SHAPE, *AMOUNTS)(KEY, x))
     expected = [
         affine_transform(image.reshape(SHAPE), matrix, offset, order=1, mode="grid-constant").ravel()
         for image, matrix, offset in zip(np.asarray(x), np.asarray(matrices), np.asarray(offsets), strict=True)
     ]
-    np.testing.assert_allclose(found, expected, atol=1e-12)
-    np.testing.assert_array_equal(whole, found)
+    np.testing.assert_allclose(shifted, expected, atol=1e-12)
+    np.testing.assert_array_equal(whole, shifted)
 
 
 @pytest.mark.parametrize("x", [images(), images().astype(np.float32) / 255], ids=["uint8", "float32"])
@@ -48,25 +48,25 @@ def test_maps_shift_turn_and_enlarge_by_at_most_the_amounts_and_by_nearly_all_of
     size = 1 / np.sqrt(np.linalg.det(matrix))
     turn = np.rad2deg(np.arctan2(matrix[:, 1, 0], matrix[:, 0, 0]))
     by = np.linalg.solve(matrix, (centre - offset)[..., None])[..., 0] - centre
-    for found, amount in ((size - 1, scale), (turn, angle), (by[:, 0], shift), (by[:, 1], shift)):
-        assert 0.98 * amount < np.abs(found).max() < 1.001 * amount
-        assert abs(found.mean()) < 4 * amount / (3 * n) ** 0.5
+    for amounts, amount in ((size - 1, scale), (turn, angle), (by[:, 0], shift), (by[:, 1], shift)):
+        assert 0.98 * amount < np.abs(amounts).max() < 1.001 * amount
+        assert abs(amounts.mean()) < 4 * amount / (3 * n) ** 0.5
     turned = size[:, None, None] * matrix
     np.testing.assert_allclose(turned @ np.swapaxes(turned, 1, 2), np.tile(np.eye(2), (n, 1, 1)), atol=1e-5)
 
 
 def test_a_shift_of_whole_pixels_moves_the_image_by_them():
     image = np.arange(35.0, dtype=np.float32).reshape(SHAPE)
-    found = moved(jnp.asarray(image.reshape(1, -1)), SHAPE, jnp.eye(2)[None], jnp.array([[-1.0, 2.0]]))
+    image_moved = moved(jnp.asarray(image.reshape(1, -1)), SHAPE, jnp.eye(2)[None], jnp.array([[-1.0, 2.0]]))
     expected = np.zeros(SHAPE)
     expected[1:, :-2] = image[:-1, 2:]
-    np.testing.assert_array_equal(found.reshape(SHAPE), expected)
+    np.testing.assert_array_equal(image_moved.reshape(SHAPE), expected)
 
 
 def test_every_image_and_every_key_has_a_map_of_its_own():
     x = np.tile(images(1), (5, 1))
-    found = np.concatenate([virtual(SHAPE, *AMOUNTS)(key, x) for key in jax.random.split(KEY)])
-    assert len(np.unique(found, axis=0)) == 10
+    shifted = np.concatenate([virtual(SHAPE, *AMOUNTS)(key, x) for key in jax.random.split(KEY)])
+    assert len(np.unique(shifted, axis=0)) == 10
 
 
 @pytest.mark.parametrize(

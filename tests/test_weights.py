@@ -74,14 +74,14 @@ def test_the_norm_of_each_unit_is_bounded_whatever_the_rank(net):
     params, _ = net
     step = jax.tree.map(lambda leaf: 0.5 * jnp.ones_like(leaf), params)
     updates, _ = max_norm(1.5).update(step, optax.EmptyState(), params)
-    found, free = arrays(optax.apply_updates(params, updates)), arrays(optax.apply_updates(params, step))
+    bounded, free = arrays(optax.apply_updates(params, updates)), arrays(optax.apply_updates(params, step))
     for name, leaf in free.items():
         expected = leaf
         if name in of_weights(params):
             units = [leaf[..., i] for i in range(leaf.shape[-1])]
             expected = np.stack([unit * min(1, 1.5 / np.sqrt((unit.astype(float) ** 2).sum())) for unit in units], -1)
             assert not np.allclose(expected, leaf), "some are longer"
-        np.testing.assert_allclose(found[name], expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(bounded[name], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_largest_weights_are_of_the_whole_net(net):

@@ -52,12 +52,12 @@ def test_a_row_says_what_a_step_does(row):
 
 
 def test_pages_compiled_again_take_the_place_of_their_rows_and_the_others_stay(compiled):
-    found, _ = compiled()
-    assert [(row["page"], row["kind"]) for row in found] == [
+    rows, _ = compiled()
+    assert [(row["page"], row["kind"]) for row in rows] == [
         (page, kind) for page in sorted(pages.studies()) for kind in sorted(KINDS)
     ]
     again, text = compiled("--pages", "dbn", "--kinds", "tpu")
-    assert again == found
+    assert again == rows
     for page in pages.studies():
         assert f"\n## {page}\n" in text
     assert accelerators.COMMAND in text
@@ -85,10 +85,10 @@ def test_the_least_time_is_that_of_what_takes_longest(kind, cost, flops, seconds
 
 
 def test_epochs_are_those_of_the_committed_runs():
-    found = epochs_run(RESULTS / "optimizers")
-    identities = {json.loads(key)[0] for key in found}
+    epochs = epochs_run(RESULTS / "optimizers")
+    identities = {json.loads(key)[0] for key in epochs}
     assert "Descent" in identities
-    assert all(n == 25 for key, n in found.items() if json.loads(key)[0] == "Descent")
+    assert all(n == 25 for key, n in epochs.items() if json.loads(key)[0] == "Descent")
     assert epochs_run(RESULTS / "a page without records") == {}
 
 

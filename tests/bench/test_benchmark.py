@@ -39,9 +39,9 @@ def by_hand(row):
 
 
 def test_speeds_are_the_flops_counted_by_hand_over_the_seconds(measured):
-    found, _ = measured
-    assert by_hand(found["alone"][0])[0] == 6 * CONNECTIONS
-    for row in (row for name in TABLES for row in found[name]):
+    numbers, _ = measured
+    assert by_hand(numbers["alone"][0])[0] == 6 * CONNECTIONS
+    for row in (row for name in TABLES for row in numbers[name]):
         convention, executed = by_hand(row)
         gflops = 50_000 * convention / 0.5 / 1e9
         np.testing.assert_allclose(row["gflops"], gflops)
@@ -51,30 +51,30 @@ def test_speeds_are_the_flops_counted_by_hand_over_the_seconds(measured):
 
 
 def test_the_json_object_has_the_fields_of_the_committed_one(measured):
-    found, _ = measured
+    numbers, _ = measured
     committed = json.loads((RESULTS / "bench.json").read_text())
-    assert list(found) == list(committed)
-    assert list(found) == ["sgemm_gflops", "row_memory_gb", *TABLES, "versions", "device", "revision"]
-    assert found["sgemm_gflops"] == 2
-    assert found["row_memory_gb"] == 0.5
+    assert list(numbers) == list(committed)
+    assert list(numbers) == ["sgemm_gflops", "row_memory_gb", *TABLES, "versions", "device", "revision"]
+    assert numbers["sgemm_gflops"] == 2
+    assert numbers["row_memory_gb"] == 0.5
     first = {"at_once": ["at_once"], "shapes": ["widths"], "devices": ["devices"], "devices_a_run": ["devices"]}
     for name in TABLES:
-        assert {tuple(row) for row in found[name]} == {(*first.get(name, []), *ROW)}
+        assert {tuple(row) for row in numbers[name]} == {(*first.get(name, []), *ROW)}
 
 
 def test_what_each_table_measures(measured, calls):
-    found, _ = measured
-    rows = {name: [(row["case"], row["runs"]) for row in found[name]] for name in TABLES}
+    numbers, _ = measured
+    rows = {name: [(row["case"], row["runs"]) for row in numbers[name]] for name in TABLES}
     assert calls[0] == ("finetune b20", 1, 600, {"devices": 1})
     assert [call[:2] for call in calls] == [row for name in TABLES for row in rows[name]]
     cases = [f"{name} b{batch}" for batch in (20, 100) for name in ("finetune", "autoassociate", "boltzmann")]
     assert rows["alone"] == [(case, 1) for case in cases]
     assert rows["sweep"] == [(case, 4) for case in cases]
     assert rows["seeds"] == [("finetune b100", 3), ("finetune b100", 5)]
-    assert [row["at_once"] for row in found["at_once"]] == [1, 2, 4]
-    shapes = [row["widths"].split("-") for row in found["shapes"]]
+    assert [row["at_once"] for row in numbers["at_once"]] == [1, 2, 4]
+    shapes = [row["widths"].split("-") for row in numbers["shapes"]]
     assert [(width[0], len(width)) for width in shapes] == [(w, n) for w in ("500", "1000") for n in (1, 3, 5)]
-    counts = [row["devices"] for row in found["devices"]]
+    counts = [row["devices"] for row in numbers["devices"]]
     assert [how for name, runs, _, how in calls if name == "finetune b100" and runs == 8] == [
         {"devices": n} for n in counts
     ]
@@ -166,9 +166,9 @@ def test_the_seconds_of_a_page_are_a_json_object_alone_on_stdout(call, calls, ca
     monkeypatch.setattr(command, "measure_page", measure)
     call("--page", "optimizers", "--data", "kmnist", "--measurements", "3", *more)
     out, err = capsys.readouterr()
-    found = json.loads(out)
-    assert list(found) == ["data", "rows", "versions", "device", "revision"]
-    assert (found["data"], found["rows"]) == ("kmnist", {"a": [0.5, 0.25]})
+    printed = json.loads(out)
+    assert list(printed) == ["data", "rows", "versions", "device", "revision"]
+    assert (printed["data"], printed["rows"]) == ("kmnist", {"a": [0.5, 0.25]})
     assert err == "measuring, 1 of 3\n"
     assert asked == [(importlib.import_module("experiments.optimizers").STUDY, "kmnist", 3)]
     assert calls == [], "nothing else is timed"
@@ -215,21 +215,21 @@ def device(call, monkeypatch, tmp_path):
 
 def test_a_device_is_measured_in_both_precisions_at_full_size_and_a_file_is_written(device, calls, monkeypatch):
     monkeypatch.setattr(command, "table_seconds", lambda say: 77.0)
-    name, found = device()
+    name, written = device()
     assert {case[2] for case in calls} == {50_000}
-    assert [(row["precision"], row["runs"]) for row in found["rows"][:8]] == [
+    assert [(row["precision"], row["runs"]) for row in written["rows"][:8]] == [
         ("float32", n) for n in (1, 8, 32, 128, 1, 8, 32, 128)
     ]
-    assert found["table_seconds"] == 77.0
-    assert found["peak_gflops"]["tf32"] == 10 * found["peak_gflops"]["float32"] > 0
-    float32, tf32 = ([row for row in found["rows"] if row["precision"] == name] for name in ("float32", "tf32"))
+    assert written["table_seconds"] == 77.0
+    assert written["peak_gflops"]["tf32"] == 10 * written["peak_gflops"]["float32"] > 0
+    float32, tf32 = ([row for row in written["rows"] if row["precision"] == name] for name in ("float32", "tf32"))
     assert len(float32) == len(tf32) == 6 * 4
     assert float32[0]["fraction_of_peak"] == pytest.approx(10 * tf32[0]["fraction_of_peak"])
-    assert name == "-".join(part for part in re.split(r"[^a-z0-9]", found["device"].lower()) if part)
+    assert name == "-".join(part for part in re.split(r"[^a-z0-9]", written["device"].lower()) if part)
 
 
 def test_the_table_is_left_out_when_asked_and_its_failure_costs_no_figure(device, monkeypatch):
-    _, found = device("--no-table", "--seeds", "3")
-    assert (found["table_seconds"], {row["runs"] for row in found["rows"]}) == (None, {3})
+    _, written = device("--no-table", "--seeds", "3")
+    assert (written["table_seconds"], {row["runs"] for row in written["rows"]}) == (None, {3})
     monkeypatch.setattr(machine.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=2))
     assert machine.table_seconds(lambda text: None) is None

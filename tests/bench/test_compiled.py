@@ -64,7 +64,7 @@ ENTRY %main (w: f32[8]) -> f32[8] {
   %w = f32[8]{0} parameter(0)
   %everywhere = f32[8]{0} all-reduce(%w), to_apply=%sum
   %epochs = (s32[], f32[8]{0}, u8[1000,8]{1,0}, f32[50]{0}) while(%everywhere), condition=%patient, body=%epoch
-  ROOT %found = f32[8]{0} get-tuple-element(%epochs), index=1
+  ROOT %trained = f32[8]{0} get-tuple-element(%epochs), index=1
 }
 """
 WRITTEN = Compiled(TEXT)
@@ -123,8 +123,8 @@ BODY = """HloModule copies
 
 
 def test_copies_tell_state_from_other_arrays_and_leave_out_fills():
-    found = {copy.shape.dims: copy.of_state for copy in Compiled(BODY).copies("body")}
-    assert found == {(1, 2): True, (3,): True, (4,): False, (5,): False, (7,): False}
+    copies = {copy.shape.dims: copy.of_state for copy in Compiled(BODY).copies("body")}
+    assert copies == {(1, 2): True, (3,): True, (4,): False, (5,): False, (7,): False}
 
 
 PRODUCT = """HloModule library

@@ -17,9 +17,9 @@ def test_a_product_of_matrices_is_timed():
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the second opinion is Linux's")
 def test_the_memory_of_a_run_is_the_peak_of_this_process(monkeypatch):
     monkeypatch.setattr(machine, "WIDTHS", (8, 8))
-    found = machine.row_memory(random_data(500))
+    gigabytes = machine.row_memory(random_data(500))
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    np.testing.assert_allclose(found, int(status["VmHWM"].split()[0]) / 2**20, rtol=0.05)
+    np.testing.assert_allclose(gigabytes, int(status["VmHWM"].split()[0]) / 2**20, rtol=0.05)
 
 
 def test_the_table_is_timed_from_nothing_to_its_report(monkeypatch):
