@@ -184,9 +184,8 @@ class Stopped:
         """The measures of `Regularised`, and how many parts were run and which was returned."""
         place = hypers.place.astype(jnp.int32)
         kept = jax.tree.map(lambda leaf: leaf[place], given[0])
-        *widths, classes = widths_of(kept["params"])
         data = data._replace(train=first(data.train, self.examples))
-        result = judged(mlp(tuple(widths), classes), key, kept["params"], data)
+        result = judged(mlp(*widths_of(kept["params"])), key, kept["params"], data)
         return {}, result.telling(fit={"run": kept["run"], "best": kept["best"]})
 
 
