@@ -211,11 +211,11 @@ def open_store(folder: str | Path, identity: Mapping[str, Any], option: str = "-
                     raise StoreError(f"{folder} has files and no identity.json, so it is not dlx's: {remedy}")
                 _write(path, to_json(wanted, indent=2).encode(), commit=_claim)
         try:
-            found = json.loads(path.read_bytes())
+            there = json.loads(path.read_bytes())
         except ValueError as error:
             raise StoreError(f"{path} is damaged ({error}): {remedy}") from error
-    if found != wanted:
-        raise StoreError(f"{folder} holds other work ({_differences(found, wanted)}): {remedy}")
+    if there != wanted:
+        raise StoreError(f"{folder} holds other work ({_differences(there, wanted)}): {remedy}")
     return Store(folder)
 
 
@@ -240,10 +240,10 @@ def provenance() -> dict[str, Any]:
 
 def processor() -> str:
     """The model of the CPU, such as "AMD EPYC 7B13"; "cpu" if it is unknown."""
-    found = None
+    model = None
     with contextlib.suppress(OSError):  # Linux only
-        found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    return (found[1] if found else platform.processor()).strip() or "cpu"
+        model = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return (model[1] if model else platform.processor()).strip() or "cpu"
 
 
 def _revision(root: Path) -> str | None:

@@ -72,8 +72,8 @@ class Sweep:
     def __call__(self, keys: Keys, given: Any, data: Data) -> Any:
         """The results of all runs [runs, ...], as NumPy arrays."""
         mesh, args = self._place(keys, given, data)
-        found = _gather(self._program(mesh, args)(*args))
-        return jax.tree.map(lambda leaf: leaf[: len(keys)], found)
+        results = _gather(self._program(mesh, args)(*args))
+        return jax.tree.map(lambda leaf: leaf[: len(keys)], results)
 
     def memory(self, keys: Keys, given: Any, data: Data) -> int:
         """Bytes that these runs and the data take on each device, as the compiler counts them."""

@@ -31,7 +31,7 @@ Measures = Mapping[str, Mapping[str, Any]]
 
 
 class Result(NamedTuple):
-    """What a run has found."""
+    """What a run tells."""
 
     score: Scalar | float = jnp.nan
     """What a search minimises. It never comes from test data."""
@@ -42,8 +42,8 @@ class Result(NamedTuple):
     diverged: Bool[Array, ""] | bool = False
 
     @classmethod
-    def of(cls, curve: Curve, found: Evaluation | None = None) -> "Result":
-        """The result of a fit, and of the evaluation `found` of its parameters, if there is one.
+    def of(cls, curve: Curve, measured: Evaluation | None = None) -> "Result":
+        """The result of a fit, and of what was `measured` of its parameters, if anything was.
 
         Its curves are the metrics under "train", the score under "valid", and what was "watched". Its score is the
         validation `error`, if that was evaluated. Otherwise it is the fit's score at the best epoch, or NaN without
@@ -59,11 +59,11 @@ class Result(NamedTuple):
             score = curve.score[curve.best]
         if curve.watched:
             curves |= {"watched": curve.watched}
-        if found is not None:
-            measures |= {"train": {**found.train}, "valid": {**found.valid}, "test": {**found.test}}
-            if "error" in found.valid:
-                score = found.valid["error"]
-                measures["test"]["wrong"] = found.per_example["error"]
+        if measured is not None:
+            measures |= {"train": {**measured.train}, "valid": {**measured.valid}, "test": {**measured.test}}
+            if "error" in measured.valid:
+                score = measured.valid["error"]
+                measures["test"]["wrong"] = measured.per_example["error"]
         return cls(score, measures, curves, curve.diverged)
 
     def telling(self, **measures: Mapping[str, Any]) -> "Result":
@@ -113,6 +113,11 @@ class Unit:
         """The units that it stands on, each once and after its own, and this unit at the end."""
         below = dict.fromkeys(link for unit in self.given for link in unit.lineage)
         return (*below, self)
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """What units must share to be runs of one compiled program."""
+        return self.program, tuple(unit.kind for unit in self.given), self.data, self.blind
 
     def blinded(self) -> "Unit":
         """The same unit, but it and all units that it stands on are blind."""

@@ -14,8 +14,9 @@ import numpy as np
 import pages
 import pytest
 
+from dlx.show.progress import silent
+from dlx.study.run.code import Shapes
 from dlx.study.run.record import on_host, one_run
-from dlx.study.run.shapes import Shapes, unwatched
 from dlx.types import Data
 from dlx.unit import Unit
 from experiments.__main__ import FOLDER, listing
@@ -170,7 +171,7 @@ def compiled(name: str, i: int) -> Compiled:
     brief = {
         name: min(count, 5) for name, count in counts.items() if count
     }  # many steps enlarge differences of rounding
-    run = one_run(replace(unit.program, **brief), unwatched)
+    run = one_run(replace(unit.program, **brief), silent)
 
     @jax.jit
     def alone(key, varied, data):

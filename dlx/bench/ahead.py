@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 from dlx.bench.compiled import Compiled
 from dlx.bench.planned import planned
+from dlx.show.progress import silent
 from dlx.store import to_json
 from dlx.study.declare.page import Study
+from dlx.study.run.code import Shapes
 from dlx.study.run.record import on_host, one_run
-from dlx.study.run.shapes import Shapes, unwatched
 from dlx.sweep import Sweep, memory
 from dlx.unit import Unit, changed
 
@@ -91,7 +92,7 @@ def one_row(work: Work, there: Sequence[Any], per_run: int) -> dict[str, Any]:
     """
     program, (_, varied, data) = work.unit.program, work.arguments
     begin = time.monotonic()
-    sweep = Sweep(one_run(program, unwatched), there, per_run)
+    sweep = Sweep(one_run(program, silent), there, per_run)
     executable = sweep.lower(RUNS_A_DEVICE * len(there) // per_run, varied, data).compile()
     seconds, text = time.monotonic() - begin, Compiled(executable.as_text() or "")
     epochs = getattr(program, "epochs", 1)

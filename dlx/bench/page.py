@@ -8,7 +8,8 @@ import jax
 import numpy as np
 
 from dlx.bench.timing import Say, wall_time
-from dlx.study.declare.page import Study
+from dlx.show.progress import silent
+from dlx.study.declare.page import Study, main_of
 from dlx.study.run.plan import first_trials
 from dlx.study.run.record import on_host, one_run
 from dlx.sweep import Sweep
@@ -40,14 +41,16 @@ def measure_page(study: Study, data: str | None, repeats: int, say: Say) -> dict
         for of, (short, long) in runs.items():
             one, three = wall_time(short), wall_time(long)
             times[of].append((three - one) / 2)
-    main = about["main" if "main" in about else next(iter(about))]
-    return {"data": main.origin.name, "rows": {name: times[unit.program, unit.data] for name, unit in units.items()}}
+    return {
+        "data": main_of(about).origin.name,
+        "rows": {name: times[unit.program, unit.data] for name, unit in units.items()},
+    }
 
 
 def _call(unit: Unit, epochs: int, data: Any) -> Callable[[], Any]:
     """Calls the unit's program with this many epochs. It is compiled, and has run once."""
     program: Any = replace(unit.program, epochs=epochs)  # ty: ignore[invalid-argument-type]
-    sweep = Sweep(one_run(program, lambda stage, **how: None), devices=1)
+    sweep = Sweep(one_run(program, silent), devices=1)
     hypers = jax.tree.map(lambda value: np.array([value], np.float32), unit.hypers)
     inputs = jax.random.key(unit.seed)[None], (hypers, ()), data
     sweep(*inputs)

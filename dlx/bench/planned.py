@@ -7,7 +7,6 @@ from dlx.data import Dataset
 from dlx.study.command import rows_and_search
 from dlx.study.declare.page import Study
 from dlx.study.run.plan import foresee
-from dlx.study.run.shapes import program
 from dlx.unit import Unit
 
 
@@ -36,5 +35,5 @@ def planned(study: Study, preset: str, seeds: int | None = 1) -> Planned:
     units = list(dict.fromkeys(link for unit in ends for link in unit.lineage))
     alike: dict[Any, list[Unit]] = {}
     for unit in units:
-        alike.setdefault(program(unit), []).append(unit)
+        alike.setdefault(unit.blinded().kind, []).append(unit)
     return Planned(about, [some[0] for some in alike.values()], [len(some) for some in alike.values()])

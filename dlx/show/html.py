@@ -159,11 +159,11 @@ for (const table of document.querySelectorAll("table")) {
 
 
 def _line_break(state: StateInline, silent: bool) -> bool:
-    found = re.compile(r"<br\s*/?>", re.IGNORECASE).match(state.src, state.pos)
-    if found and not silent:
+    match = re.compile(r"<br\s*/?>", re.IGNORECASE).match(state.src, state.pos)
+    if match and not silent:
         state.push("hardbreak", "br", 0)
-    state.pos = found.end() if found else state.pos
-    return bool(found)
+    state.pos = match.end() if match else state.pos
+    return bool(match)
 
 
 def _parser() -> MarkdownIt:

@@ -3,6 +3,7 @@
 On a terminal this is a bar that is drawn again and again. Elsewhere it is a line from time to time on stderr.
 """
 
+import io
 import math
 import sys
 import threading
@@ -37,7 +38,7 @@ def duration(seconds: float) -> str:
 
 
 def silent(stage: str, *, epochs: int, percent: bool = True) -> None:
-    """Used in place of a `Progress` if nobody watches: `fit` gets None, and calls nothing after an epoch."""
+    """What a program gets in place of a `Progress` if nobody watches: `fit` gets None, and calls nothing."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,11 @@ class Progress:
         self._names: tuple[str, ...] = ()
         self._latest: tuple[_AfterEpoch, int, float] | None = None
         self._start = self._unit_start = self._printed = clock()
+
+    @classmethod
+    def silent(cls) -> "Progress":
+        """One that nobody sees."""
+        return cls({}, stream=io.StringIO())
 
     def __enter__(self) -> "Progress":
         from rich.console import Console

@@ -4,30 +4,29 @@ An error that a user can correct ends the command with one message, any other wi
 """
 
 import contextlib
-import io
 import itertools
 import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import jax
 
 from dlx.show.console import steady
-from dlx.show.progress import Progress, duration
+from dlx.show.progress import Progress
 from dlx.store import Store, StoreError, open_store
-from dlx.study.declare.options import CommonOptions, size
+from dlx.study.declare.options import CommonOptions
 from dlx.study.declare.page import About, Row, Study
-from dlx.study.judge.asked import check_claims
+from dlx.study.judge.table import check_claims, missing, results
 from dlx.study.publish.publish import publish
 from dlx.study.run.errors import in_one_line
 from dlx.study.run.found import Found
 from dlx.study.run.hosts import find_devices, join, use_every_core
 from dlx.study.run.plan import Search, arguments, foresee, plan, searched_whole, select
+from dlx.study.run.records import Records
 from dlx.study.run.runner import Runner
 from dlx.study.run.stopping import ends_on_signal
 from dlx.sweep import Sweep
@@ -74,6 +73,24 @@ def main(study: Study, module: str | None = None, arguments: Sequence[str] | Non
         sys.exit(130)
 
 
+def check_given_once(arguments: Sequence[str]) -> None:
+    """Raise ValueError if an option that takes several values is given twice: the first ones would be forgotten."""
+    for flag in ("--rows", "--try"):
+        if sum(argument.partition("=")[0] == flag for argument in arguments) > 1:
+            raise ValueError(f"{flag} is given twice; give it once, with all its values after it")
+
+
+def named_rows(study: Study) -> str:
+    """The names of a page's rows by preset, as far as they can be told; nothing is downloaded."""
+    named: dict[str, list[str]] = {}
+    for preset, data in itertools.product(("quick", "paper"), ("blank", None)):
+        if preset not in named:
+            with contextlib.suppress(Exception):
+                options = study.options(preset=preset, data=data)
+                named[preset] = [row.name for row in study.rows(options, study.datasets(options))]
+    return "\n\n".join(f"Rows of the preset {preset}: {', '.join(names)}" for preset, names in named.items())
+
+
 def run(study: Study, options: CommonOptions | None = None, name: str | None = None) -> Found:
     """Do what a page's command does, and return what was found: for notebooks, and for scripts of one's own.
 
@@ -97,22 +114,47 @@ def run(study: Study, options: CommonOptions | None = None, name: str | None = N
             jax.config.update(setting, value)
 
 
-def check_given_once(arguments: Sequence[str]) -> None:
-    """Raise ValueError if an option that takes several values is given twice: the first ones would be forgotten."""
-    for flag in ("--rows", "--try"):
-        if sum(argument.partition("=")[0] == flag for argument in arguments) > 1:
-            raise ValueError(f"{flag} is given twice; give it once, with all its values after it")
+def train_and_publish(
+    study: Study,
+    name: str,
+    options: CommonOptions,
+    command: str,
+    stops: Callable[[Callable[[], None]], AbstractContextManager[None]] = nullcontext,
+) -> Found:
+    """Do what is missing, and publish what there is: the course of every command.
 
-
-def named_rows(study: Study) -> str:
-    """The names of a page's rows by preset, as far as they can be told; nothing is downloaded."""
-    named: dict[str, list[str]] = {}
-    for preset, data in itertools.product(("quick", "paper"), ("blank", None)):
-        if preset not in named:
-            with contextlib.suppress(Exception):
-                options = study.options(preset=preset, data=data)
-                named[preset] = [row.name for row in study.rows(options, study.datasets(options))]
-    return "\n\n".join(f"Rows of the preset {preset}: {', '.join(names)}" for preset, names in named.items())
+    The page is read and checked. What is to do is told, and then done, within `stops(last_words)`. What was found is
+    judged, and the first process publishes it.
+    """
+    prepare(options)
+    about = study.datasets(options)
+    rows, search = rows_and_search(study, options, about)
+    stated = stated_time(study.doc, options.preset)
+    store, folder = open_folders(name, options, about)
+    first = jax.process_index() == 0
+    with Progress({}) if first else Progress.silent() as progress, stops(partial(stopped, progress)):
+        records = Records(options, store, about, progress)
+        runner = Runner(options, records, progress)
+        units = foresee(rows, records.finished, options.fresh_seeds(), search)
+        whole = searched_whole(rows) if search.halving else []
+        for remark in [*records.check_code(), runner.outlook(units, stated)]:
+            progress.say(remark)
+        if whole:
+            progress.say(f"--halving: searched whole, as their trials have no epochs: {', '.join(whole)}")
+        if runner.missing(units):
+            check_claims(study, options, records.code.shapes, rows)
+            if first:
+                store.check_writable()
+        outcomes = runner.train(rows, options.fresh_seeds(), search)
+    found = Found.of(rows, outcomes, about, records.load)
+    if first:
+        remarks = [*missing(study, options, found), *records.check_code()]
+        if found.runs:
+            content = results(name, options.preset, command, found, study.metrics, study.claims)
+            publish(study, found, content, remarks, records, folder, options.tensorboard)
+        else:
+            print(*remarks, sep="\n")
+    return found
 
 
 def prepare(options: CommonOptions) -> None:
@@ -129,14 +171,7 @@ def prepare(options: CommonOptions) -> None:
 
 def rows_and_search(study: Study, options: CommonOptions, about: About) -> tuple[list[Row], Search]:
     """The rows that are asked for, and how they are searched. Raises ValueError for unknown rows or arguments."""
-    if not (study.doc or "").strip():
-        raise ValueError("the page has no docstring: its first line is the title of the report, and says what is asked")
     rows = study.rows_on(options, about)
-    for row in rows:
-        if not row.name or any(letter.isspace() for letter in row.name):
-            raise ValueError(f"the row name {row.name!r} is empty or has a space; choose one such as 'exp2/dbn'")
-    if about["main" if "main" in about else next(iter(about))].origin.name != study.paper_data:
-        rows = [replace(row, paper={}) for row in rows]
     values, known = tried_values(options.values), arguments(rows)
     for name in values:
         if name not in known:
@@ -146,64 +181,14 @@ def rows_and_search(study: Study, options: CommonOptions, about: About) -> tuple
 
 def tried_values(texts: Sequence[str]) -> dict[str, list[float]]:
     """The values of --try, by argument. Raises ValueError for a text that is not NAME=NUMBER,NUMBER."""
-    found = {}
+    tried = {}
     for text in texts:
         name, _, numbers = text.partition("=")
         try:
-            found[name.strip()] = [float(number) for number in numbers.split(",")]
+            tried[name.strip()] = [float(number) for number in numbers.split(",")]
         except ValueError as error:
             raise ValueError(f"--try {text!r} is not NAME=NUMBER,NUMBER, such as rate=0.1,0.5") from error
-    return found
-
-
-def train_and_publish(
-    study: Study,
-    name: str,
-    options: CommonOptions,
-    command: str,
-    stops: Callable[[Callable[[], None]], AbstractContextManager[None]] = nullcontext,
-) -> Found:
-    """Do what is missing, and publish what there is. While it trains it is within `stops(last_words)`."""
-    prepare(options)
-    about = study.datasets(options)
-    first = jax.process_index() == 0
-    rows, search = rows_and_search(study, options, about)
-    seeds = options.fresh_seeds()
-    results = options.results or Path(options.out) / name
-    origins = {key: dataset.origin._asdict() for key, dataset in about.items()}
-    store = open_store(options.out, STORE) if first else Store(options.out)
-    table = {"study": name, **options.of_the_table(), "data": origins}
-    folder = open_store(results, table, "--results") if first else store
-    if first:
-        folder.check_writable()
-    with Progress({}) if first else Progress({}, stream=io.StringIO()) as progress, stops(partial(stopped, progress)):
-        runner = Runner(options, store, about, progress)
-        ahead = foresee(rows, runner.finished, seeds, search)
-        for remark in runner.check_code():
-            progress.say(remark)
-        progress.say(said(runner, ahead, stated_time(study.doc, options.preset)))
-        if search.halving and (whole := searched_whole(rows)):
-            progress.say(f"--halving: searched whole, as their trials have no epochs: {', '.join(whole)}")
-        if runner.missing(ahead):
-            check_claims(study, options, runner.code.shapes, rows)
-            if first:
-                store.check_writable()
-        while True:
-            units, outcomes = plan(rows, runner.finished, seeds, search)
-            kept = [unit for row in rows if row.name in outcomes for unit in outcomes[row.name].wanted[: row.keep]]
-            ahead = units if len(outcomes) == len(rows) else foresee(rows, runner.finished, seeds, search)
-            if not runner.advance(units, kept, ahead):
-                break
-    found = Found.of(rows, outcomes, about, runner.load)
-    if first:
-        publish(study, name, command, options, found, store, runner.naming, folder, runner.check_code())
-    return found
-
-
-def stopped(progress: Progress) -> None:
-    """Say on stderr what is lost by stopping now, and give the terminal back."""
-    progress.__exit__()
-    print("; ".join(filter(None, ("stopped", progress.lost(), GOES_ON))), file=sys.stderr)
+    return tried
 
 
 def stated_time(doc: str, preset: str) -> str:
@@ -212,27 +197,22 @@ def stated_time(doc: str, preset: str) -> str:
     return next((time.strip() for line, _, time in lines if ("--preset paper" in line) == (preset == "paper")), "")
 
 
-def said(runner: Runner, units: Sequence[Unit], stated: str) -> str:
-    """How many units are to do, and how long and how much memory they take by the records, in words.
+def open_folders(name: str, options: CommonOptions, about: About) -> tuple[Store, Store]:
+    """The folder of records and that of results, which can be written to. Only the first process opens them."""
+    if jax.process_index() > 0:
+        return Store(options.out), Store(options.out)
+    store = open_store(options.out, STORE)
+    origins = {key: dataset.origin._asdict() for key, dataset in about.items()}
+    identity = {"study": name, **options.of_the_table(), "data": origins}
+    folder = open_store(options.results or Path(options.out) / name, identity, "--results")
+    folder.check_writable()
+    return store, folder
 
-    `stated` is the time that the page states. It is shown where there are no records.
-    """
-    expected, missing = runner.estimate(units), runner.missing(units)
-    ended = sum(unit not in missing for unit in units)
-    parts = [f"{ended} of {ended + expected.units} units are finished, {expected.units} are to do"]
-    if not expected.units:
-        return parts[0]
-    known = expected.units - expected.unknown
-    if known:
-        parts.append(f"about {duration(expected.seconds)} for {known} of them by the records there are")
-    if expected.unknown:
-        which = f"the other {expected.unknown}" if known else "they"
-        parts.append(f"no record tells yet how long {which} take" + f" (the page states: {stated})" * bool(stated))
-    data = sum(leaf.nbytes for (_, blind), one in runner.data.items() if not blind for leaf in jax.tree.leaves(one))
-    memory = f"the data take {size(data)} on each device, and each program says before it starts what it takes"
-    if expected.memory:
-        memory = f"up to {size(expected.memory)} on each device by the records"
-    return "; ".join([*parts, memory])
+
+def stopped(progress: Progress) -> None:
+    """Say on stderr what is lost by stopping now, and give the terminal back."""
+    progress.__exit__()
+    print("; ".join(filter(None, ("stopped", progress.lost(), GOES_ON))), file=sys.stderr)
 
 
 def find(study: Study, options: CommonOptions | None = None) -> Found:
@@ -243,10 +223,10 @@ def find(study: Study, options: CommonOptions | None = None) -> Found:
     options = options or study.options()
     about = study.datasets(options)
     rows, search = rows_and_search(study, options, about)
-    runner = Runner(options, open_store(options.out, STORE), about, Progress({}, stream=io.StringIO()))
-    _, outcomes = plan(rows, runner.finished, options.fresh_seeds(), search)
-    runner.check_code()
-    return Found.of(rows, outcomes, about, runner.load)
+    records = Records(options, open_store(options.out, STORE), about, Progress.silent())
+    _, outcomes = plan(rows, records.finished, options.fresh_seeds(), search)
+    records.check_code()
+    return Found.of(rows, outcomes, about, records.load)
 
 
 def load(
@@ -262,16 +242,14 @@ def load(
     if train:
         prepare(options)
     about = study.datasets(options)
-    with Progress({}, stream=None if train else io.StringIO()) as progress:
-        runner = Runner(options, open_store(options.out, STORE), about, progress)
-        while train and runner.advance([unit], [unit]):
-            pass
+    with Progress({}) if train else Progress.silent() as progress:
+        records = Records(options, open_store(options.out, STORE), about, progress)
+        if train:
+            Runner(options, records, progress).keep(unit, entry)
         try:
-            if train and entry not in (None, *runner.load(unit)):
-                runner.renew(unit)
-            kept = runner.load(unit)
+            kept = records.load(unit)
             if entry not in (None, *kept):
-                raise StoreError(f"{runner.naming.name(unit)} has kept {', '.join(kept)}, and no {entry!r}")
+                raise StoreError(f"{records.naming.name(unit)} has kept {', '.join(kept)}, and no {entry!r}")
             return kept if entry is None else kept[entry]
         except StoreError as error:
             raise StoreError(f"{error}: study.load(..., train=True) trains it, and what it stands on") from error

@@ -24,10 +24,11 @@ from dlx.store import Store, StoreError, open_store, processor, to_json
 from dlx.study.command import STORE, prepare, rows_and_search
 from dlx.study.declare.page import Study
 from dlx.study.publish.index import read_results
+from dlx.study.run.cost import shared_out
 from dlx.study.run.errors import in_one_line
 from dlx.study.run.found import Record
 from dlx.study.run.plan import plan
-from dlx.study.run.record import kind
+from dlx.study.run.records import Records
 from dlx.study.run.runner import Runner
 from dlx.study.run.stopping import ends_on_signal
 from dlx.unit import Unit
@@ -107,20 +108,21 @@ def verify(name: str, study: Study, outcome: Path, options: Options, seed: int) 
         ends_on_signal(lambda: stopped(progress, temporary)),
     ):
         folder = unpack(outcome / "records.tar.xz", Path(temporary) / "committed")
-        runner = Runner(common, open_store(folder, STORE), about, progress)
-        again = Runner(common, open_store(Path(temporary) / "again", STORE), about, progress, like=runner)
+        committed = Records(common, open_store(folder, STORE), about, progress)
+        again = Records(common, open_store(Path(temporary) / "again", STORE), about, progress)
+        runner = Runner(common, again, progress, like=committed)
         rows, search = rows_and_search(study, common, about)
 
         def whole(unit: Unit) -> Record | None:
-            record = runner.finished(unit)
+            record = committed.finished(unit)
             return record if record and {*COMPARED, "seconds", "device", "versions"} <= record.keys() else None
 
         units, _ = plan(rows, whole, common.fresh_seeds(), search)
         records = {unit: record for unit in units if (record := whole(unit))}
-        faults = [*strange(folder, {runner.naming.name(unit) for unit in records}), *altered(runner, records)]
+        faults = [*strange(folder, {committed.naming.name(unit) for unit in records}), *altered(committed, records)]
         for fault in faults:
             print(fault, flush=True)
-        costs = seconds(runner, records)
+        costs = seconds(committed, records)
         fitting = [unit for unit, cost in costs.items() if cost <= 60 * options.minutes]
         if not fitting and not faults:
             raise ValueError(
@@ -135,23 +137,34 @@ def verify(name: str, study: Study, outcome: Path, options: Options, seed: int) 
             f"{duration(60 * options.minutes)} each; drawn by --seed {seed}: {len(drawn)}, which take about "
             f"{duration(sum((costs[unit] for unit in drawn), 0.0))} together"
             + f", with {len(untold)} below them that no record tells of, at the mean of all" * bool(untold)
-            + f"; {len({kind(unit) for unit in every})} programs are compiled before; {HOW}",
+            + f"; {len({unit.kind for unit in every})} programs are compiled before; {HOW}",
             flush=True,
         )
-        agreed, silent = not faults, []
-        while left := [unit for unit in drawn if not again.finished(unit)]:
-            again.advance(left)
-            for unit in left:
-                if record := again.finished(unit):
-                    agrees, words = compare(records[unit], record)
-                    print(f"{runner.naming.label(unit)}: {words}", flush=True)
-                    agreed &= agrees
-                    if agrees and "code" not in records[unit]:
-                        silent.append(unit)
-                        told_now = {key: record[key] for key in ("code", "computation")}
-                        runner.store.amend(runner.naming.name(unit), told_now)
-        if silent:
-            print(told(runner.store, outcome, len(silent)), flush=True)
+        agreed = train_again(runner, drawn, committed, records, outcome)
+    return agreed and not faults
+
+
+def train_again(
+    runner: Runner, drawn: Sequence[Unit], committed: Records, records: Mapping[Unit, Record], outcome: Path
+) -> bool:
+    """Train the units that are drawn, and say of each whether it agrees. Whether all agree.
+
+    Records that do not say which code made them, and agree, are told it in the outcome.
+    """
+    agreed, silent = True, []
+    while left := [unit for unit in drawn if not runner.records.finished(unit)]:
+        runner.advance(left)
+        for unit in left:
+            if record := runner.records.finished(unit):
+                agrees, words = compare(records[unit], record)
+                print(f"{committed.naming.label(unit)}: {words}", flush=True)
+                agreed &= agrees
+                if agrees and "code" not in records[unit]:
+                    silent.append(unit)
+                    told_now = {key: record[key] for key in ("code", "computation")}
+                    committed.store.amend(committed.naming.name(unit), told_now)
+    if silent:
+        print(told(committed.store, outcome, len(silent)), flush=True)
     return agreed
 
 
@@ -185,27 +198,28 @@ def unpack(archive: Path, folder: Path) -> Path:
 def strange(folder: Path, names: set[str]) -> Iterator[str]:
     """One line that names the files that are not the record of a unit of these names, if there are any."""
     files = (path.relative_to(folder / "units") for path in sorted((folder / "units").rglob("*.json")))
-    if found := [name for path in files if (name := path.with_suffix("").as_posix()) not in names]:
-        yield f"{', '.join(found)}: DIFFERS: damaged, or of no unit that follows from the page and the other records"
+    if others := [name for path in files if (name := path.with_suffix("").as_posix()) not in names]:
+        yield f"{', '.join(others)}: DIFFERS: damaged, or of no unit that follows from the page and the other records"
 
 
-def altered(runner: Runner, records: Mapping[Unit, Record]) -> Iterator[str]:
+def altered(committed: Records, records: Mapping[Unit, Record]) -> Iterator[str]:
     """One line for each record that is not of the unit that its name says."""
     for unit, record in records.items():
-        identity = json.loads(to_json(runner.naming.description(unit)))
-        if found := list(differences({key: record[key] for key in IDENTITY if key in record}, identity)):
-            yield f"{runner.naming.label(unit)}: DIFFERS from the unit of this name: {'; '.join(found)}"
+        identity = json.loads(to_json(committed.naming.description(unit)))
+        if differ := list(differences({key: record[key] for key in IDENTITY if key in record}, identity)):
+            yield f"{committed.naming.label(unit)}: DIFFERS from the unit of this name: {'; '.join(differ)}"
 
 
-def seconds(runner: Runner, records: Mapping[Unit, Record]) -> dict[Unit, float]:
+def seconds(committed: Records, records: Mapping[Unit, Record]) -> dict[Unit, float]:
     """The seconds of each unit, with those that it stands on.
 
-    For units without a record they are estimated, see `Runner.costs`.
+    For units without a record they are estimated, see `dlx.study.run.cost.shared_out`.
     """
-    mean = runner.costs(link for unit in records for link in unit.lineage)
+    every = [link for unit in records for link in unit.lineage]
+    typical = shared_out(every, committed.costs(every))
 
     def one(unit: Unit) -> float:
-        return float(records[unit]["seconds"]) if unit in records else mean[runner.naming.label(unit)]
+        return float(records[unit]["seconds"]) if unit in records else typical[unit]
 
     return {unit: sum(map(one, unit.lineage)) for unit in records}
 
@@ -218,11 +232,11 @@ def compare(old: Record, new: Record) -> tuple[bool, str]:
     """
     named = new["device"].rpartition(" x ")[0] == processor() != "cpu"
     exact = named and all(old[key] == new[key] for key in ("device", "versions"))
-    said, found = ({key: record[key] for key in COMPARED} for record in (old, new))
+    before, now = ({key: record[key] for key in COMPARED} for record in (old, new))
     score = f"score {old['score']}, {new['score']} now"
-    if not (bits := list(differences(said, found))):
+    if not (bits := list(differences(before, now))):
         return True, f"agreed bit for bit: {score}"
-    far = list(differences(said, found, exact=False))
+    far = list(differences(before, now, exact=False))
     if far or exact:
         by = " and ".join(f"{record.get('revision')!s:.7}" for record in (old, new))
         near = ", though within the tolerance," * (not far)

@@ -12,7 +12,7 @@ from dlx.bench.ahead import DEVICES, Work, label
 from dlx.bench.estimate import KINDS, bound, epochs_run, weights
 from dlx.bench.planned import planned
 from dlx.show.progress import duration
-from dlx.study.run.shapes import Shapes
+from dlx.study.run.code import Shapes
 
 RESULTS = ROOT / "experiments" / "results"
 STUDIES = {name: lambda study=study: study for name, study in pages.studies().items()}

@@ -9,11 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlx.data import Dataset, Provenance
+from dlx.show.progress import Progress
 from dlx.store import to_json
+from dlx.study.declare.options import CommonOptions
 from dlx.study.declare.page import Published, Row
 from dlx.study.run.found import Found
 from dlx.study.run.plan import Search, plan
 from dlx.study.run.record import as_record
+from dlx.study.run.records import Records
+from dlx.study.run.runner import Runner
 from dlx.types import Data, Labelled
 from dlx.unit import Result, Unit
 
@@ -54,6 +58,12 @@ def row(name, space=({},), **more):
 
 def rates(*values):
     return ({"rate": list(values)},)
+
+
+def runner_in(store, progress=None, like=None, about=None, **options):
+    """A runner of units on the synthetic data, whose records are in this store."""
+    options, progress = CommonOptions(**options), progress or Progress.silent()
+    return Runner(options, Records(options, store, about or {"main": dataset()}, progress), progress, like)
 
 
 def dataset(name="mnist", shape=(2, 2), fingerprint="f" * 64, test=TEST):

@@ -1,7 +1,5 @@
 """What claims ask for: found by every decider without runs; a typo is an error, a row of another preset is not."""
 
-from dataclasses import replace
-
 import pytest
 from synthetic import dataset, found, row
 
@@ -9,8 +7,8 @@ from dlx.study import claims
 from dlx.study.declare.options import CommonOptions
 from dlx.study.declare.page import ERRORS, Claim, Finding, Metric, Study
 from dlx.study.judge import shares, starts
-from dlx.study.judge.asked import asked, check_claims, decidable
-from dlx.study.run.shapes import Shapes
+from dlx.study.judge.table import asked, check_claims, missing, results
+from dlx.study.run.code import Shapes
 
 ABOUT = {"main": dataset()}
 ERROR, MEAN = ERRORS[-1], Metric("valid/error", "mean")
@@ -74,9 +72,8 @@ def test_a_typo_is_an_error(decide, said):
 def test_a_row_of_another_preset_is_no_error_and_its_claim_is_left_out():
     page, options = study(claims.lower(ERROR, "large", "a"), claims.at_most(MEAN, ["a", "b"], 1)), CommonOptions()
     check_claims(page, options, Shapes(ABOUT), page.rows(options, ABOUT))
-    here = found({"a": [0.1], "b": [0.2]})
-    kept, told = decidable(page.claims, here.rows, here.about)
-    assert kept == [page.claims[1]]
-    assert told == ["The claim 'So it is.' is left out: it asks for large, which this table does not have."]
-    every = replace(options, preset="paper")
-    assert decidable(page.claims, {one.name: one for one in page.rows(every, ABOUT)}, ABOUT) == (list(page.claims), [])
+    here, every = found({"a": [0.1], "b": [0.2]}), found({"a": [0.1], "b": [0.2], "large": [0.3]})
+    said = "The claim 'So it is.' is left out: it asks for large, which this table does not have."
+    for some, left_out in ((here, [said]), (every, [])):
+        content = results("page", "quick", "", some, [ERROR], page.claims)
+        assert (len(content["claims"]), missing(page, options, some)) == (2 - len(left_out), left_out)

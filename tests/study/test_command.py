@@ -26,6 +26,7 @@ from dlx.show.progress import Progress
 from dlx.store import Store, open_store
 from dlx.study import command
 from dlx.study.run import hosts
+from dlx.study.run.records import Records
 from dlx.study.run.runner import Runner
 from experiments import bengio2006
 
@@ -187,6 +188,7 @@ def test_it_says_beforehand_how_much_there_is_to_do(finished, tmp_path, call):
     shutil.copytree(finished[0] / "out", tmp_path / "out", ignore=shutil.ignore_patterns("Finetune"))
     status, said = call("--minutes", "0", "--out", tmp_path / "out")
     assert status == 0
+    assert said.out.startswith("no row has a finished run yet (0 runs of finished searches)\n")
     assert re.search(
         r"0 of (\d+) units are finished, \1 are to do; about [\d.]+ (second|minute)s? for \d+ of them", said.err
     )
@@ -258,15 +260,16 @@ def test_the_same_command_again_does_nothing_twice(finished, call, untrained):
 
 def test_a_process_takes_the_first_unit_that_no_other_has_and_those_like_it(tmp_path, monkeypatch):
     dataset = read("digits")
-    runner = Runner(OPTIONS, open_store(tmp_path / "out", command.STORE), {"main": dataset}, Progress({}))
+    records = Records(OPTIONS, open_store(tmp_path / "out", command.STORE), {"main": dataset}, Progress.silent())
+    runner = Runner(OPTIONS, records, records.progress)
     one = {"width": 8, "rate": 0.1, "epochs": 1, "patience": 1}
     units = [bengio2006.unit("deep", seed, depth=depth, **one) for seed in range(4) for depth in (1, 2)]
-    name = runner.naming.name
+    name = records.naming.name
     assert runner._take(units) == units[0:3:2], "as many as there are devices"
     taken = {name(unit) for unit in units[:2]}
     monkeypatch.setattr(Store, "claim", lambda _, other: other not in taken)
     assert runner._take(units) == units[2:5:2]
-    runner.store.save(name(units[2]), synthetic.record())
+    records.store.save(name(units[2]), synthetic.record())
     assert runner._take(units) == units[3:6:2]
     assert runner._take(units[:2]) == []
 

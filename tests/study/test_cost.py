@@ -1,16 +1,13 @@
 """The time beforehand: what records tell of units that are still to do."""
 
-import io
+from functools import partial
 
 import pytest
-from synthetic import dataset, toy
+from synthetic import dataset, runner_in, toy
 
 from dlx import sweep
-from dlx.show.progress import Progress
 from dlx.store import open_store
-from dlx.study.declare.options import CommonOptions
 from dlx.study.run.cost import Cost, Estimate, Spent, shared_out, spent
-from dlx.study.run.runner import Runner
 
 
 def test_to_compile_is_counted_once_a_program_and_never_times_its_units():
@@ -40,17 +37,13 @@ def test_to_compile_is_counted_once_a_program_and_never_times_its_units():
 
 @pytest.fixture
 def runner(tmp_path):
-    def there(**options):
-        store = open_store(tmp_path, {})
-        return Runner(CommonOptions(**options), store, {"main": dataset()}, Progress({}, stream=io.StringIO()))
-
-    return there
+    return partial(runner_in, open_store(tmp_path, {}))
 
 
 def done(runner, units):
     while runner.advance(units):
         pass
-    return [runner.finished(unit) for unit in units]
+    return [runner.records.finished(unit) for unit in units]
 
 
 def test_a_record_tells_what_went_by_before_the_first_step_once_for_units_side_by_side(runner):
@@ -69,17 +62,13 @@ def test_records_of_other_rates_tell_the_time_and_those_of_other_data_and_progra
     again, new = runner(), [toy(1, rate=0.7, width=3), toy(1, rate=0.7, width=4)]
     told = again.estimate(new)
     assert (told.units, told.unknown) == (2, 1)
-    seconds = [spent(again.store.load(again.naming.name(toy(seed, rate=0.1, width=3)))) for seed in (1, 2)]
+    seconds = [
+        spent(again.records.store.load(again.records.naming.name(toy(seed, rate=0.1, width=3)))) for seed in (1, 2)
+    ]
     assert told.seconds == pytest.approx(sum(Cost.of(seconds)))
-    other = Runner(CommonOptions(), again.store, {"main": dataset(fingerprint="0" * 64)}, again.progress)
-    assert other.estimate(new).unknown == 2
+    assert runner(about={"main": dataset(fingerprint="0" * 64)}).estimate(new).unknown == 2
     assert runner(preset="paper").estimate(new).unknown == 2, "they are of the quick preset"
-    assert (
-        Runner(CommonOptions(preset="paper"), again.store, {"main": dataset()}, again.progress, like=again)
-        .estimate(new)
-        .unknown
-        == 1
-    )
+    assert runner(preset="paper", like=again.records).estimate(new).unknown == 1
     (tmp_path / "units" / "Toy" / "0.json").write_text('{"record": {"fields": {"width": 4}, "seconds": []}}')
     assert runner().estimate(new).unknown == 1
 
@@ -91,9 +80,9 @@ def test_an_odd_last_unit_runs_in_the_program_that_is_there_unless_it_takes_long
     alone = runner(devices=1)
     expected = [done(alone, [unit])[0] for unit in units]
     for unit in units:
-        (alone.store.folder / "units" / f"{alone.naming.name(unit)}.json").unlink()
+        (alone.records.store.folder / "units" / f"{alone.records.naming.name(unit)}.json").unlink()
     pairs, programs = runner(), []
-    monkeypatch.setattr(pairs, "_known", lambda units: {units[0].program: cost} if units else {})
+    monkeypatch.setattr(pairs, "_known", lambda units: {unit.program: cost for unit in units})
     monkeypatch.setattr(sweep, "memory", lambda program: programs.append(program) or 0)
     found = done(pairs, units)
     assert len({*map(id, programs)}) == compiled

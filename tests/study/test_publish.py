@@ -8,18 +8,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
-from synthetic import dataset, find, of_error, rates, record, row
+from synthetic import dataset, find, of_error, rates, record, row, runner_in
 
 from dlx.show import figures as draw
 from dlx.store import open_store
 from dlx.study import figures
 from dlx.study.declare.options import CommonOptions
 from dlx.study.declare.page import ERRORS, Claim, Figure, Finding, Published, Study
-from dlx.study.publish.publish import drawn, event_curves, hidden, publish
+from dlx.study.judge.table import missing, results, unfinished
+from dlx.study.publish.publish import drawn, event_curves, publish
 from dlx.study.run.plan import Search
 from dlx.unit import Naming
 
-NAMING = Naming({"main": "f" * 64})
+NAMING = Naming({"main": "f" * 64}, CommonOptions().numerics())
 PAPER = {"test/error": Published(10.0)}
 
 
@@ -31,13 +32,14 @@ def study(rows=(), **more):
 def published(tmp_path, capsys):
     """Publishes a study of rows and records; the folder, what was printed, and what went to stderr."""
 
-    def run(rows, records, about=None, options=None, **more):
+    def run(rows, records, tensorboard=False, **more):
         store, folder = open_store(tmp_path / "runs", {}), open_store(tmp_path / "out", {})
         for unit, entry in records.items():
             store.save(NAMING.name(unit), entry, {"w": np.ones(2)} if entry["kept"] else None)
-        found = find(rows, records, 2, about, load=lambda unit: store.load_arrays(NAMING.name(unit)))
-        options = options or CommonOptions()
-        publish(study(rows, **more), "page", "python -m page", options, found, store, NAMING, folder)
+        page, options, there = study(rows, **more), CommonOptions(), runner_in(store).records
+        found = find(rows, records, 2, load=there.load)
+        content = results("page", "quick", "python -m page", found, page.metrics, page.claims)
+        publish(page, found, content, missing(page, options, found), there, folder, tensorboard)
         return tmp_path / "out", *capsys.readouterr()
 
     return run
@@ -132,25 +134,16 @@ def test_beside_other_data_no_figure_of_the_paper_is_shown_and_that_is_said():
     rows, records = two_rows(paper={})
     page = two_rows()[0]
     said = "The paper's figures are for mnist and are not shown."
+    (short,) = unfinished(find(rows, records, 2))
     for name, expected in (("digits", [said]), ("mnist", [])):
         found = find(rows, records, 2, {"main": dataset(name)})
-        assert hidden(study(page), CommonOptions(), found) == expected
-    assert hidden(study(rows), CommonOptions(), find(rows, records, 2, {"main": dataset("digits")})) == []
-
-
-def test_without_a_finished_run_nothing_is_written_and_it_is_said(published):
-    rows, _ = two_rows()
-    records = {rows[0].build(0, rate=rate).blinded(): record(rate) for rate in (0.1, 0.2)}
-    folder, out, _ = published(rows, records)
-    assert out.startswith(
-        "no row has a finished run yet (2 runs of finished searches)\nNot finished, by number of seeds"
-    )
-    assert {path.name for path in folder.iterdir()} == {"identity.json"}
+        assert missing(study(page), CommonOptions(), found) == [short, *expected]
+    assert missing(study(rows), CommonOptions(), find(rows, records, 2, {"main": dataset("digits")})) == [short]
 
 
 def test_curves_of_every_run_are_written_for_tensorboard(published):
     rows, records = two_rows()
-    folder, _, _ = published(rows, records, options=CommonOptions(tensorboard=True))
+    folder, _, _ = published(rows, records, tensorboard=True)
     runs = {str(path.parent.relative_to(folder / "tensorboard")) for path in folder.rglob("*tfevents*")}
     assert runs == {"one/1", "one/2", "two/1"}
     curves = event_curves(find(rows, records, 2))

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from synthetic import dataset, rates, row, toy
+from synthetic import dataset, rates, row, runner_in, toy
 
 from dlx.show.progress import Progress
 from dlx.stage import Evaluation
 from dlx.store import open_store, to_json
-from dlx.study.declare.options import CommonOptions
 from dlx.study.run.found import Found, as_booleans
 from dlx.study.run.plan import plan
-from dlx.study.run.record import as_record, blinded, kind, on_host
-from dlx.study.run.runner import Runner
+from dlx.study.run.record import as_record, blinded, on_host
 from dlx.train import Curve
 from dlx.unit import Result, Unit
 
@@ -28,8 +26,7 @@ def stored(result, blind=False):
 
 @pytest.fixture
 def runner(tmp_path):
-    options = CommonOptions(out=tmp_path, devices=1)
-    return Runner(options, open_store(tmp_path, {}), {"main": dataset()}, Progress({}, stream=io.StringIO()))
+    return runner_in(open_store(tmp_path, {}), devices=1)
 
 
 @dataclass(frozen=True)
@@ -56,19 +53,19 @@ def test_a_search_is_handed_zeros_as_test_split_and_its_records_say_nothing_of_i
     seen = {"pixels": float(data.test.x.sum()), "labels": float(data.test.y.sum())}
     assert min(seen.values()) > 0
     for unit in fresh.lineage:
-        record = runner.finished(unit)
+        record = runner.records.finished(unit)
         assert record["measures"]["seen"] == seen
         assert set(record["measures"]) == {"seen", "train", "valid", "test"}
         assert record["curves"] == {"test": {"error": [1.0, 1.0]}}
         assert "blind" not in record
     for unit in fresh.blinded().lineage:
-        record = runner.finished(unit)
+        record = runner.records.finished(unit)
         assert record["measures"]["seen"] == {"pixels": 0.0, "labels": 0.0}
         assert set(record["measures"]) == {"seen", "train", "valid"}
         assert record["curves"] == {}
         assert record["blind"]
         assert record["score"] == 0, "the layers below were trained without the test split, too"
-    assert runner.finished(fresh)["score"] == seen["pixels"]
+    assert runner.records.finished(fresh)["score"] == seen["pixels"]
 
 
 def test_a_curve_of_columns_ends_with_the_last_epoch_in_which_one_is_finite():
@@ -93,11 +90,11 @@ def test_train_and_valid_are_handed_to_a_search_as_they_are():
 def test_a_page_of_toys_runs_from_its_plan_to_what_is_found(runner):
     rows = [row("a", rates(0.5, 2.0), keep=1), row("b", lambda chosen: [chosen["a"]], after=("a",))]
     while True:
-        units, outcomes = plan(rows, runner.finished, 3)
+        units, outcomes = plan(rows, runner.records.finished, 3)
         keep = [unit for one in rows if one.name in outcomes for unit in outcomes[one.name].wanted[: one.keep]]
         if not runner.advance(units, keep):
             break
-    found = Found.of(rows, outcomes, {"main": dataset()}, runner.load)
+    found = Found.of(rows, outcomes, {"main": dataset()}, runner.records.load)
     least = min(found["a"].tried, key=lambda one: one.score)
     assert found["a"].trial == found["b"].trial == least.trial
     assert len(found["a"].values("valid/error")) == 3
@@ -127,17 +124,17 @@ def test_a_record_that_is_not_well_formed_is_named_and_trained_again(runner, spo
     unit = toy(1)
     while runner.advance([unit]):
         pass
-    whole = runner.finished(unit)
+    whole = runner.records.finished(unit)
     broken = json.loads(to_json(whole))
     spoil(broken)
-    name = runner.naming.name(unit)
-    runner.store.save(name, broken)
+    name = runner.records.naming.name(unit)
+    runner.records.store.save(name, broken)
     said = io.StringIO()
-    again = Runner(runner.options, runner.store, {"main": dataset()}, Progress({}, stream=said))
-    assert again.finished(unit) is None
+    again = runner_in(runner.records.store, Progress({}, stream=said), devices=1)
+    assert again.records.finished(unit) is None
     while again.advance([unit]):
         pass
-    assert {key: again.finished(unit)[key] for key in ("score", "measures")} == {
+    assert {key: again.records.finished(unit)[key] for key in ("score", "measures")} == {
         key: whole[key] for key in ("score", "measures")
     }
     assert said.getvalue().count(f"the record of {name} is not well formed, so it counts as none: it") == 1
@@ -145,18 +142,16 @@ def test_a_record_that_is_not_well_formed_is_named_and_trained_again(runner, spo
 
 def test_arrays_that_another_process_has_added_to_a_record_are_found(tmp_path):
     """Two pages share a unit: one wanted its record alone, another one starts from what it keeps."""
-    about, silent = {"main": dataset()}, Progress({}, stream=io.StringIO())
-    options = CommonOptions(out=tmp_path, devices=1)
-    one, other = (Runner(options, open_store(tmp_path, {}), about, silent) for _ in range(2))
+    one, other = (runner_in(open_store(tmp_path, {}), devices=1) for _ in range(2))
     below = toy(1)
     above = toy(1, rate=0.3, given=(below,))
     assert one.advance([below])
-    assert not one.finished(below)["kept"]
+    assert not one.records.finished(below)["kept"]
     assert other.advance([above])
-    assert other.finished(below)["kept"]
+    assert other.records.finished(below)["kept"]
     for _ in range(3):
         one.advance([above])
-    assert one.finished(above)
+    assert one.records.finished(above)
 
 
 def test_the_time_left_is_told_by_a_program_s_records_as_soon_as_there_are_any(tmp_path, monkeypatch):
@@ -176,9 +171,9 @@ def test_the_time_left_is_told_by_a_program_s_records_as_soon_as_there_are_any(t
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     first, following = (Progress({}, clock=lambda: now[0], stream=io.StringIO()) for _ in range(2))
     quick, slow = ([Unit(Waits(seconds), seed=seed) for seed in range(4)] for seconds in (1.0, 100.0))
-    options, store, about = CommonOptions(out=tmp_path, devices=1), open_store(tmp_path, {}), {"main": dataset()}
-    assert Runner(options, store, about, first).advance(quick[:1])
-    runner = Runner(options, store, about, following)
+    store = open_store(tmp_path, {})
+    assert runner_in(store, first, devices=1).advance(quick[:1])
+    runner = runner_in(store, following, devices=1)
     while runner.advance([*quick, *slow]):
         pass
     assert left == [None, 7, 6, 5, 4, 300, 200, 100]
@@ -189,17 +184,17 @@ def test_a_record_holds_what_a_unit_is_and_what_it_took(runner):
     unit = toy(3, rate=0.25, width=2, given=(below,))
     while runner.advance([unit]):
         pass
-    record = runner.finished(unit)
+    record = runner.records.finished(unit)
     assert {name: record[name] for name in ("program", "fields", "hypers", "seed", "data", "given")} == {
         "program": "Toy",
         "fields": {"width": 2},
         "hypers": {"rate": 0.25},
         "seed": 3,
         "data": "f" * 64,
-        "given": [runner.naming.name(below)],
+        "given": [runner.records.naming.name(below)],
     }
-    assert list(record["lineage"]) == [runner.naming.name(below)]
-    assert (record["kept"], runner.finished(below)["kept"]) == (False, True)
+    assert list(record["lineage"]) == [runner.records.naming.name(below)]
+    assert (record["kept"], runner.records.finished(below)["kept"]) == (False, True)
     assert record["seconds"] > 0
     assert record["memory"] > 0
     assert record["origin"] == dataset().origin._asdict()
@@ -261,7 +256,7 @@ def test_a_record_has_score_and_divergence(diverged):
 def test_units_of_one_kind_share_a_compiled_program():
     below = toy(1, width=2)
     same = [toy(1, rate=0.1, given=(below,)), toy(2, rate=0.2, given=(toy(5, rate=0.3, width=2),))]
-    assert kind(same[0]) == kind(same[1])
+    assert same[0].kind == same[1].kind
     others = [
         toy(1, width=3, given=(below,)),
         toy(1, given=(toy(1, width=3),)),
@@ -270,7 +265,7 @@ def test_units_of_one_kind_share_a_compiled_program():
         same[0].blinded(),
         Unit(same[0].program, same[0].hypers, same[0].given, 1, "other"),
     ]
-    assert len({kind(unit) for unit in (same[0], *others)}) == len(others) + 1
+    assert len({unit.kind for unit in (same[0], *others)}) == len(others) + 1
 
 
 def test_a_program_says_whether_it_is_compiled():

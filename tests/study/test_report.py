@@ -10,6 +10,8 @@ from dlx.store import to_json
 from dlx.study.declare.page import ERRORS, Claim, Figure, Finding, Metric, Published, Study
 from dlx.study.judge import table
 from dlx.study.publish import report
+from dlx.study.publish.publish import tables_of
+from dlx.study.publish.publish import text as report_text
 
 DOC = """Does it help?
 
@@ -62,7 +64,7 @@ def three_rows():
 
 
 def test_the_parts_stand_in_order():
-    text = report.text(
+    text = report_text(
         study(),
         three_rows(),
         {"first.png": ["first-1.png", "first-2.png"], "second.png": ["second.png"], "search.png": ["search.png"]},
@@ -108,7 +110,7 @@ def cells(text, title):
 
 
 def test_a_group_has_its_rows_in_order_beside_the_papers_figures_under_their_metrics():
-    text = report.text(study(), three_rows(), {}, [])
+    text = report_text(study(), three_rows(), {}, [])
     head, *lines = cells(text, "## G1")
     paper = "paper: train / valid / test error %"
     assert head == ["row", paper, *(metric.label for metric in ERRORS), "n", "test error %: verdict"]
@@ -129,18 +131,19 @@ def test_a_figure_of_the_paper_stands_under_its_metric_even_where_the_row_lacks_
     metrics = (Metric("test/loss", "test loss"), *ERRORS[1:])
     rows = [row("a", paper=PAPER), row("b", paper={"test/loss": Published(0.3)})]
     records = {rows[0].build(1): of_error(0.1), rows[1].build(1): record(measures={"test": {"loss": 0.25}})}
-    papered, lines = report.row_lines(metrics, content(rows, records, 1, metrics), "")
-    assert papered == list(metrics)
+    heads, lines = tables_of(metrics, content(rows, records, 1, metrics))[""]
+    assert heads[1] == "paper: test loss / valid error % / test error %"
     assert lines == [
         ["A", "– / 1.4 / 1.5", "–", "5.00", "10.00", "1", lines[0][6]],
         ["B", "0.3 / – / –", "0.25", "–", "–", "1", "–"],
     ]
     assert lines[0][6].startswith("higher than the paper's by 8.50")
-    assert report.header(metrics, papered)[1] == "paper: test loss / valid error % / test error %"
 
 
 def test_the_head_of_a_single_metric():
-    assert report.header(ERRORS[2:], ERRORS[2:]) == [
+    one = row("a", paper=PAPER)
+    made = content([one], {one.build(1): of_error(0.1)}, 1, ERRORS[2:])
+    assert tables_of(ERRORS[2:], made)[""][0] == [
         "row",
         "paper: test error %",
         "test error %",
@@ -153,8 +156,8 @@ def test_only_metrics_with_a_figure_of_the_paper_are_compared_and_only_shares_ha
     metrics = [Metric("test/error", "error"), Metric("test/loss", "loss")]
     rows = [row("a", paper={"test/loss": Published(0.3)}), row("b")]
     records = {one.build(1): record(measures={"test": {"loss": 0.25, "error": 0.5}}) for one in rows}
-    papered, lines = report.row_lines(metrics, content(rows, records, 1, metrics), "")
-    assert report.header(metrics, papered) == ["row", "paper: loss", "error", "loss", "n"]
+    heads, lines = tables_of(metrics, content(rows, records, 1, metrics))[""]
+    assert heads == ["row", "paper: loss", "error", "loss", "n"]
     assert lines == [["A", "0.3", "0.50", "0.25", "1"], ["B", "–", "0.50", "0.25", "1"]]
 
 
@@ -172,7 +175,7 @@ def test_p_values_over_examples_stand_below_the_diagonal_and_over_seeds_above():
 
 
 def test_the_search_shows_every_trial_with_chosen_and_diverged():
-    head, *lines = cells(report.text(study(), three_rows(), {}, []), "## Search")
+    head, *lines = cells(report_text(study(), three_rows(), {}, []), "## Search")
     assert head == ["row", "score", "", "rate"]
     assert lines == [["one", "0.2", "chosen", "0.25"], ["one", "diverged", "", "0.5"]]
     entries = [
@@ -187,10 +190,9 @@ def test_the_search_shows_every_trial_with_chosen_and_diverged():
         },
         {"row": "b", "rate": 1e-4, "pretrain_rate": 0.5, "epochs": 9, "score": 0.2, "brief": False, "chosen": True},
     ]
-    head, *lines = cells(report.search({"search": entries}, []), "")
+    head, *lines = cells(report.trials({"search": entries}), "")
     assert head == ["row", "score", "", "rate", "pretrain rate", "epochs"]
     assert lines == [["a", "0.1235", "brief", "0.1", "–", "3"], ["b", "0.2", "chosen", "0.0001", "0.5", "9"]]
-    assert report.search({"search": []}, ["![x](y)"]) == ""
 
 
 def test_the_data_and_what_the_marks_mean_are_told():
@@ -208,15 +210,16 @@ def test_words_by_hand_stand_at_the_end_of_the_paper_preset(tmp_path, monkeypatc
     one = row("a")
     made = content([one], {one.build(1): of_error(0.1)}, preset=preset)
     monkeypatch.setattr(Study, "file", tmp_path / "page.py")
-    text = report.text(study(), made, {}, [])
+    text = report_text(study(), made, {}, [])
     assert text.endswith("## Protocol\n\nBy hand: ±.\n") == shown
 
 
 def test_a_page_without_figures_claims_and_groups_has_a_report():
     one = row("a")
-    text = report.text(study(figures={}), content([one], {one.build(1): of_error(0.1)}), {}, [])
+    text = report_text(study(figures={}), content([one], {one.build(1): of_error(0.1)}), {}, [])
     assert "## Results\n\n| row | train error %" in text
     assert "![" not in text
+    assert "## Search" not in text
 
 
 def test_the_table_of_a_group_shows_only_the_metrics_that_a_row_of_the_group_has():
@@ -229,9 +232,7 @@ def test_the_table_of_a_group_shows_only_the_metrics_that_a_row_of_the_group_has
     ]
     records = {one.build(1): record(measures=these) for one, these in zip(rows, measures, strict=True)}
     made = content(rows, records, 1, metrics)
-    assert report.measured(metrics, made, "G1") == [ERRORS[2]]
-    assert report.measured(metrics, made, "G2") == [ERRORS[1], metrics[3]]
-    text = report.text(study(metrics=metrics), made, {}, [])
+    text = report_text(study(metrics=metrics), made, {}, [])
     assert cells(text, "## G1") == [["row", "test error %", "n"], ["A", "50.00", "1"]]
     head, *lines = cells(text, "## G2")
     assert head == ["row", "valid error %", "gap", "n"]

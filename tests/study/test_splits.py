@@ -12,9 +12,9 @@ from dlx.data import Dataset, Provenance, flat, shorten
 from dlx.data.sources import fingerprint
 from dlx.stage import evaluate, focus
 from dlx.study.declare.page import Metric, Row
+from dlx.study.run.code import Shapes
 from dlx.study.run.found import Found, Runs
 from dlx.study.run.record import blinded
-from dlx.study.run.shapes import Shapes
 from dlx.train import by_batches, examples, minibatches, take, valid
 from dlx.types import Data, Labelled
 from dlx.unit import Unit

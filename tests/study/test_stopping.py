@@ -1,6 +1,5 @@
 """A command ends within seconds of Ctrl-C or SIGTERM, whatever it does, and loses no more than the unit at work."""
 
-import io
 import os
 import signal
 import subprocess
@@ -10,13 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from synthetic import dataset
+from synthetic import runner_in
 
-from dlx.show.progress import Progress
 from dlx.store import Store, open_store
-from dlx.study import CommonOptions
 from dlx.study.run import stopping
-from dlx.study.run.runner import Runner
 from dlx.unit import Unit
 
 PAGE = '''"""A short row, and one that would take hours within one call of a compiled program."""
@@ -127,9 +123,8 @@ def test_a_unit_that_raises_is_free_for_other_processes(tmp_path, monkeypatch):
     """Also in a notebook, whose process goes on."""
     released = []
     monkeypatch.setattr(Store, "release", lambda _, name: released.append(name))
-    store = open_store(tmp_path, {})
-    runner = Runner(CommonOptions(devices=1), store, {"main": dataset()}, Progress({}, stream=io.StringIO()))
+    runner = runner_in(open_store(tmp_path, {}), devices=1)
     unit = Unit(Raises(), given=(), seed=1)
     with pytest.raises(KeyboardInterrupt):
         runner.advance([unit])
-    assert released == [runner.naming.name(unit)]
+    assert released == [runner.records.naming.name(unit)]

@@ -241,3 +241,11 @@ def test_only_rows_that_lack_a_seed_are_said_not_to_be_finished():
     assert table.unfinished(found({"a": [0.1, 0.2]})) == []
     (line,) = table.unfinished(found({"a": [0.1, 0.2], "b": [0.1, None]}))
     assert line.startswith("Not finished, by number of seeds: b (1 of 2).")
+
+
+def test_where_no_run_is_finished_that_is_said_first():
+    one = row("a", rates(0.1, 0.2))
+    records = {one.build(0, rate=rate).blinded(): record(rate) for rate in (0.1, 0.2)}
+    first, second = table.unfinished(find([one], records, 2))
+    assert first == "no row has a finished run yet (2 runs of finished searches)"
+    assert second.startswith("Not finished, by number of seeds: a (0 of 2).")

@@ -165,12 +165,30 @@ class Study:
         return about
 
     def rows_on(self, options: CommonOptions, about: About) -> list[Row]:
-        """The rows. A program's field `classes`, if it has one, is the number of classes of the unit's data set."""
+        """The rows, without the paper's values if these are for other data.
+
+        A program's field `classes`, if it has one, is the number of classes of the unit's data set. Raises ValueError
+        for a page without a docstring, and for a row without a name, or with a space in it.
+        """
 
         def built(build: Callable[..., Unit], seed: int, **trial: Any) -> Unit:
             return with_classes(build(seed, **trial), about)
 
-        return [replace(row, build=partial(built, row.build)) for row in self.rows(options, about)]
+        if not (self.doc or "").strip():
+            raise ValueError(
+                "the page has no docstring: its first line is the title of the report, and says what is asked"
+            )
+        rows = [replace(row, build=partial(built, row.build)) for row in self.rows(options, about)]
+        for row in rows:
+            if not row.name or any(letter.isspace() for letter in row.name):
+                raise ValueError(f"the row name {row.name!r} is empty or has a space; choose one such as 'exp2/dbn'")
+        same = main_of(about).origin.name == self.paper_data
+        return rows if same else [replace(row, paper={}) for row in rows]
+
+
+def main_of(about: About) -> Dataset:
+    """The data set "main", or else the first one."""
+    return about["main" if "main" in about else next(iter(about))]
 
 
 def with_classes(unit: Unit, about: About) -> Unit:

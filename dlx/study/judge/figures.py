@@ -72,7 +72,7 @@ def lines(
 
     def figure(found: Found) -> Any:
         drawn: dict[str, dict[str, dict[float, np.ndarray]]] = {}
-        for runs in rows_at(found, {x, line, panel} - {None}, where):
+        for runs in rows_at(found, [entry for entry in (x, line, panel) if entry], where):
             of = f"{panel}: {runs.row.at[panel]}" if panel else ""
             name = str(runs.row.at[line]) if line else runs.row.group
             drawn.setdefault(of, {}).setdefault(name, {})[float(runs.row.at[x])] = values(runs, metric)

@@ -1,26 +1,200 @@
-"""What finished runs say, as data for results.json: rows, paired tests, searches, verdicts."""
+"""What is judged: whether the claims of a study can be decided and, once runs are finished, the data of results.json.
 
+The rows and the measures that a claim asks for are found by handing its decider a `Found` without runs.
+"""
+
+import contextlib
 import itertools
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from dlx.stats import interval, over_seeds, paired, verdict
-from dlx.study.declare.page import Claim, Finding, Metric
+from dlx.store import to_json
+from dlx.study.declare.options import CommonOptions
+from dlx.study.declare.page import About, Claim, Finding, Metric, Row, Study
 from dlx.study.judge.figures import searched
-from dlx.study.run.found import Found, Record, Runs
+from dlx.study.run.code import Shapes
+from dlx.study.run.found import Found, Runs
+from dlx.study.run.plan import first_trials
+from dlx.study.run.record import on_host
 from dlx.unit import Unit
 
 
+def check_claims(study: Study, options: CommonOptions, shapes: Shapes, rows: Sequence[Row]) -> None:
+    """Raise ValueError for a claim on a row, or on a measure of its rows, that no preset of the page has.
+
+    What the page has for other presets counts, as far as it tells that for these data. Programs are traced from the
+    shapes of their arguments, as far as it is asked what they tell.
+    """
+    presets = [{row.name: row for row in rows}]
+    for preset in ("quick", "paper"):
+        with contextlib.suppress(Exception):
+            presets.append({row.name: row for row in study.rows(replace(options, preset=preset), shapes.about)})
+    known = dict.fromkeys(name for some in presets for name in some)
+    wanted = [(claim.words, *row) for claim in study.claims for row in asked(claim, presets[0], shapes.about).items()]
+    told: dict[str, None] = {}
+
+    def tells(name: str, measure: str) -> bool:
+        """Whether the row's program, or one that was traced before, tells a measure. True if it cannot be traced."""
+        for there in (some for some in presets if name in some and measure not in told):
+            unit = there[name].build(1, **first_trials(list(there.values()))[name])
+            if any(on_host(one.program) for one in unit.lineage):
+                return True
+            try:
+                places = shapes.outcome(unit)[1].measures.items()
+            except Exception:  # the run itself will say it
+                return True
+            told.update({f"{place}/{entry}": None for place, entries in places for entry in entries})
+        return measure in told
+
+    for words, name, measures in wanted:
+        if name not in known:
+            raise ValueError(f"the claim {words!r} asks for the row {name!r}; there are {', '.join(known)}")
+        for measure in measures:
+            if not tells(name, measure):
+                raise ValueError(
+                    f"the claim {words!r} asks for the measure {measure!r} of row {name!r}; there are {', '.join(told)}"
+                )
+
+
+def asked(claim: Claim, rows: Mapping[str, Row], about: About) -> dict[str, list[str]]:
+    """The names of the rows that a claim asks for, and of each the names of the measures.
+
+    A decider that raises an error for want of runs has told what it asked for until then.
+    """
+    outcomes = _Outcomes()
+    with contextlib.suppress(Exception):
+        claim.decide(_Nothing(outcomes, about, rows))
+    return {name: list(runs.measures) for name, runs in outcomes.items()}
+
+
+@dataclass(frozen=True)
+class _NoRuns(Runs):
+    """No runs. It notes the measures that it is asked for."""
+
+    measures: dict[str, None] = field(default_factory=dict)
+
+    def by_seed(self, name: str) -> dict[int, float]:
+        self.measures[name] = None
+        return {}
+
+
+class _Outcomes(dict[str, _NoRuns]):
+    """Has a row of any name, and notes those that it is asked for."""
+
+    def __contains__(self, name: object) -> bool:
+        return bool(self[str(name)])
+
+    def __missing__(self, name: str) -> _NoRuns:
+        self[name] = _NoRuns(Row(name, name, Unit), [], None, [], [], [])
+        return self[name]
+
+
+class _Nothing(Found):
+    @property
+    def runs(self) -> Any:
+        return self.outcomes
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.rows)
+
+
+def missing(study: Study, options: CommonOptions, found: Found) -> list[str]:
+    """Sentences on what is missing or went wrong: of the runs, the claims, and the paper's values."""
+    lines = unfinished(found)
+    for claim in study.claims:
+        if names := lacking(claim, found):
+            there = f"it asks for {', '.join(names)}, which this table does not have"
+            lines.append(f"The claim {claim.words!r} is left out: {there}.")
+    if found.main.origin.name != study.paper_data and any(row.paper for row in study.rows(options, found.about)):
+        lines.append(f"The paper's figures are for {study.paper_data} and are not shown.")
+    return lines
+
+
+def unfinished(found: Found) -> list[str]:
+    """Sentences on runs that are missing or went wrong."""
+    lines, outcomes = [], found.outcomes.items()
+    if not found.runs:
+        tried = sum(len(attempt.records) for _, outcome in outcomes for attempt in outcome.tried)
+        lines.append(f"no row has a finished run yet ({tried} runs of finished searches)")
+    short = [f"{name} ({len(o.units)} of {len(o.wanted)})" for name, o in outcomes if len(o.units) < len(o.wanted)]
+    if short:
+        lines.append(f"Not finished, by number of seeds: {', '.join(short)}. The same command goes on with them.")
+    waiting = [name for name in found.rows if name not in found.outcomes]
+    if waiting:
+        lines.append(f"The search is not over for {', '.join(waiting)}. The same command goes on with it.")
+    lost = [name for name, outcome in outcomes if outcome.trial is None]
+    if lost:
+        lines.append(f"Nothing is trained for {', '.join(lost)}: every trial of the search diverged or has no score.")
+    return lines
+
+
+def lacking(claim: Claim, found: Found) -> list[str]:
+    """The names of the rows that a claim asks for, and that this table does not have."""
+    return [name for name in asked(claim, found.rows, found.about) if name not in found.rows]
+
+
+def results(
+    name: str, preset: str, command: str, found: Found, metrics: Sequence[Metric], claims: Sequence[Claim]
+) -> dict[str, Any]:
+    """The content of results.json, as JSON holds it. Claims that ask for rows that are not there are left out.
+
+    Time, device, versions and revision are those of the units' records.
+    """
+    records = list(found.records().values())
+
+    def of_records(key: str) -> str | None:
+        return ", ".join(dict.fromkeys(record[key] for record in records if record[key])) or None
+
+    content = {
+        "experiment": name,
+        "preset": preset,
+        "command": command,
+        "revision": of_records("revision"),
+        "seconds": round(sum(float(record["seconds"]) for record in records), 1),
+        "device": of_records("device"),
+        "versions": records[-1]["versions"],
+        "data": found.main.origin._asdict(),
+        "claims": decided(found, [claim for claim in claims if not lacking(claim, found)]),
+        "rows": rows(found, metrics),
+        "tests": tests(found, metrics),
+        "search": search(found),
+    }
+    return json.loads(to_json(content))
+
+
+def decided(found: Found, claims: Sequence[Claim]) -> list[dict[str, Any]]:
+    """One entry per claim: its words, the lectures' numbers, the verdict, and what decided it.
+
+    If `decide` raises an error, the claim is not resolved, and its words say why.
+    """
+    entries = []
+    for claim in claims:
+        try:
+            finding = claim.decide(found)
+        except Exception as error:
+            finding = Finding("not resolved", f"it could not be decided: {type(error).__name__}: {error}")
+        entries.append(
+            {
+                "claim": claim.words,
+                "numbers": list(claim.numbers),
+                "verdict": finding.verdict,
+                "words": finding.words,
+                "p": finding.p,
+                "interval": finding.interval and finding.interval._asdict(),
+            }
+        )
+    return entries
+
+
 def rows(found: Found, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
-    """One entry per row and metric: mean and interval over the runs that converged, the paper's value."""
-    return [row(found, runs, metric) for runs in found.runs.values() for metric in metrics if has(runs, metric)]
-
-
-def has(runs: Runs, metric: Metric) -> bool:
-    """Whether the runs of a row have a metric; diverged runs count as well."""
-    return bool(runs.by_seed(metric.name))
+    """One entry per row and metric that it has: mean and interval over the runs that converged, the paper's value."""
+    each = itertools.product(found.runs.values(), metrics)
+    return [row(found, runs, metric) for runs, metric in each if runs.by_seed(metric.name)]
 
 
 def row(found: Found, runs: Runs, metric: Metric) -> dict[str, Any]:
@@ -86,83 +260,3 @@ def search(found: Found) -> list[dict[str, Any]]:
         for name, outcome in found.outcomes.items()
         for one in outcome.tried
     ]
-
-
-def decided(found: Found, claims: Sequence[Claim]) -> list[dict[str, Any]]:
-    """One entry per claim: its words, the lectures' numbers, the verdict, and what decided it.
-
-    If `decide` raises an error, the claim is not resolved, and its words say why.
-    """
-    entries = []
-    for claim in claims:
-        try:
-            finding = claim.decide(found)
-        except Exception as error:
-            finding = Finding("not resolved", f"it could not be decided: {type(error).__name__}: {error}")
-        entries.append(
-            {
-                "claim": claim.words,
-                "numbers": list(claim.numbers),
-                "verdict": finding.verdict,
-                "words": finding.words,
-                "p": finding.p,
-                "interval": finding.interval and finding.interval._asdict(),
-            }
-        )
-    return entries
-
-
-def results(
-    name: str, preset: str, command: str, found: Found, metrics: Sequence[Metric], claims: Sequence[Claim]
-) -> dict[str, Any]:
-    """The content of results.json. Time, device, versions and revision are those of the units' records."""
-    records = list(all_records(found).values())
-
-    def of_records(key: str) -> str | None:
-        return ", ".join(dict.fromkeys(record[key] for record in records if record[key])) or None
-
-    return {
-        "experiment": name,
-        "preset": preset,
-        "command": command,
-        "revision": of_records("revision"),
-        "seconds": round(sum(float(record["seconds"]) for record in records), 1),
-        "device": of_records("device"),
-        "versions": records[-1]["versions"],
-        "data": found.main.origin._asdict(),
-        "claims": decided(found, claims),
-        "rows": rows(found, metrics),
-        "tests": tests(found, metrics),
-        "search": search(found),
-    }
-
-
-def all_records(found: Found) -> dict[Unit, Record]:
-    """The records of all runs of searches and rows, each once."""
-    records: dict[Unit, Record] = {}
-    for outcome in found.outcomes.values():
-        for part in (*outcome.tried, outcome):
-            records |= zip(part.units, part.records, strict=True)
-    return records
-
-
-def unfinished(found: Found) -> list[str]:
-    """Sentences on what is missing or went wrong."""
-    outcomes = found.outcomes.items()
-    short = [f"{name} ({len(o.units)} of {len(o.wanted)})" for name, o in outcomes if len(o.units) < len(o.wanted)]
-    lines = [f"Not finished, by number of seeds: {', '.join(short)}. The same command goes on with them."] * bool(short)
-    waiting = [name for name in found.rows if name not in found.outcomes]
-    if waiting:
-        lines.append(f"The search is not over for {', '.join(waiting)}. The same command goes on with it.")
-    lost = [name for name, outcome in outcomes if outcome.trial is None]
-    if lost:
-        lines.append(f"Nothing is trained for {', '.join(lost)}: every trial of the search diverged or has no score.")
-    return lines
-
-
-def by_row(entries: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Mapping[str, Any]]]:
-    """The entries of `rows` by row and metric."""
-    found: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for entry in entries:
-        found.setdefault(entry["row"], {})[entry["metric"]] = entry
-    return found

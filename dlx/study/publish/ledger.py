@@ -113,15 +113,15 @@ def decisions(lectures: Sequence[Lecture], experiments: Sequence[Experiment]) ->
 
     Raises ValueError if an experiment names a number that no lecture has.
     """
-    found: dict[str, list[Decided]] = {claim.number: [] for lecture in lectures for claim in lecture.claims}
+    decided: dict[str, list[Decided]] = {claim.number: [] for lecture in lectures for claim in lecture.claims}
     for experiment in experiments:
         for claim in experiment.content["claims"]:
             for number in claim["numbers"]:
-                if number not in found:
+                if number not in decided:
                     name = experiment.content["experiment"]
                     raise ValueError(f"the results of {name} name the claim {number!r}, which no lecture has")
-                found[number].append(Decided(experiment, claim))
-    return found
+                decided[number].append(Decided(experiment, claim))
+    return decided
 
 
 def verdict_of(decided: Sequence[Decided]) -> str:
@@ -129,9 +129,9 @@ def verdict_of(decided: Sequence[Decided]) -> str:
     return joined([one.claim["verdict"] for one in decided]) if decided else UNTESTED
 
 
-def counts(lecture: Lecture, found: Decisions) -> Counter[str]:
+def counts(lecture: Lecture, decided: Decisions) -> Counter[str]:
     """How many of a lecture's claims have each verdict."""
-    return Counter(verdict_of(found[claim.number]) for claim in lecture.claims)
+    return Counter(verdict_of(decided[claim.number]) for claim in lecture.claims)
 
 
 def tally(of: Counter[str]) -> str:
@@ -145,20 +145,20 @@ def page(lectures: Sequence[Lecture], experiments: Sequence[Experiment], index: 
     `index` is the link to the page of experiments. Raises ValueError if an experiment names a number that no lecture
     has.
     """
-    found = decisions(lectures, experiments)
+    decided = decisions(lectures, experiments)
     parts = [
         f'<h1>The lectures, claim by claim</h1>\n<p><a href="{escape(index)}">All experiments</a></p>\n',
-        _summary(lectures, found),
+        _summary(lectures, decided),
         LEGEND,
-        _table_of_counts(lectures, found),
+        _table_of_counts(lectures, decided),
         '<p><label><input type="checkbox" id="tested"> Show only the claims that are tested</label></p>\n',
-        *(_lecture(lecture, found) for lecture in lectures),
+        *(_lecture(lecture, decided) for lecture in lectures),
     ]
     return html.document("".join(parts), "The lectures, claim by claim", html.CARDS)
 
 
-def _summary(lectures: Sequence[Lecture], found: Decisions) -> str:
-    of = sum((counts(lecture, found) for lecture in lectures), Counter())
+def _summary(lectures: Sequence[Lecture], decided: Decisions) -> str:
+    of = sum((counts(lecture, decided) for lecture in lectures), Counter())
     total, tested = of.total(), of.total() - of[UNTESTED]
     return (
         f"<p>{len(lectures)} lectures make {total} claims about deep learning. {tested} of them are tested "
@@ -168,11 +168,11 @@ def _summary(lectures: Sequence[Lecture], found: Decisions) -> str:
     )
 
 
-def _table_of_counts(lectures: Sequence[Lecture], found: Decisions) -> str:
+def _table_of_counts(lectures: Sequence[Lecture], decided: Decisions) -> str:
     def cells(of: Counter[str]) -> str:
         return "".join(f'<td style="text-align:right">{n}</td>' for n in (of.total(), *(of[one] for one in VERDICTS)))
 
-    each = [counts(lecture, found) for lecture in lectures]
+    each = [counts(lecture, decided) for lecture in lectures]
     rows = [
         f'<tr><td><a href="#{lecture.letter}">{lecture.letter}. {html.inline(lecture.name)}</a></td>{cells(of)}</tr>\n'
         for lecture, of in zip(lectures, each, strict=True)
@@ -184,8 +184,8 @@ def _table_of_counts(lectures: Sequence[Lecture], found: Decisions) -> str:
     )
 
 
-def _lecture(lecture: Lecture, found: Decisions) -> str:
-    shown = "".join(_claim(claim, found[claim.number]) for claim in lecture.claims)
+def _lecture(lecture: Lecture, decided: Decisions) -> str:
+    shown = "".join(_claim(claim, decided[claim.number]) for claim in lecture.claims)
     return f'<h2 id="{lecture.letter}">{lecture.letter}. {html.inline(lecture.name)}</h2>\n{shown}'
 
 

@@ -1,40 +1,16 @@
-"""The text of report.md: question, findings, first figure; then tables, tests, protocol and search."""
+"""The parts of report.md that follow from results.json alone: findings, protocol, tests and search, in Markdown."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dlx.show.progress import duration
-from dlx.show.tables import estimate, markdown
-from dlx.study.declare.page import Metric, Study
-from dlx.study.judge import table
+from dlx.show.tables import markdown
 
 MARKS = {"holds": "✔", "does not hold": "✘", "not resolved": "?"}
-
-
-def text(study: Study, content: Mapping[str, Any], images: Mapping[str, Sequence[str]], remarks: Sequence[str]) -> str:
-    """Markdown, from the content of results.json and the files of each figure.
-
-    `remarks` are sentences on what is missing.
-    """
-    title, _, rest = study.doc.strip().partition("\n")
-    asked = "\n\n".join(part for part in rest.strip().split("\n\n") if not re.match(r"( {4}|Lecture)", part))
-    first, *others = study.figures or ("",)
-    parts = [
-        f"# {title.rstrip('.')}",
-        asked,
-        findings(content),
-        figure(study, first, images),
-        *(f"## {group or 'Results'}\n\n{row_table(study.metrics, content, group)}" for group in groups(content)),
-        "\n".join(f"- {line}" for line in remarks),
-        provenance(content),
-        paired_tests(content),
-        *(figure(study, name, images) for name in others if not name.startswith("search")),
-        search(content, [figure(study, name, images) for name in others if name.startswith("search")]),
-    ]
-    if content["preset"] == "paper":
-        parts.append(study.notes(content["experiment"]))
-    return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
+SEARCHED = (
+    "## Search\n\nEvery trial, from seeds that no reported run has and without the test split; the least score wins. "
+    "The score is what the page's programs call so, for classifiers the validation error."
+)
 
 
 def findings(content: Mapping[str, Any]) -> str:
@@ -46,77 +22,6 @@ def findings(content: Mapping[str, Any]) -> str:
             f"- {MARKS[one['verdict']]} **{one['verdict']}**: {one['claim'].rstrip('.')}{numbers}: {one['words']}."
         )
     return "\n".join(lines)
-
-
-def figure(study: Study, name: str, images: Mapping[str, Sequence[str]]) -> str:
-    """A figure's images in one paragraph, and its caption in the next."""
-    files = images.get(name, ())
-    caption = study.figures[name].caption if name in study.figures else ""
-    caption = caption or name.partition(".")[0].capitalize()
-    return "\n".join(f"![{caption}]({file})" for file in files) + f"\n\n*{caption}*" * bool(files)
-
-
-def groups(content: Mapping[str, Any]) -> list[str]:
-    """The groups of rows, in order."""
-    return list(dict.fromkeys(row["group"] for row in content["rows"]))
-
-
-def measured(metrics: Sequence[Metric], content: Mapping[str, Any], group: str) -> list[Metric]:
-    """The metrics that any row of a group has."""
-    labels = {row["metric"] for row in content["rows"] if row["group"] == group}
-    return [metric for metric in metrics if metric.label in labels]
-
-
-def header(metrics: Sequence[Metric], papered: Sequence[Metric]) -> list[str]:
-    """The heads of the columns of `row_lines`. `papered` are the metrics that have a value of the paper."""
-    names, known = [metric.label for metric in metrics], [metric.label for metric in papered]
-    first = [name.partition(" ") for name in known]
-    alike = len({rest for _, _, rest in first}) == 1  # "paper: train / valid / test error %"
-    told = f"{' / '.join(word for word, _, _ in first)} {first[0][2]}".strip() if alike else " / ".join(known)
-    paper = [f"paper: {told}"] if papered else []
-    return ["row", *paper, *names, "n", *([f"{names[-1]}: verdict"] if has_verdict(metrics, papered) else [])]
-
-
-def has_verdict(metrics: Sequence[Metric], papered: Sequence[Metric]) -> bool:
-    """Whether a table says how its last metric compares with the paper's value. It does for percentages only."""
-    return bool(papered) and metrics[-1].bounds == (0, 100)
-
-
-def row_lines(
-    metrics: Sequence[Metric], content: Mapping[str, Any], group: str
-) -> tuple[list[Metric], list[list[str]]]:
-    """The metrics that have a value of the paper, and the cells of each row.
-
-    These are: title, paper, ours by metric, number of runs, verdict.
-    """
-    here = table.by_row([row for row in content["rows"] if row["group"] == group])
-    figures = {label for entries in here.values() for label, entry in entries.items() if entry["paper"] is not None}
-    papered = [metric for metric in metrics if metric.label in figures]
-    lines = []
-    for entries in here.values():
-        ours = [shown(entries.get(metric.label), metric) for metric in metrics]
-        some = next(iter(entries.values()))
-        n = f"{some['n']}" + (f" ({some['diverged']} diverged)" if some["diverged"] else "")
-        known = [entries[metric.label]["paper"] if metric.label in entries else None for metric in papered]
-        paper = "–" if set(known) <= {None} else " / ".join("–" if value is None else f"{value:g}" for value in known)
-        verdict = entries[metrics[-1].label]["verdict"] if metrics[-1].label in entries else "–"
-        judged = [verdict] if has_verdict(metrics, papered) else []
-        lines.append([some["title"], *([paper] if papered else []), *ours, n, *judged])
-    return papered, lines
-
-
-def shown(entry: Mapping[str, Any] | None, metric: Metric) -> str:
-    """A cell: the mean and half the width of its interval, or the values if these say more."""
-    if entry is None:
-        return "–"
-    return estimate(entry["values"], entry["low"], entry["high"], bounds=metric.bounds)
-
-
-def row_table(metrics: Sequence[Metric], content: Mapping[str, Any], group: str) -> str:
-    """The table of a group, in Markdown."""
-    metrics = measured(metrics, content, group)
-    papered, lines = row_lines(metrics, content, group)
-    return markdown(header(metrics, papered), lines)
 
 
 def provenance(content: Mapping[str, Any]) -> str:
@@ -172,10 +77,8 @@ def shortened(names: Sequence[str]) -> list[str]:
     return ["/".join(part) for part in parts]
 
 
-def search(content: Mapping[str, Any], figures: Sequence[str]) -> str:
-    """Every trial of the search, and its figures."""
-    if not content["search"]:
-        return ""
+def trials(content: Mapping[str, Any]) -> str:
+    """Every trial of the search."""
     names = [name for name in content["search"][0] if name not in ("row", "score", "brief", "chosen")]
     lines = []
     for one in content["search"]:
@@ -185,12 +88,4 @@ def search(content: Mapping[str, Any], figures: Sequence[str]) -> str:
             for name in names
         ]
         lines.append([one["row"], score, "chosen" if one["chosen"] else "brief" if one["brief"] else "", *values])
-    heads = ["row", "score", "", *(name.replace("_", " ") for name in names)]
-    return "\n\n".join(
-        [
-            "## Search\n\nEvery trial, from seeds that no reported run has and without the test split; the least score "
-            "wins. The score is what the page's programs call so, for classifiers the validation error.",
-            *figures,
-            markdown(heads, lines),
-        ]
-    )
+    return markdown(["row", "score", "", *(name.replace("_", " ") for name in names)], lines)

@@ -17,18 +17,53 @@ from types import ModuleType
 from typing import Any, Literal
 
 import jax
+import numpy as np
 
 import dlx
 from dlx.inspect.jaxpr import digest
+from dlx.show.progress import silent
 from dlx.study.declare.page import About
 from dlx.study.run.found import Record
-from dlx.study.run.record import kind, on_host
-from dlx.study.run.shapes import Shapes
-from dlx.unit import Unit
+from dlx.study.run.record import on_host, one_run
+from dlx.unit import Kept, Result, Unit
 
 DLX = Path(dlx.__path__[0])
 TRAINS_NOTHING = {"study", "show", "bench"}
 """The rooms that change no result."""
+
+
+class Shapes:
+    """The shapes of what the units of a page take and return. A program is traced once for arguments of one shape.
+
+    Nothing is trained. A blind unit differs only in its data.
+    """
+
+    def __init__(self, about: About):
+        self.about = about
+        self._traced: dict[Any, jax.stages.Traced] = {}
+
+    def arguments(self, unit: Unit) -> tuple[Any, tuple[Any, Any], Any]:
+        """The key, (hypers, given) and data of one run."""
+        data = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), self.about[unit.data].data)
+        hypers = jax.tree.map(lambda value: jax.ShapeDtypeStruct((), np.float32), unit.hypers)
+        given = tuple(self.outcome(other)[0] for other in unit.given)
+        return jax.eval_shape(lambda: jax.random.key(0)), (hypers, given), data
+
+    def traced(self, unit: Unit) -> jax.stages.Traced:
+        """One run of a program, traced from the shapes of its arguments."""
+        key = unit.blinded().kind
+        if key not in self._traced:
+            taken = self.arguments(unit)
+            leaves, structure = jax.tree.flatten(taken)
+            alike = unit.program, tuple(leaves), structure
+            if alike not in self._traced:
+                self._traced[alike] = jax.jit(one_run(unit.program, silent)).trace(*taken)
+            self._traced[key] = self._traced[alike]
+        return self._traced[key]
+
+    def outcome(self, unit: Unit) -> tuple[Kept, Result]:
+        """What one run keeps, and its result."""
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), self.traced(unit).out_info)
 
 
 class Code:
@@ -59,7 +94,7 @@ class Code:
 
         It is empty if it cannot be known: for a program that is not compiled, and whose source is in no file.
         """
-        if (key := kind(unit)) not in self._computations:
+        if (key := unit.kind) not in self._computations:
             below = [self.computation(other) for other in unit.given]
             if on_host(unit.program):
                 own = of_functions(type(unit.program))
@@ -108,13 +143,13 @@ def of_dlx() -> str:
 
 def files_of(module: str) -> set[Path]:
     """The file of a module, and those of the modules of its folder that it imports; none if it has no file."""
-    found: set[Path] = set()
+    files: set[Path] = set()
 
     def add(name: str, folder: Path | None) -> None:
         path = Path(getattr(sys.modules.get(name), "__file__", None) or "")
-        if not path.is_file() or (path := path.resolve()) in found or (folder and folder not in path.parents):
+        if not path.is_file() or (path := path.resolve()) in files or (folder and folder not in path.parents):
             return
-        found.add(path)
+        files.add(path)
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
@@ -126,7 +161,7 @@ def files_of(module: str) -> set[Path]:
                 add(other, path.parent)
 
     add(module, None)
-    return found
+    return files
 
 
 def of_functions(start: type) -> str:

@@ -4,14 +4,12 @@ The record of a unit tells its share of the seconds that it took with the units 
 tells how many of these seconds went by before the first step, mostly to compile.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from dlx.store import Store, to_json
-from dlx.unit import Naming, Program, Unit, changed
+from dlx.unit import Program, Unit
 
 
 class Spent(NamedTuple):
@@ -63,28 +61,15 @@ def shared_out(units: Iterable[Unit], known: Mapping[Program, Cost]) -> dict[Uni
     Programs whose cost is not known are like the mean of the others. The seconds are 0 if none is known.
     """
     typical = Cost(*np.mean([*known.values()], axis=0).tolist()) if known else Cost(0.0, 0.0)
-    found: dict[Unit, float] = {}
+    seconds: dict[Unit, float] = {}
     seen: set[Program] = set()
     for unit in units:
         cost = known.get(unit.program, typical)
-        found[unit] = cost.run + (0.0 if unit.program in seen else cost.compile)
+        seconds[unit] = cost.run + (0.0 if unit.program in seen else cost.compile)
         seen.add(unit.program)
-    return found
+    return seconds
 
 
 def spent(record: Mapping[str, Any]) -> Spent:
     """What a record tells of the unit's time."""
     return Spent(float(record["seconds"]), float(record.get("compile", 0.0)))
-
-
-def spent_before(store: Store, naming: Naming, program: Program) -> list[Spent]:
-    """What all units of a program took that have records, such as those of rates that are not in the plan."""
-    fields, data = json.loads(to_json(changed(program))), set(naming.fingerprints.values())
-    return [
-        spent(record)
-        for record in store.records(type(program).__name__)
-        if record.get("fields") == fields
-        and record.get("data") in data
-        and record.get("numerics", []) == list(naming.numerics)
-        and isinstance(record.get("seconds"), int | float)
-    ]

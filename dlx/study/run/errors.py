@@ -4,10 +4,11 @@ import sysconfig
 import traceback
 from pathlib import Path
 
+import dlx
 from dlx.data import DataError
 from dlx.store import StoreError
 
-OWN = str(Path(__file__).resolve().parents[1])
+OWN = str(Path(dlx.__path__[0]).resolve())
 LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
 

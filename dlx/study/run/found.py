@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dlx.data import Dataset
-from dlx.study.declare.page import About, Metric, Row, Trial
+from dlx.study.declare.page import About, Metric, Row, Trial, main_of
 from dlx.train import examples
 from dlx.unit import Kept, Unit
 
@@ -29,20 +29,26 @@ class Attempt(NamedTuple):
     @property
     def score(self) -> float:
         """Mean over the search seeds; NaN if a run diverged or its score is not finite."""
-        scores = [math.nan if record["diverged"] else float(record["score"]) for record in self.records]
-        return float(np.mean(scores)) if scores and np.isfinite(scores).all() else math.nan
+        return self._mean([record["score"] for record in self.records])
 
     def mean(self, name: str) -> float:
         """Mean of a measure over the search seeds; NaN if a run diverged, or has no finite value of it."""
-        values = [math.nan if record["diverged"] else measure(record, name) for record in self.records]
-        found = np.array([math.nan if value is None else float(value) for value in values])
-        return float(found.mean()) if np.isfinite(found).all() and found.size else math.nan
+        return self._mean([measure(record, name) for record in self.records])
+
+    def _mean(self, values: Sequence[Any]) -> float:
+        lost = any(value is None or record["diverged"] for value, record in zip(values, self.records, strict=True))
+        numbers = np.array([math.nan] if lost or not values else [float(value) for value in values])
+        return float(numbers.mean()) if np.isfinite(numbers).all() else math.nan
 
 
 def measure(record: Record, name: str) -> Any:
     """A measure of a record by its name, such as "test/error"; None if it has none of that name."""
+    return _entry(record["measures"], name)
+
+
+def _entry(places: Mapping[str, Mapping[str, Any]], name: str) -> Any:
     place, _, rest = name.partition("/")
-    return record["measures"].get(place, {}).get(rest)
+    return places.get(place, {}).get(rest)
 
 
 def is_number(value: Any) -> bool:
@@ -52,9 +58,9 @@ def is_number(value: Any) -> bool:
 
 def as_booleans(value: Mapping[str, Any]) -> np.ndarray:
     """Booleans [size]. A record holds them as their size, and the indices of those that are true."""
-    found = np.zeros(value["size"], bool)
-    found[value["true"]] = True
-    return found
+    booleans = np.zeros(value["size"], bool)
+    booleans[value["true"]] = True
+    return booleans
 
 
 @dataclass(frozen=True)
@@ -87,41 +93,41 @@ class Runs:
         """How many finished runs have a measure, but are not among its `values`."""
         return len(self.by_seed(name)) - len(self.values(name))
 
+    def _measured(self, name: str) -> dict[int, Any]:
+        return {unit.seed: measure(record, name) for unit, record in zip(self.units, self.records, strict=True)}
+
     def by_seed(self, name: str) -> dict[int, float]:
         """A measure of every finished run that has it, by seed; also of diverged runs."""
-        found = {unit.seed: measure(record, name) for unit, record in zip(self.units, self.records, strict=True)}
-        for seed, value in found.items():
+        measured = self._measured(name)
+        for seed, value in measured.items():
             if not is_number(value) and value is not None:
                 raise ValueError(
                     f"{name!r} is no number in the record of row {self.row.name}, seed {seed}, but {value!r:.40}: name "
                     "another measure, or remove this record; then the same command trains the run again"
                 )
-        return {seed: float(value) for seed, value in found.items() if value is not None}
+        return {seed: float(value) for seed, value in measured.items() if value is not None}
 
     def values(self, name: str) -> np.ndarray:
         """The finite values [n] of a measure, of the runs that did not diverge, in the order of the seeds."""
         converged = {u.seed for u, record in zip(self.units, self.records, strict=True) if not record["diverged"]}
-        found = self.by_seed(name).items()
-        return np.array([value for seed, value in found if seed in converged and np.isfinite(value)])
+        measured = self.by_seed(name).items()
+        return np.array([value for seed, value in measured if seed in converged and np.isfinite(value)])
 
     def per_example(self, name: str) -> dict[int, np.ndarray]:
         """The booleans [examples] of every finished run that has them, by seed."""
-        found = {unit.seed: measure(record, name) for unit, record in zip(self.units, self.records, strict=True)}
-        return {seed: as_booleans(value) for seed, value in found.items() if value is not None}
+        return {seed: as_booleans(value) for seed, value in self._measured(name).items() if value is not None}
 
     def curves(self, name: str) -> np.ndarray:
         """A curve of every finished run [n, epochs]; NaN after a run's last epoch."""
-        place, _, rest = name.partition("/")
-        lines = [record["curves"].get(place, {}).get(rest, []) for record in self.records]
-        found = np.full((len(lines), max(map(len, lines), default=0)), np.nan)
-        for row, line in zip(found, lines, strict=True):
+        lines = [_entry(record["curves"], name) or [] for record in self.records]
+        curves = np.full((len(lines), max(map(len, lines), default=0)), np.nan)
+        for row, line in zip(curves, lines, strict=True):
             row[: len(line)] = [float(value) for value in line]
-        return found
+        return curves
 
     def has_curve(self, name: str) -> bool:
         """Whether the program tells such a curve; one of a run that diverged at once is empty."""
-        place, _, rest = name.partition("/")
-        return any(rest in record["curves"].get(place, {}) for record in self.records)
+        return any(_entry(record["curves"], name) is not None for record in self.records)
 
     def kept(self, seed: int) -> Kept:
         """What the run of a seed keeps.
@@ -136,9 +142,9 @@ class Runs:
 
     def of_seeds(self, seeds: Collection[int]) -> "Runs":
         """The same with only the runs of these seeds."""
-        found = [(u, record) for u, record in zip(self.units, self.records, strict=True) if u.seed in seeds]
+        runs = [(u, record) for u, record in zip(self.units, self.records, strict=True) if u.seed in seeds]
         wanted = [unit for unit in self.wanted if unit.seed in seeds]
-        return replace(self, wanted=wanted, units=[u for u, _ in found], records=[record for _, record in found])
+        return replace(self, wanted=wanted, units=[u for u, _ in runs], records=[record for _, record in runs])
 
 
 @dataclass(frozen=True)
@@ -165,7 +171,7 @@ class Found:
     @property
     def main(self) -> Dataset:
         """The data set "main", or else the first one."""
-        return self.about["main" if "main" in self.about else next(iter(self.about))]
+        return main_of(self.about)
 
     def __getitem__(self, row: str) -> Runs:
         """The runs of a row. Raises ValueError, which says what to do, if it has no finished run of a fresh seed."""
@@ -184,12 +190,20 @@ class Found:
     def __iter__(self) -> Iterator[str]:
         return iter(self.runs)
 
+    def records(self) -> dict[Unit, Record]:
+        """The records of all runs of searches and rows, each once."""
+        records: dict[Unit, Record] = {}
+        for runs in self.outcomes.values():
+            for part in (*runs.tried, runs):
+                records |= zip(part.units, part.records, strict=True)
+        return records
+
     def groups(self) -> dict[str, list[str]]:
         """The rows that have runs, by group."""
-        found: dict[str, list[str]] = {}
+        groups: dict[str, list[str]] = {}
         for name, runs in self.runs.items():
-            found.setdefault(runs.row.group, []).append(name)
-        return found
+            groups.setdefault(runs.row.group, []).append(name)
+        return groups
 
     def examples(self, row: str, metric: Metric) -> int:
         """How many examples the split of a metric has in the data set of a row; 0 if it is of no split."""

@@ -99,10 +99,7 @@ def from_first_process(value: Callable[[], Any]) -> Any:
     """What `value` returns on the first process, on every process. It must have a form for JSON."""
     if jax.process_count() == 1:
         return value()
-    text = to_json(value()).encode() if jax.process_index() == 0 else b""
-    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
-    text = multihost_utils.broadcast_one_to_all(np.frombuffer(text.ljust(size), np.uint8))
-    return json.loads(bytes(np.asarray(text)))
+    return json.loads(_sent(lambda: to_json(value()).encode()))
 
 
 def arrays_from_first_process(read: Callable[[], Any]) -> Any:
@@ -111,7 +108,10 @@ def arrays_from_first_process(read: Callable[[], Any]) -> Any:
         return read()
     from flax.serialization import msgpack_restore, msgpack_serialize
 
-    packed = msgpack_serialize(read()) if jax.process_index() == 0 else b""
-    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(packed))))
-    sent = multihost_utils.broadcast_one_to_all(np.frombuffer(packed.ljust(size), np.uint8))
-    return msgpack_restore(bytes(np.asarray(sent)))
+    return msgpack_restore(_sent(lambda: msgpack_serialize(read())))
+
+
+def _sent(packed: Callable[[], bytes]) -> bytes:
+    own = packed() if jax.process_index() == 0 else b""
+    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(own))))
+    return bytes(np.asarray(multihost_utils.broadcast_one_to_all(np.frombuffer(own.ljust(size), np.uint8))))

@@ -150,24 +150,25 @@ def in_order(rows: Sequence[Row]) -> list[Row]:
 
 def first_trials(rows: Sequence[Row]) -> dict[str, Trial]:
     """The first trial of each row's space, if the rows that it comes after chose their first trials."""
-    first: dict[str, Trial] = {}
-    for row in in_order(rows):
-        first[row.name] = grid(row.space_after(first))[0]
-    return first
+    return {name: trials[0] for name, trials in _trials(rows).items()}
 
 
 def arguments(rows: Sequence[Row]) -> list[str]:
     """The arguments that the trials of any row have."""
-    first = first_trials(rows)
-    trials = itertools.chain(*(grid(row.space_after(first)) for row in in_order(rows)))
-    return list(dict.fromkeys(itertools.chain(*trials)))
+    return list(dict.fromkeys(name for trials in _trials(rows).values() for trial in trials for name in trial))
 
 
 def searched_whole(rows: Sequence[Row]) -> list[str]:
     """The names of the rows that have several trials, and none that halving can shorten."""
-    first = first_trials(rows)
-    spaces = {row.name: grid(row.space_after(first)) for row in rows}
-    return [name for name, trials in spaces.items() if len(trials) > 1 and not have_epochs(trials)]
+    several = {name for name, trials in _trials(rows).items() if len(trials) > 1 and not have_epochs(trials)}
+    return [row.name for row in rows if row.name in several]
+
+
+def _trials(rows: Sequence[Row]) -> dict[str, list[Trial]]:
+    trials: dict[str, list[Trial]] = {}
+    for row in in_order(rows):
+        trials[row.name] = grid(row.space_after({name: tried[0] for name, tried in trials.items()}))
+    return trials
 
 
 def select(rows: Sequence[Row], patterns: Sequence[str]) -> list[Row]:

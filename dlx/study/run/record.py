@@ -9,17 +9,12 @@ import numpy as np
 from dlx.study.run.found import is_number
 from dlx.sweep import Run
 from dlx.types import Data
-from dlx.unit import Follow, Program, Result, Unit, check_kept
+from dlx.unit import Follow, Program, Result, check_kept
 
 
 def on_host(program: Program) -> bool:
     """Whether the program is called as it is, and not compiled."""
     return bool(getattr(program, "host", False))
-
-
-def kind(unit: Unit) -> tuple[Any, ...]:
-    """What units must share to be runs of one compiled program."""
-    return unit.program, tuple(kind(other) for other in unit.given), unit.data, unit.blind
 
 
 def one_run(program: Program, progress: Follow) -> Run:
@@ -68,11 +63,11 @@ def as_record(result: Result, blind: bool) -> dict[str, Any]:
 
 
 def _arrays(entries: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    found = {name: np.asarray(value) for name, value in entries.items()}
-    if "wrong" in found:
-        wrong = found.pop("wrong")
-        found |= {"wrong": wrong == 1} if np.isin(wrong, (0, 1)).all() else {}
-    return found
+    arrays = {name: np.asarray(value) for name, value in entries.items()}
+    if "wrong" in arrays:
+        wrong = arrays.pop("wrong")
+        arrays |= {"wrong": wrong == 1} if np.isin(wrong, (0, 1)).all() else {}
+    return arrays
 
 
 def fault(record: Mapping[str, Any]) -> str | None:
