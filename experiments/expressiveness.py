@@ -11,28 +11,147 @@ Lecture: CS/CNS/EE 155 16, "Recap: 2 Layer Neural Network" to "What Happens if N
 Convolutional Networks".
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 
-from dlx.data.generated import bit_patterns, franke, franke_points, square
+from dlx.algorithms import gradient
+from dlx.classify import classify, start
+from dlx.data.generated import bit_patterns, first_bits, franke, franke_points, square
+from dlx.losses.supervised import misclassified, squared_distance, squared_error
 from dlx.nets import collapsed, logical, saw
 from dlx.nets.layer import RELU
-from dlx.programs.expressive import FORMULAS, WIDTHS, Approximate, Hypers, MinMax, Parity
+from dlx.nets.masked import masked
 from dlx.show.line_figure import maps
+from dlx.stage import evaluate
 from dlx.study import Claim, Figure, Metric, Result, Row, Study, Unit, claims, datasets, figures, main
-from dlx.study.judge.numbered import by_number
+from dlx.train import fit, minibatches
+from dlx.types import Data, Key, Rate
 
-LAYERS = {1: "One hidden layer", 2: "Two hidden layers", 3: "Three hidden layers"}
+WIDTHS = (1, 4, 16, 64, 256)
+"""Hidden units of the nets that are fitted to Franke's function."""
+PARITY_WIDTHS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+"""Units a layer, among which the smallest net that learns parity is looked for."""
+FORMULAS = {"AND": logical.conjunction, "OR": logical.disjunction, "AND of the ORs of pairs": logical.pairs}
+"""Formulas of truth values. Records name them by their places here."""
+BATCH_SIZE = 32
+
+
+class Hypers(NamedTuple):
+    """A rate, and a number: units of a layer, bits, the place of a formula in `FORMULAS`, or the size of a check."""
+
+    rate: float
+    number: float
+
+
+def falling_adam(rate: Rate, updates: int) -> optax.GradientTransformation:
+    """Adam at a rate that falls to 0 in a line."""
+    return optax.adam(lambda count: rate * (1 - count / updates))
+
+
+@dataclass(frozen=True)
+class Approximate:
+    """The fit of one hidden layer of tanh units to a function. Keeps its values at `picture`^2 points of the square."""
+
+    epochs: int
+    steps: int
+    picture: int = 48
+
+    def __call__(self, key, hypers, given, data, progress):
+        """The root of the mean squared error by split, and its logarithm; y has the variance 1."""
+        net, (key_init, key_train) = masked(hypers.number, largest=WIDTHS[-1]), jax.random.split(key)
+        optimizer = falling_adam(hypers.rate, self.epochs * self.steps)
+        train = fit(
+            gradient(squared_error(net), optimizer),
+            minibatches(BATCH_SIZE, steps=self.steps),
+            epochs=self.epochs,
+            progress=progress("function", epochs=self.epochs, percent=False),
+        )
+        params, curve = train(key_train, start(key_init, net, data), data)
+        _, measured = evaluate(square=squared_distance(net))(key, params, data)
+        rms = {split: jnp.sqrt(getattr(measured, split)["square"]) for split in Data._fields}
+        measures = {split: {"rms": value, "log": jnp.log2(value)} for split, value in rms.items()}
+        values = net.apply(params, square(self.picture).reshape(-1, 2)).reshape(self.picture, self.picture)
+        return {"picture": values}, Result(rms["valid"], measures, diverged=curve.diverged)
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The training of nets of `depth` layers of rectified units on the parity of bits, a net of each size."""
+
+    depth: int
+    epochs: int
+    steps: int
+
+    def __call__(self, key, hypers, given, data, progress):
+        """The hidden units of the smallest net without an error after some epoch; if none is, twice the largest's."""
+        data = Data(*(first_bits(split, hypers.number) for split in data))
+        optimizer = falling_adam(hypers.rate, self.epochs * self.steps)
+
+        def least_error(key_and_width):
+            key, width = key_and_width
+            net = masked(width, largest=PARITY_WIDTHS[-1], depth=self.depth, outputs=2, units=RELU)
+            key_init, key_train = jax.random.split(key)
+            train = classify(net, optimizer, epochs=self.epochs, batch_size=BATCH_SIZE, steps=self.steps)
+            _, curve = train(key_train, start(key_init, net, data), data)
+            return jnp.where(curve.diverged, 1.0, curve.score.min())
+
+        widths = jnp.array(PARITY_WIDTHS, jnp.float32)
+        errors = jax.lax.map(least_error, (jax.random.split(key, len(PARITY_WIDTHS)), widths))
+        units = self.depth * jnp.where(errors == 0, widths, 2 * widths[-1]).min()
+        return {}, Result(errors.mean(), {"parity": {"units": units, "log": jnp.log2(units), "errors": errors}})
+
+
+@dataclass(frozen=True)
+class MinMax:
+    """The training of a net of minima and maxima on a formula, from all patterns of the bits."""
+
+    groups: int
+    pieces: int
+    epochs: int
+    steps: int
+
+    def __call__(self, key, hypers, given, data, progress):
+        """The training error at the end."""
+        net = logical.min_max(self.groups, self.pieces)
+        formula = hypers.number.astype(jnp.int32)
+
+        def labelled(split):
+            return split._replace(y=jax.lax.switch(formula, list(FORMULAS.values()), split.x > 0).astype(jnp.int32))
+
+        data = Data(*map(labelled, data))
+        key_init, key_train = jax.random.split(key)
+        optimizer = falling_adam(hypers.rate, self.epochs * self.steps)
+        train = classify(net, optimizer, epochs=self.epochs, batch_size=BATCH_SIZE, steps=self.steps, scored=False)
+        params, curve = train(key_train, start(key_init, net, data), data)
+        error = misclassified(net)(params, data.train).mean()
+        return {}, Result(error, {"formula": {"error": error}}, diverged=curve.diverged)
+
+
+class Check(NamedTuple):
+    """Something that can be said exactly."""
+
+    title: str
+    gap: Callable[[Key, int], Any]
+    """`gap(key, size)`: how far it is from what is said, at a size, such as the number of bits; 0 if it is so."""
+
+
 CHECKS = {
-    "gates": ("AND as a minimum, OR as a maximum", lambda key, n: logical.wrong_gates(n)),
-    "circuits": ("parity by AND and OR gates: depth two, and deep", lambda key, n: logical.wrong_circuits(n)),
-    "thresholds": ("parity by n threshold units", lambda key, n: logical.wrong_counts(n)),
-    "saw": ("a saw of 2^n pieces by 2 n rectified units, or 2^n", lambda key, n: saw.saw_gap(n)),
-    "layers": ("linear layers as one", lambda key, n: collapsed.layers_gap(key, 4 * n)),
-    "convolutions": ("linear convolutions as one", lambda key, n: collapsed.kernels_gap(key, 2 * n)),
-    "rectified": ("rectified layers as one", lambda key, n: collapsed.layers_gap(key, 4 * n, RELU)),
+    "gates": Check("AND as a minimum, OR as a maximum", lambda key, bits: logical.wrong_gates(bits)),
+    "circuits": Check(
+        "parity by AND and OR gates: depth two, and deep", lambda key, bits: logical.wrong_circuits(bits)
+    ),
+    "thresholds": Check("parity by n threshold units", lambda key, bits: logical.wrong_counts(bits)),
+    "saw": Check("a saw of 2^n pieces by 2 n rectified units, or 2^n", lambda key, layers: saw.saw_gap(layers)),
+    "layers": Check("linear layers as one", lambda key, size: collapsed.layers_gap(key, 4 * size)),
+    "convolutions": Check("linear convolutions as one", lambda key, size: collapsed.kernels_gap(key, 2 * size)),
+    "rectified": Check("rectified layers as one", lambda key, size: collapsed.layers_gap(key, 4 * size, RELU)),
 }
 
 
@@ -46,94 +165,175 @@ class ExactCheck:
 
     def __call__(self, key, hypers, given, data, progress):
         """How far it is from what is said; 0 if nothing but rounding is between them."""
-        return {}, Result(0.0, {"exact": {"gap": np.float32(CHECKS[self.check][1](key, int(hypers.number)))}})
+        gap = CHECKS[self.check].gap(key, int(hypers.number))
+        return {}, Result(0.0, {"exact": {"gap": np.float32(gap)}})
+
+
+class Sizes(NamedTuple):
+    """What the presets differ in."""
+
+    points: int  # of Franke's function, for training
+    other_points: int  # in each of the other splits
+    fit_epochs: int  # of the fit to it
+    fit_steps: int  # updates an epoch
+    bits: tuple[int, ...]  # whose parity is learnt; the patterns are those of the most bits
+    epochs: int  # of what learns from patterns of bits
+    steps: int  # updates an epoch
+    check: int  # the size at which what can be said exactly is checked
+    rates: list[float]  # for every row that trains to choose from
+    search_seeds: int
+
+
+SIZES = {
+    "quick": Sizes(
+        points=600,
+        other_points=300,
+        fit_epochs=20,
+        fit_steps=50,
+        bits=(4, 6),
+        epochs=10,
+        steps=100,
+        check=6,
+        rates=[0.01, 0.03],
+        search_seeds=1,
+    ),
+    "paper": Sizes(
+        points=5000,
+        other_points=2000,
+        fit_epochs=200,
+        fit_steps=500,
+        bits=(4, 6, 8, 10),
+        epochs=20,
+        steps=500,
+        check=8,
+        rates=[0.001, 0.003, 0.01, 0.03, 0.1],
+        search_seeds=2,
+    ),
+}
+DEPTHS = {1: "One hidden layer", 2: "Two hidden layers", 3: "Three hidden layers"}
+WIDTH = "Width"
 
 
 def rows(options, about):
     """Widths, parity by depth and bits, formulas, and what is exact. All that train have the same rates to choose."""
-    quick = options.preset == "quick"
-    function, bits, numbers = ((20, 50), (10, 100), (4, 6)) if quick else ((200, 500), (20, 500), (4, 6, 8, 10))
-    rates = [0.01, 0.03] if quick else [0.001, 0.003, 0.01, 0.03, 0.1]
+    sizes = SIZES[options.preset]
 
-    def row(name, title, group, program, number, data="patterns", keep=0):
-        def build(seed, rate=0.0):
-            return Unit(program, Hypers(rate, number), seed=seed, data=data)
+    def unit(seed, rate=0.0, *, program, number, data="patterns"):
+        return Unit(program, Hypers(rate, number), seed=seed, data=data)
 
-        space = [{} if isinstance(program, ExactCheck) else {"rate": rates}]
-        return Row(name, title, build, space, group=group, search_seeds=1 if quick else 2, keep=keep)
-
+    row = partial(Row, space=[{"rate": sizes.rates}], search_seeds=sizes.search_seeds)
+    function = Approximate(sizes.fit_epochs, sizes.fit_steps)
+    min_max = MinMax(groups=8, pieces=8, epochs=sizes.epochs, steps=sizes.steps)
     return [
-        *(row(f"width/{n}", f"{n} hidden units", "Width", Approximate(*function), n, "main", 1) for n in WIDTHS),
-        *(row(f"parity{i}/{n}", f"{n} bits", LAYERS[i], Parity(i, *bits), n) for i in LAYERS for n in numbers),
-        *(row(f"formula/{i}", one, "Formulas", MinMax(8, 8, *bits), i) for i, one in enumerate(FORMULAS)),
         *(
-            row(f"exact/{one}", title, "Exact", ExactCheck(one), 6 if quick else 8)
-            for one, (title, _) in CHECKS.items()
+            row(
+                f"width/{width}",
+                f"{width} hidden units",
+                partial(unit, program=function, number=width, data="main"),
+                group=WIDTH,
+                keep=1,
+                at={"hidden units": width},
+            )
+            for width in WIDTHS
+        ),
+        *(
+            row(
+                f"parity{depth}/{bits}",
+                f"{bits} bits",
+                partial(unit, program=Parity(depth, sizes.epochs, sizes.steps), number=bits),
+                group=group,
+                at={"bits": bits},
+            )
+            for depth, group in DEPTHS.items()
+            for bits in sizes.bits
+        ),
+        *(
+            row(f"formula/{place}", formula, partial(unit, program=min_max, number=place), group="Formulas")
+            for place, formula in enumerate(FORMULAS)
+        ),
+        *(
+            Row(
+                f"exact/{name}", check.title, partial(unit, program=ExactCheck(name), number=sizes.check), group="Exact"
+            )
+            for name, check in CHECKS.items()
         ),
     ]
 
 
 RMS = Metric("test/rms", "rms error, % of the spread", 100)
-LOG = Metric("test/log", "log2 of the rms error")
-UNITS, LOG_UNITS = Metric("parity/units", "fewest units"), Metric("parity/log", "log2 of the fewest units")
-WRONG, GAP = Metric("formula/error", "error %", 100, " %"), Metric("exact/gap", "gap, millionths", 1e6)
+LOG_RMS = Metric("test/log", "log2 of the rms error")
+UNITS = Metric("parity/units", "fewest units")
+LOG_UNITS = Metric("parity/log", "log2 of the fewest units")
+WRONG = Metric("formula/error", "error %", 100, " %")
+GAP = Metric("exact/gap", "gap, millionths", 1e6)
+LOG_ROOT_2 = 0.5
+TENTH = 1e5  # in millionths
+at_most, higher, lower = claims.at_most, claims.higher, claims.lower
 
 
-def most_bits(decide):
-    """The decider that `decide` makes of the numbers of bits that were run."""
-    return lambda found: decide([int(name[8:]) for name in found if name.startswith("parity1/")])(found)
+def by_bits(decide):
+    """The decider that `decide(fewest, most)` makes of the fewest and the most bits whose parity is learnt.
 
+    Without such rows these are the bits of the quick preset, so that the claim is left out.
+    """
 
-def exact(check, tolerance=0):
-    """A decider: a check finds no more than rounding."""
-    return claims.at_most(GAP, f"exact/{check}", tolerance)
+    def decider(found):
+        bits = [row.at["bits"] for row in found.rows.values() if "bits" in row.at] or SIZES["quick"].bits
+        return decide(min(bits), max(bits))(found)
+
+    return decider
 
 
 CLAIMS = [
     Claim(
         "A hidden layer four times as wide errs less, at every width.",
-        claims.all_of(*(claims.lower(RMS, f"width/{4 * n}", f"width/{n}") for n in WIDTHS[:-1])),
+        claims.all_of(
+            lower(RMS, "width/4", than="width/1"),
+            lower(RMS, "width/16", than="width/4"),
+            lower(RMS, "width/64", than="width/16"),
+            lower(RMS, "width/256", than="width/64"),
+        ),
         ("B4",),
     ),
-    Claim(
-        "With 256 units the error is at most 1 % of the function's spread.",
-        claims.at_most(RMS, "width/256", 1),
-        ("B4",),
-    ),
+    Claim("With 256 units the error is at most 1 % of the function's spread.", at_most(RMS, "width/256", 1), ("B4",)),
     Claim(
         "From 16 to 256 units the error falls to a quarter or less, as Barron's bound 1 / sqrt(units) does.",
-        claims.lower(LOG, "width/256", "width/16", least=2),
+        lower(LOG_RMS, "width/256", than="width/16", least=2),
     ),
     Claim(
         "An OR of ANDs for the parity of n bits needs 2^(n-1) + 1 gates; a deep circuit does it with 3 (n - 1).",
-        exact("circuits"),
+        at_most(GAP, "exact/circuits", 0),
         ("B5",),
     ),
     Claim(
         "A saw of 2^n pieces takes 2 n rectified units in n layers; one layer has a unit for each piece.",
-        exact("saw"),
+        at_most(GAP, "exact/saw", 0),
         ("B5",),
     ),
-    Claim("Parity does not need many threshold units: n in one hidden layer.", exact("thresholds")),
+    Claim("Parity does not need many threshold units: n in one hidden layer.", at_most(GAP, "exact/thresholds", 0)),
     Claim(
         "Of trained nets of one hidden layer, the smallest that learns parity grows by more than sqrt(2) a bit.",
-        most_bits(lambda n: claims.higher(LOG_UNITS, f"parity1/{n[-1]}", f"parity1/{n[0]}", (n[-1] - n[0]) / 2)),
+        by_bits(
+            lambda fewest, most: higher(
+                LOG_UNITS, f"parity1/{most}", than=f"parity1/{fewest}", least=(most - fewest) * LOG_ROOT_2
+            )
+        ),
     ),
     Claim(
         "At the most bits, nets of two and of three hidden layers learn parity with fewer units than nets of one.",
-        most_bits(lambda n: claims.lower(LOG_UNITS, [f"parity{i}/{n[-1]}" for i in (2, 3)], f"parity1/{n[-1]}")),
+        by_bits(lambda fewest, most: lower(LOG_UNITS, [f"parity2/{most}", f"parity3/{most}"], than=f"parity1/{most}")),
     ),
-    Claim("On truth values the minimum is AND, and the maximum is OR.", exact("gates"), ("B6",)),
+    Claim("On truth values the minimum is AND, and the maximum is OR.", at_most(GAP, "exact/gates", 0), ("B6",)),
     Claim(
         "A net of minima and maxima learns AND, OR, and an AND of ORs, without an error.",
-        claims.at_most(WRONG, [f"formula/{i}" for i in range(len(FORMULAS))], 0),
+        at_most(WRONG, ["formula/0", "formula/1", "formula/2"], 0),
         ("B6",),
     ),
-    Claim("Linear layers are one linear layer, to a millionth.", exact("layers", 1), ("B7",)),
-    Claim("Linear convolutions are one convolution, to a millionth.", exact("convolutions", 1), ("B8",)),
+    Claim("Linear layers are one linear layer, to a millionth.", at_most(GAP, "exact/layers", 1), ("B7",)),
+    Claim("Linear convolutions are one convolution, to a millionth.", at_most(GAP, "exact/convolutions", 1), ("B8",)),
     Claim(
         "Rectified layers are not: the best linear map leaves more than a tenth.",
-        claims.higher(GAP, "exact/rectified", "exact/layers", 1e5),
+        higher(GAP, "exact/rectified", than="exact/layers", least=TENTH),
         ("B7",),
     ),
 ]
@@ -146,31 +346,39 @@ def pictures(found):
     return maps({"Franke's function": (true - true.mean()) / true.std(), **nets})
 
 
-GATES = {"gates, OR of ANDs": lambda n: 2 ** (n - 1) + 1, "gates, deep circuit": lambda n: 3 * (n - 1)}
+GATES = {
+    "gates, OR of ANDs": lambda bits: 2 ** (bits - 1) + 1,
+    "gates, deep circuit": lambda bits: 3 * (bits - 1),
+}
+FIGURES = {
+    "width.png": Figure(
+        figures.lines(RMS, x="hidden units"),
+        "Error on test points by width: the mean over seeds, in a band from best to worst.",
+    ),
+    "parity.png": Figure(
+        figures.lines(UNITS, x="bits", log_x=False, beside=GATES),
+        "Hidden units of the smallest net that learns parity, beside the gates of circuits (dashed).",
+    ),
+    "pictures.png": Figure(pictures, "The function, and what nets of the first seed make of it."),
+    "search.png": Figure(
+        figures.search("validation rms error", group=WIDTH),
+        "Root of the mean squared error on validation points at each rate.",
+    ),
+}
 STUDY = Study(
     doc=__doc__,
     data={
-        "main": datasets.generated(partial(franke_points, 600, 300), partial(franke_points, 5000, 2000)),
-        "patterns": datasets.generated(partial(bit_patterns, 6), partial(bit_patterns, 10)),
+        "main": datasets.generated(
+            **{name: partial(franke_points, sizes.points, sizes.other_points) for name, sizes in SIZES.items()}
+        ),
+        "patterns": datasets.generated(
+            **{name: partial(bit_patterns, max(sizes.bits)) for name, sizes in SIZES.items()}
+        ),
     },
     rows=rows,
     metrics=[RMS, UNITS, WRONG, GAP],
     claims=CLAIMS,
-    figures={
-        "width.png": Figure(
-            by_number(RMS, "hidden units", ["Width"], log_x=True),
-            "Error on test points by width: the mean over seeds, in a band from best to worst.",
-        ),
-        "parity.png": Figure(
-            by_number(UNITS, "bits", list(LAYERS.values()), beside=GATES),
-            "Hidden units of the smallest net that learns parity, beside the gates of circuits (dashed).",
-        ),
-        "pictures.png": Figure(pictures, "The function, and what nets of the first seed make of it."),
-        "search.png": Figure(
-            figures.search("validation rms error", group="Width"),
-            "Root of the mean squared error on validation points at each rate.",
-        ),
-    },
+    figures=FIGURES,
 )
 
 if __name__ == "__main__":

@@ -16,13 +16,13 @@ from dlx.nets.mlp import codes, hidden, mlp
 from dlx.optim import halve_on_plateau
 from dlx.programs import Layer, LayerHypers, Rate, greedy_layers, merge
 from dlx.programs.descent import Descent
-from dlx.programs.expressive import FORMULAS
 from dlx.show.progress import silent
 from dlx.stage import chain, evaluate, focus
 from dlx.study.run.record import one_run
 from dlx.train import fit, minibatches, valid
 from dlx.types import Data, Labelled
 from dlx.unit import Unit
+from experiments.expressiveness import FORMULAS
 
 WIDTHS = (8, 6)
 KEY = jax.random.key(3)

@@ -30,11 +30,11 @@ from dlx.nets import logical
 from dlx.nets.layer import RELU
 from dlx.nets.masked import masked
 from dlx.nets.mlp import mlp
-from dlx.programs.expressive import SIZES, Approximate, Hypers, MinMax, Parity
 from dlx.programs.landscape import LINE, Between, Grid, Identities, Matched, Solution, Way
 from dlx.train import fit, minibatches
 from dlx.types import Data, Labelled
 from dlx.unit import Result
+from experiments.expressiveness import PARITY_WIDTHS, Approximate, Hypers, MinMax, Parity
 
 FRANKE, BITS = franke_points(64, 20).data, bit_patterns(6).data
 
@@ -73,17 +73,19 @@ def parity(run):
 
     @jax.jit
     def followed(key, width):
-        net, (key_init, key_train) = masked(width, SIZES[-1], 2, 2, RELU), jax.random.split(key)
+        net, (key_init, key_train) = masked(width, PARITY_WIDTHS[-1], 2, 2, RELU), jax.random.split(key)
         rule = gradient(cross_entropy(net), falling(0.1, 60))
         train = fit(rule, minibatches(32, steps=20), epochs=3, watch=lambda params, data: {"params": params})
         return train(key_train, net.init(key_init, x[0]), data)[1].watched["params"]
 
     errors = []
-    for key, width in zip(jax.random.split(run.key, len(SIZES)), SIZES, strict=True):
+    for key, width in zip(jax.random.split(run.key, len(PARITY_WIDTHS)), PARITY_WIDTHS, strict=True):
         params = jax.device_get(followed(key, float(width)))
         each = [jax.tree.map(lambda leaf, i=i: leaf[i], params) for i in range(3)]
         errors.append(min(wrong(first_units(one, x, width, rectified), data.valid.y).mean() for one in each))
-    units = 2 * min([width for width, error in zip(SIZES, errors, strict=True) if not error], default=2 * SIZES[-1])
+    units = 2 * min(
+        [width for width, error in zip(PARITY_WIDTHS, errors, strict=True) if not error], default=2 * PARITY_WIDTHS[-1]
+    )
     told = {"units": units, "log": np.log2(units), "errors": np.array(errors)}
     return Result(np.mean(errors), {"parity": told})
 

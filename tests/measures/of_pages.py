@@ -29,12 +29,11 @@ from dlx.losses.supervised import cross_entropy
 from dlx.nets.layer import INITIALIZERS, RELU
 from dlx.nets.mlp import mlp
 from dlx.programs import Rate
-from dlx.programs.expressive import Hypers
 from dlx.unit import Result
 from experiments import growing
 from experiments.bengio2006 import Finetune
 from experiments.dbn import Annealed, Judged, Machine
-from experiments.expressiveness import ExactCheck
+from experiments.expressiveness import ExactCheck, Hypers
 from experiments.growing import SHARES, PruneBySize, Spirals
 from experiments.optimizers import Formulas, Spread
 
