@@ -10,6 +10,7 @@ digits with and without weight decay. Its smallest weights are then set to 0: ho
 Lecture: Alpaydin 12, "Tuning the Network Size".
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -19,24 +20,29 @@ import jax.numpy as jnp
 import optax
 
 from dlx import study
-from dlx.algorithms import gradient
+from dlx.classify import classify, start
 from dlx.data.generated import RADIUS, square, two_spirals
 from dlx.growing import cascade, cascade_output, create_nodes, layer_output, smallest, wrong
 from dlx.inspect.weights import largest, near_zero, pruned
-from dlx.losses.supervised import cross_entropy, misclassified
+from dlx.losses.supervised import misclassified
 from dlx.nets.layer import INITIALIZERS, RELU
 from dlx.nets.mlp import mlp
 from dlx.nets.weights import is_weight
 from dlx.optim import sgd
 from dlx.show.line_figure import maps
-from dlx.study import Claim, Figure, Metric, Result, Row, Study, Unit, claims, figures, main
-from dlx.study.judge.numbered import by_number
-from dlx.study.judge.shares import called
-from dlx.train import by_batches, fit, minibatches, valid
+from dlx.study import Claim, Figure, Metric, Result, Row, Study, Unit, claims, figures, main, shares
+from dlx.train import by_batches, valid
 
-KINDS = {"ash": (create_nodes, layer_output), "cascade": (cascade, cascade_output), "fixed": (smallest, layer_output)}
-TURNS, SIZES = (1, 2, 3), (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-SHARES = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)  # of the weights, how many are left
+TURNS = (1, 2, 3)
+MOST = 64
+"""The most hidden units of a net for the spirals."""
+UNITS_TRIED = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, MOST)
+"""Hidden units of nets of fixed size, among which the smallest that learns is looked for."""
+PICTURE = 48
+"""Points a side of the pictures of a net's output."""
+SHARES = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
+"""The shares of the weights that are left."""
+DECAYS = (0, 0.0001, 0.0003, 0.001, 0.003)
 
 
 class Hypers(NamedTuple):
@@ -47,27 +53,54 @@ class Hypers(NamedTuple):
     decay: float = 0.0
 
 
+class Kind(NamedTuple):
+    """A way to find the size of a net."""
+
+    train: Callable[..., Any]
+    """`train(key, split, rule, **sizes)` returns parameters and a `dlx.growing.Growth`."""
+    output: Callable[..., jax.Array]
+    """`output(params, x)`: the log-odds of the second spiral."""
+    sizes: tuple[str, ...]
+    """The names of the sizes that `train` takes."""
+
+
+KINDS = {
+    "ash": Kind(create_nodes, layer_output, ("most", "window", "windows")),
+    "cascade": Kind(cascade, cascade_output, ("most", "candidates", "steps")),
+    "fixed": Kind(smallest, layer_output, ("sizes", "window", "windows")),
+}
+
+
 @dataclass(frozen=True)
 class Spirals:
-    """A net of a kind in `KINDS`, whose function gets the sizes, on two spirals. Keeps a picture of its output."""
+    """A net of a kind in `KINDS`, on two spirals. Keeps a picture of its output."""
 
     kind: str
     sizes: tuple[Any, ...]
+    """Those that the kind names, in its order."""
+
+    @classmethod
+    def of(cls, kind: str, **sizes: Any) -> "Spirals":
+        """The program of these sizes by name."""
+        return cls(kind, tuple(sizes[name] for name in KINDS[kind].sizes))
 
     def __call__(self, key, hypers, given, data, progress):
         """Its size, and errors between the points. A net that has not learnt them counts as twice the largest.
 
         Of the fewest units, the fewest steps score best.
         """
-        train, output = KINDS[self.kind]
-        params, growth = train(key, two_spirals(hypers.turns), optax.adam(hypers.rate), *self.sizes)
-        between, solved = two_spirals(hypers.turns, 96, 0.5), growth.solved
-        units = jnp.where(solved, growth.units, 2 * SIZES[-1])
+        kind = KINDS[self.kind]
+        sizes = dict(zip(kind.sizes, self.sizes, strict=True))
+        params, growth = kind.train(key, two_spirals(hypers.turns), optax.adam(hypers.rate), **sizes)
+        between = two_spirals(hypers.turns, points=96, shift=0.5)
+        units = jnp.where(growth.solved, growth.units, 2 * MOST)
         size = {"units": units, "log": jnp.log2(jnp.maximum(units, 1)), "weights": growth.weights}
-        error = wrong(output(params, between.x), between.y)
-        measures = {"grown": {**size, "solved": solved.astype(jnp.float32)}, "test": {"error": error}}
-        picture = jax.nn.sigmoid(output(params, RADIUS * square(48).reshape(-1, 2))).reshape(48, 48)
-        losses = growth.losses[jnp.minimum(jnp.array(SIZES), growth.units).astype(jnp.int32) - 1]
+        error = wrong(kind.output(params, between.x), between.y)
+        measures = {"grown": {**size, "solved": growth.solved.astype(jnp.float32)}, "test": {"error": error}}
+        odds = kind.output(params, RADIUS * square(PICTURE).reshape(-1, 2))
+        picture = jax.nn.sigmoid(odds).reshape(PICTURE, PICTURE)
+        # a net that has ended with fewer units counts with its last loss
+        losses = growth.losses[jnp.minimum(jnp.array(UNITS_TRIED), growth.units).astype(jnp.int32) - 1]
         return {"picture": picture}, Result(units + 1e-6 * growth.steps, measures, {"train": {"loss": losses}})
 
 
@@ -84,65 +117,94 @@ class PruneBySize:
         """Test errors at each of `SHARES`, as the weights are, and after one more epoch of those that are left."""
         key_init, key_train, key_again = jax.random.split(key, 3)
         net = mlp((self.width,), self.classes, INITIALIZERS["he"], RELU)
-        feed = minibatches(self.batch_size)
         rule = optax.chain(optax.add_decayed_weights(hypers.decay, is_weight), sgd(hypers.rate))
-        loss, error = cross_entropy(net), misclassified(net)
-        train = fit(gradient(loss, rule), feed, epochs=self.epochs, progress=progress("net", epochs=self.epochs))
-        params, curve = train(key_train, net.init(key_init, data.train.x[0]), data)
+        train = partial(classify, net, batch_size=self.batch_size, scored=False)
+        error, follow = misclassified(net), progress("net", epochs=self.epochs)
+        params, curve = train(rule, epochs=self.epochs, progress=follow)(key_train, start(key_init, net, data), data)
 
-        def at(share):
+        def errors_with(share):
             left, cut = largest(params, share), pruned(params, share)
             only = optax.stateless(lambda updates, params: jax.tree.map(jnp.multiply, updates, left))
-            again, _ = fit(gradient(loss, optax.chain(rule, only)), feed, epochs=1)(key_again, cut, data)
-            return [by_batches(error, one, data.test).mean() for one in (cut, again)]
+            again, _ = train(optax.chain(rule, only), epochs=1)(key_again, cut, data)
+            return by_batches(error, cut, data.test).mean(), by_batches(error, again, data.test).mean()
 
-        cut, again = jax.lax.map(at, jnp.array(SHARES))
-        tenth = SHARES.index(0.1)
-        test = {"error": cut[0], "lost": cut[tenth] - cut[0], "lost_again": again[tenth] - cut[0]}
+        cut, again = jax.lax.map(errors_with, jnp.array(SHARES))
+        whole, tenth = SHARES.index(1.0), SHARES.index(0.1)
+        test = {"error": cut[whole], "lost": cut[tenth] - cut[whole], "lost_again": again[tenth] - cut[whole]}
         measures = {"test": test, "weights": {"near": near_zero(params)}}
         return {}, Result(valid(error)(params, data), measures, {"test": {"cut": cut, "again": again}}, curve.diverged)
 
 
+class Sizes(NamedTuple):
+    """What the presets differ in."""
+
+    spirals: Mapping[str, Spirals]  # by the names in `NETS`
+    digits: PruneBySize
+    spiral_rates: list[float]  # to choose from
+    digit_rates: list[float]
+    search_seeds: int  # of spirals
+
+
+SIZES = {
+    "quick": Sizes(
+        spirals={
+            "ash": Spirals.of("ash", most=MOST, window=200, windows=60),
+            "cascade": Spirals.of("cascade", most=MOST, candidates=8, steps=100),
+            "fixed": Spirals.of("fixed", sizes=(4, 16, MOST), window=200, windows=20),
+            "largest": Spirals.of("fixed", sizes=(MOST,), window=200, windows=60),
+        },
+        digits=PruneBySize(width=32, epochs=20, batch_size=20),
+        spiral_rates=[0.03],
+        digit_rates=[0.2],
+        search_seeds=1,
+    ),
+    "paper": Sizes(
+        spirals={
+            "ash": Spirals.of("ash", most=MOST, window=200, windows=200),
+            "cascade": Spirals.of("cascade", most=MOST, candidates=8, steps=300),
+            "fixed": Spirals.of("fixed", sizes=UNITS_TRIED, window=200, windows=200),
+            "largest": Spirals.of("fixed", sizes=(MOST,), window=200, windows=200),
+        },
+        digits=PruneBySize(width=100, epochs=20, batch_size=100),
+        spiral_rates=[0.01, 0.03, 0.1],
+        digit_rates=[0.1, 0.2, 0.4],
+        search_seeds=2,
+    ),
+}
 NETS = {"ash": "Ash's nets", "cascade": "Cascades", "fixed": "Smallest fixed nets", "largest": "64 fixed units"}
-GROWING, GROUPS = ("ash", "cascade"), ("Ash's nets", "Cascades")
-DIGITS, DECAYS = "Digits, by weight decay", (0, 0.0001, 0.0003, 0.001, 0.003)
+"""Nets for the spirals, and what the tables call them."""
+GROWING = ("ash", "cascade")
+DIGITS = "Digits, by weight decay"
 
 
 def rows(options, about):
     """Spirals by kind of net and turns, with the same rates to choose; and digits by decay, with the same rates."""
-    quick, top = options.preset == "quick", SIZES[-1]
-    programs = {
-        "ash": Spirals("ash", (top, 200, 60 if quick else 200)),
-        "cascade": Spirals("cascade", (top, 8, 100 if quick else 300)),
-        "fixed": Spirals("fixed", ((4, 16, top), 200, 20) if quick else (SIZES, 200, 200)),
-        "largest": Spirals("fixed", ((top,), 200, 60 if quick else 200)),
-        "digits": PruneBySize(32, 20, 20) if quick else PruneBySize(100, 20, 100),
-    }
-    rates, faster = ([0.03], [0.2]) if quick else ([0.01, 0.03, 0.1], [0.1, 0.2, 0.4])
+    sizes = SIZES[options.preset]
 
-    def unit(name, seed, rate, **more):
-        return Unit(programs[name], Hypers(rate, **more), seed=seed)
+    def unit(seed, rate, *, program, **others):
+        return Unit(program, Hypers(rate, **others), seed=seed)
 
     return [
         *(
             Row(
-                f"{kind}/{turns}",
-                f"{NETS[kind]}, turns: {turns}",
-                partial(unit, kind, turns=turns),
-                [{"rate": rates}],
-                group=NETS[kind],
-                search_seeds=1 if quick else 2,
-                keep=int(kind in GROWING),
+                f"{net}/{turns}",
+                f"{title}, turns: {turns}",
+                partial(unit, program=sizes.spirals[net], turns=turns),
+                [{"rate": sizes.spiral_rates}],
+                group=title,
+                search_seeds=sizes.search_seeds,
+                keep=1 if net in GROWING else 0,
+                at={"net": net, "turns": turns},
             )
-            for kind in NETS
+            for net, title in NETS.items()
             for turns in TURNS
         ),
         *(
             Row(
                 f"decay/{decay}",
                 f"weight decay {decay}",
-                partial(unit, "digits", decay=decay),
-                [{"rate": faster}],
+                partial(unit, program=sizes.digits, decay=decay),
+                [{"rate": sizes.digit_rates}],
                 group=DIGITS,
                 seeds=min(5, options.fresh_seeds()),
             )
@@ -151,74 +213,76 @@ def rows(options, about):
     ]
 
 
-UNITS, LOG, WEIGHTS, NEAR, LOST, AGAIN, TEST = (
-    Metric(*names)
-    for names in (
-        ("grown/units", "hidden units"),
-        ("grown/log", "log2 of the hidden units"),
-        ("grown/weights", "weights"),
-        ("weights/near", "weights near 0, %", 100, " points"),
-        ("test/lost", "points lost at a tenth", 100, " points"),
-        ("test/lost_again", "the same after an epoch", 100, " points"),
-        ("test/error", "test error %", 100, " points"),
-    )
-)
-LEARNT = {f"{kind}/{turns}": ("yes",) for kind in GROWING for turns in TURNS}
+UNITS = Metric("grown/units", "hidden units")
+LOG_UNITS = Metric("grown/log", "log2 of the hidden units")
+WEIGHTS = Metric("grown/weights", "weights")
+NEAR = Metric("weights/near", "weights near 0, %", 100, " points")
+LOST = Metric("test/lost", "points lost at a tenth", 100, " points")
+AGAIN = Metric("test/lost_again", "the same after an epoch", 100, " points")
+TEST = Metric("test/error", "test error %", 100, " points")
+GROWN = [f"{net}/{turns}" for net in GROWING for turns in TURNS]
+at_most, costs_at_most, higher, lower = claims.at_most, claims.costs_at_most, claims.higher, claims.lower
 
 
-def each(decide, metric, row, than, *bound):
-    """A decider: two kinds of nets compare in this way at every number of turns."""
-    return claims.all_of(*(decide(metric, f"{row}/{turns}", f"{than}/{turns}", *bound) for turns in TURNS))
+def at_all_turns(compare):
+    """A decider: what `compare(turns)` decides holds at every number of turns."""
+    return claims.all_of(*map(compare, TURNS))
 
 
 CLAIMS = [
-    *(
-        Claim(
-            f"{NETS[kind]} get more units with every turn of the spirals.",
-            claims.all_of(*(claims.higher(UNITS, f"{kind}/{n + 1}", f"{kind}/{n}") for n in TURNS[:-1])),
-            ("D10",),
-        )
-        for kind in GROWING
+    Claim(
+        "Ash's nets get more units with every turn of the spirals.",
+        claims.all_of(higher(UNITS, "ash/2", than="ash/1"), higher(UNITS, "ash/3", than="ash/2")),
+        ("D10",),
+    ),
+    Claim(
+        "Cascades get more units with every turn of the spirals.",
+        claims.all_of(higher(UNITS, "cascade/2", than="cascade/1"), higher(UNITS, "cascade/3", than="cascade/2")),
+        ("D10",),
     ),
     Claim(
         "Nets that grow learn the spirals in at least 90 % of the runs.",
-        called("grown/solved", ("no", "yes"), LEARNT, 0.9),
+        shares.called("grown/solved", labels=("no", "yes"), rows=dict.fromkeys(GROWN, ("yes",)), least=0.9),
         ("D10",),
     ),
     Claim(
         "Ash's nets get at most twice the units of the smallest net of fixed size that learns the spirals.",
-        each(claims.costs_at_most, LOG, "ash", "fixed", 1),
+        at_all_turns(lambda turns: costs_at_most(LOG_UNITS, f"ash/{turns}", than=f"fixed/{turns}", bound=1)),
         ("D10",),
     ),
-    *(
-        Claim(
-            f"Between the training points {NETS[kind]} err on at most 3 points more than fixed nets of 64 units.",
-            each(claims.costs_at_most, TEST, kind, "largest", 3),
-        )
-        for kind in GROWING
+    Claim(
+        "Between the training points Ash's nets err on at most 3 points more than fixed nets of 64 units.",
+        at_all_turns(lambda turns: costs_at_most(TEST, f"ash/{turns}", than=f"largest/{turns}", bound=3)),
     ),
-    Claim("Cascades learn the spirals with fewer units than Ash's nets.", each(claims.lower, UNITS, *GROWING[::-1])),
+    Claim(
+        "Between the training points Cascades err on at most 3 points more than fixed nets of 64 units.",
+        at_all_turns(lambda turns: costs_at_most(TEST, f"cascade/{turns}", than=f"largest/{turns}", bound=3)),
+    ),
+    Claim(
+        "Cascades learn the spirals with fewer units than Ash's nets.",
+        at_all_turns(lambda turns: lower(UNITS, f"cascade/{turns}", than=f"ash/{turns}")),
+    ),
     Claim(
         "With weight decay .001 a tenth of the weights is enough: at most half a point is lost.",
-        claims.at_most(LOST, "decay/0.001", 0.5),
+        at_most(LOST, "decay/0.001", 0.5),
         ("D10",),
     ),
-    Claim("Without weight decay more is lost.", claims.higher(LOST, "decay/0", "decay/0.001"), ("D10",)),
-    Claim("Weight decay .001 leaves more weights near 0.", claims.higher(NEAR, "decay/0.001", "decay/0"), ("D10",)),
+    Claim("Without weight decay more is lost.", higher(LOST, "decay/0", than="decay/0.001"), ("D10",)),
+    Claim("Weight decay .001 leaves more weights near 0.", higher(NEAR, "decay/0.001", than="decay/0"), ("D10",)),
     Claim(
         "With all of its weights, a net with weight decay .001 errs on at most .2 points more than one without.",
-        claims.costs_at_most(TEST, "decay/0.001", "decay/0", 0.2),
+        costs_at_most(TEST, "decay/0.001", than="decay/0", bound=0.2),
     ),
     Claim(
         "Without weight decay at most half a point is lost if the tenth that is left is trained for an epoch.",
-        claims.at_most(AGAIN, "decay/0", 0.5),
+        at_most(AGAIN, "decay/0", 0.5),
     ),
 ]
 
 
 def pictures(found):
     """What growing nets of the first seed say of each point."""
-    return maps({found[row].row.title: found[row].kept(1)["picture"] for row in LEARNT if row in found})
+    return maps({found[row].row.title: found[row].kept(1)["picture"] for row in GROWN if row in found})
 
 
 def by_share(name):
@@ -230,11 +294,20 @@ FIGURES = {
     "pictures.png": Figure(
         pictures, "How probable is the second spiral at each point? Growing nets of the first seed."
     ),
-    "size.png": Figure(by_number(UNITS, "turns", [*NETS.values()][:3]), "Hidden units by turns."),
+    "size.png": Figure(
+        figures.lines(UNITS, x="turns", where={"net": ["ash", "cascade", "fixed"]}, log_x=False),
+        "Hidden units by turns.",
+    ),
     "cut.png": Figure(by_share("test/cut"), "Test error with the largest weights alone."),
     "again.png": Figure(by_share("test/again"), "Test error after one more epoch of the weights that are left."),
     "loss.png": Figure(
-        figures.profiles("train/loss", "training loss", "hidden units", GROUPS, places=[*map(float, SIZES)]),
+        figures.profiles(
+            "train/loss",
+            "training loss",
+            "hidden units",
+            groups=(NETS["ash"], NETS["cascade"]),
+            places=[float(units) for units in UNITS_TRIED],
+        ),
         "Loss with so many units. A net that has ended with fewer counts with its last loss.",
     ),
 }

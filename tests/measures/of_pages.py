@@ -196,7 +196,7 @@ def of_spirals(run, turns, train, output, sizes):
     line = 6.5 * np.linspace(-1, 1, 48)
     points = jnp.array([(u, v) for v in line for u in line], jnp.float32)
     close(run.kept, {"picture": expit(np.asarray(output(params, points), float)).reshape(48, 48)}, atol=1e-3)
-    places = [int(min(one, growth.units)) - 1 for one in growing.SIZES]
+    places = [int(min(one, growth.units)) - 1 for one in growing.UNITS_TRIED]
     measures = {"grown": size, "test": {"error": error}}
     return Result(units + 1e-6 * growth.steps, measures, {"train": {"loss": np.asarray(growth.losses)[places]}})
 
