@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from dlx.data import Dataset, Provenance
 from dlx.programs import Layer, LayerHypers, Rate
@@ -10,8 +11,7 @@ from dlx.study.run.found import Found
 from dlx.study.run.plan import grid, plan
 from dlx.types import Data, Labelled
 from dlx.unit import Unit
-from experiments import bengio2006
-from experiments.bengio2006 import STUDY, Finetune, Options, rows, unit
+from experiments.bengio2006 import STUDY, Finetune, Options, unit
 
 VISIBLE = 64
 GREEDY = ("dbn", "autoassociator", "supervised")
@@ -24,7 +24,7 @@ def about(classes=10):
 
 
 def table(preset="paper", classes=10, **options):
-    return {row.name: row for row in rows(Options(preset=preset, **options), about(classes))}
+    return {row.name: row for row in STUDY.rows_on(Options(preset=preset, **options), about(classes))}
 
 
 def as_good_as_its_rate(one):
@@ -92,8 +92,10 @@ def test_rows_of_the_paper_that_are_compared_have_equal_searches():
 
 
 def test_the_searches_of_experiment_3_for_nets_of_both_minibatches():
-    for batch_size, rates in ((20, [0.3, 0.6, 1.0, 1.4, 2.0]), (100, [0.8, 1.6, 2.4, 3.2, 4.0])):
-        trials = grid(bengio2006.narrow("paper", {"batch_size": batch_size, "width": 9, "rate": 7.0}))
+    large, small = [0.8, 1.6, 2.4, 3.2, 4.0], [0.3, 0.6, 1.0, 1.4, 2.0]
+    for batch_size, rates in ((20, small), (100, large), (1, small), (500, large)):
+        chosen = {"exp2/deep": {"batch_size": batch_size, "width": 9, "rate": 7.0}}
+        trials = grid(table()["exp3/deep"].space_after(chosen))
         told = [(one["epochs"], one["patience"], one["rate"]) for one in trials]
         assert told == [(60, 10, rate) for rate in rates[1:]] + [(30, 4, rate) for rate in rates[:3]]
         assert all(one["width"] == 9 and one["top"] == 20 for one in trials)
@@ -170,11 +172,13 @@ def test_options_reach_the_programs():
 
 
 def test_a_trial_is_a_unit():
-    shape = {"width": 9, "epochs": 3, "patience": 2}
-    assert unit("deep", 4, rate=0.5, **shape) == Unit(Finetune("sigmoid", (9, 9, 9), 3, 2, 20), Rate(0.5), (), 4)
-    made = unit("relu", 4, rate=0.5, depth=2, top=5, batch_size=7, **shape)
-    assert made == Unit(Finetune("relu", (9, 5), 3, 2, 7), Rate(0.5), (), 4)
-    made = unit("denoising", 4, rate=0.5, depth=2, pretrain_epochs=6, pretrain_rate=0.1, masking=0.3, **shape)
+    shape = {"width": 9, "epochs": 3, "patience": 2, "batch_size": 20}
+    made = unit("deep", Options(), 4, rate=0.5, **shape)
+    assert made == Unit(Finetune("sigmoid", (9, 9, 9), 3, 2, 20), Rate(0.5), (), 4)
+    made = unit("relu", Options(), 4, rate=0.5, depth=2, top=5, **shape)
+    assert made == Unit(Finetune("relu", (9, 5), 3, 2, 20), Rate(0.5), (), 4)
+    pretraining = {"pretrain_epochs": 6, "pretrain_rate": 0.1, "masking": 0.3}
+    made = unit("denoising", Options(), 4, rate=0.5, depth=2, **pretraining, **shape)
     first = Unit(Layer("denoising", (9,), 6), LayerHypers(0.1, 0.3), (), 4)
     second = Unit(Layer("denoising", (9, 9), 6), LayerHypers(0.1, 0.3), (first,), 4)
     assert made == Unit(Finetune("sigmoid", (9, 9), 3, 2, 20), Rate(0.5), (first, second), 4)
@@ -198,3 +202,11 @@ def test_the_claims_compare_these_rows_below_those():
             assert [said.partition(",")[0] for said in words.split("; ")] == expected
         else:
             assert words.startswith("0 of 5 rows are at most 0.1 points above")
+
+
+@pytest.mark.parametrize(
+    ("net", "initializer", "words"), [("tanh", "fan", "'tanh'.*relu"), ("relu", "large", "glorot")]
+)
+def test_a_net_or_an_initialiser_that_there_is_not_is_refused(net, initializer, words):
+    with pytest.raises(ValueError, match=words):
+        Finetune(net, (5,), epochs=1, patience=1, batch_size=10, initializer=initializer)

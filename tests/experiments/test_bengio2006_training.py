@@ -20,7 +20,7 @@ from dlx.show.progress import silent
 from dlx.stage import chain, evaluate, focus
 from dlx.study.run.record import one_run
 from dlx.unit import Unit
-from experiments.bengio2006 import Finetune, unit
+from experiments.bengio2006 import Finetune, Options, unit
 
 KEY = jax.random.key(3)
 TINY = {"epochs": 4, "patience": 1, "batch_size": 10}
@@ -95,21 +95,22 @@ def test_ways_to_fine_tune_differ(tuned):
 
 PHASE, GLOROT = {"rate": 0.3, "epochs": 2, "batch_size": 20}, INITIALIZERS["glorot"]
 ROWS = {
-    "dbn": ({"k": 2}, pretrain.boltzmann(mean_field=True, k=2, **PHASE)),
-    "autoassociator": ({}, pretrain.autoassociate(**PHASE)),
+    "dbn": (Options(k=2), {}, pretrain.boltzmann(mean_field=True, k=2, **PHASE)),
+    "autoassociator": (Options(), {}, pretrain.autoassociate(**PHASE)),
     "denoising": (
-        {"masking": 0.4, "tied": False, "initializer": "glorot"},
+        Options(tied=False),
+        {"masking": 0.4, "initializer": "glorot"},
         pretrain.autoassociate(masking=0.4, decoder=GLOROT, **PHASE),
     ),
-    "supervised": ({"initializer": "glorot"}, pretrain.supervise(initializer=GLOROT, **PHASE)),
+    "supervised": (Options(), {"initializer": "glorot"}, pretrain.supervise(initializer=GLOROT, **PHASE)),
 }
 
 
 @pytest.mark.parametrize("row", ROWS)
 def test_the_units_of_a_row_one_after_the_other_are_its_chain(row, data):
-    more, layer = ROWS[row]
+    options, more, layer = ROWS[row]
     trial = {"width": 8, "top": 6, "depth": 2, "rate": 1.5, "pretrain_epochs": 2, "pretrain_rate": 0.3, **TINY}
-    last = unit(row, 3, **trial, **more)
+    last = unit(row, options, 3, **trial, **more)
     net = mlp((8, 6), 10, INITIALIZERS[more.get("initializer", "fan")])
     tune = chain(classify(net, sgd(1.5), **TINY), evaluate(error=misclassified(net)))
 

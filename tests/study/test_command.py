@@ -184,7 +184,7 @@ def test_it_says_beforehand_how_much_there_is_to_do(finished, tmp_path, call):
     assert len(set(counted.groups()) | set(re.findall(r"^\[\d+/(\d+)\]", stderr, re.MULTILINE))) == 1, "one count"
     assert "the data take 122.20 kB on each device" in first
     assert "8 x 8 digits: about a minute on two cores" in first, "as the page's first lines say"
-    assert all(bengio2006.TITLES[name.split("/")[1]] in stdout for name in ("exp2/dbn", "exp3/shallow"))
+    assert all(bengio2006.WAYS[name.split("/")[1]].title in stdout for name in ("exp2/dbn", "exp3/shallow"))
     shutil.copytree(finished[0] / "out", tmp_path / "out", ignore=shutil.ignore_patterns("Finetune"))
     status, said = call("--minutes", "0", "--out", tmp_path / "out")
     assert status == 0
@@ -262,8 +262,8 @@ def test_a_process_takes_the_first_unit_that_no_other_has_and_those_like_it(tmp_
     dataset = read("digits")
     records = Records(OPTIONS, open_store(tmp_path / "out", command.STORE), {"main": dataset}, Progress.silent())
     runner = Runner(OPTIONS, records, records.progress)
-    one = {"width": 8, "rate": 0.1, "epochs": 1, "patience": 1}
-    units = [bengio2006.unit("deep", seed, depth=depth, **one) for seed in range(4) for depth in (1, 2)]
+    one = {"width": 8, "rate": 0.1, "epochs": 1, "patience": 1, "batch_size": 20}
+    units = [bengio2006.unit("deep", OPTIONS, seed, depth=depth, **one) for seed in range(4) for depth in (1, 2)]
     name = records.naming.name
     assert runner._take(units) == units[0:3:2], "as many as there are devices"
     taken = {name(unit) for unit in units[:2]}
