@@ -20,9 +20,9 @@ from dlx.inspect.counts import parameter_count
 from dlx.types import Batch, Key, Loss, Params
 
 STEP = 1e-5
-"""Of a parameter, in float64: what the third derivative adds and what rounding takes are both about 1e-10."""
+"""By how much a parameter is moved, in float64: the third derivative and rounding then each add about 1e-10."""
 STEPS = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
-"""Along a direction of length 1. The steps differ because the third derivative of a layer is not known beforehand."""
+"""Steps along a direction of length 1: several, as the third derivative of a layer is not known beforehand."""
 NOISE = 1e-5
 """A change of the loss in float32 by less than this share of it says nothing about its slope."""
 
@@ -79,16 +79,20 @@ def check(loss: Loss, key: Key, params: Params, batch: Batch, worst: int = 5) ->
 
 @partial(jax.jit, static_argnums=0)
 def _both(loss: Loss, key: Key, params: Params, batch: Batch) -> tuple[Params, Params]:
-    """The gradient, and the central differences: of two steps the nearer one, as a sample may change in the longer."""
+    """The gradient, and the central differences: of two steps the nearer ones, as a sample may change in a step."""
     flat, restore = ravel_pytree(params)
 
     def value(flat):
         return loss(restore(flat), key, batch)[0]
 
+    def moved(index_and_step):
+        index, step = index_and_step
+        return value(flat.at[index].add(step))
+
     steps = jnp.array([STEP, STEP / 10])
-    ways = jnp.concatenate([steps, -steps])
-    places = jnp.tile(jnp.arange(flat.size), len(ways)), jnp.repeat(ways, flat.size)
-    up, down = jax.lax.map(lambda to: value(flat.at[to[0]].add(to[1])), places).reshape(2, len(steps), -1)
+    signed = jnp.concatenate([steps, -steps])
+    every = jnp.tile(jnp.arange(flat.size), len(signed)), jnp.repeat(signed, flat.size)
+    up, down = jax.lax.map(moved, every).reshape(2, len(steps), -1)
     gradient, slopes = jax.grad(value)(flat), (up - down) / (2 * steps[:, None])
     nearest = jnp.argmin(jnp.abs(slopes - gradient), 0)
     return restore(gradient), restore(jnp.take_along_axis(slopes, nearest[None], 0)[0])

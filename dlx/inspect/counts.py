@@ -12,7 +12,7 @@ import jax
 from dlx.types import Params
 
 TRAINING = 3
-"""A step of training costs so many times the way forward: gradients for the weights and for the units cost one each."""
+"""A training step costs so many forward passes: gradients of the weights and of the units cost one more each."""
 
 
 class Counts(NamedTuple):
@@ -21,11 +21,11 @@ class Counts(NamedTuple):
     parameters: int
     """Numbers that the parameters hold."""
     forward: int
-    """FLOPs of the net in use, two a multiplication with its addition."""
+    """FLOPs of the net in use: a multiplication with its addition counts as two."""
 
     @property
     def training(self) -> int:
-        """FLOPs of a step of training on the same examples: 6 a connection of a plain net, the field's convention."""
+        """FLOPs of a training step on the same examples: of a plain net 6 a connection, the field's convention."""
         return TRAINING * self.forward
 
 

@@ -136,7 +136,7 @@ def measure(
     if not before.hidden or not after.hidden:
         raise ValueError("there are no hidden units to look at; give the values of each hidden layer")
     x, layers = data.train.x.astype(jnp.float32), weights(before.params)
-    peak, rises, fall, late = _course(curve)
+    course = _course(curve)
     changes = [_norm(w - old) / _norm(old) for w, old in zip(weights(after.params), layers, strict=True)]
     alike = [
         jnp.stack([units.twins(w.reshape(-1, w.shape[-1])) for w in weights(look.params)]) for look in (before, after)
@@ -149,14 +149,11 @@ def measure(
         dead=jnp.stack([units.dead(h) for h in before.hidden]).max(),
         saturated=jnp.stack([units.saturated(h, low, high) for h in before.hidden]).max(),
         diverged=curve.diverged,
-        peak=peak,
-        bounce=rises,
         still=jnp.stack(changes).min(),
-        fall=fall,
-        late=late,
         train_error=errors[0],
         valid_error=errors[1],
         chance=1 - _commonest(data.valid.y),
+        **course,
     )
 
 
@@ -211,11 +208,12 @@ def _norm(w: Array) -> Scalar:
     return jnp.sqrt(jnp.square(w).sum())
 
 
-def _course(curve: Any) -> tuple[Scalar, Scalar, Scalar, Scalar]:
-    """Peak, bounce, fall and late fall of the loss, over what it was before training."""
+def _course(curve: Any) -> dict[str, Scalar]:
+    """The signs of the loss by epoch: peak, bounce, fall, late."""
     loss, epochs = curve.metrics["loss"], curve.epochs
     loss = jnp.where(jnp.arange(loss.size) < epochs, loss, loss[epochs - 1]) / curve.first_loss
-    rises = jnp.maximum(jnp.diff(loss), 0).sum()
+    bounce = jnp.maximum(jnp.diff(loss), 0).sum()
     fall = 1 - loss[-1]
     last = loss[jnp.maximum(epochs * 3 // 4 - 1, 0)] - loss[-1]
-    return loss.max(), rises, fall, jnp.where(fall > 0, last / jnp.where(fall > 0, fall, 1), 0.0)
+    peak, late = loss.max(), jnp.where(fall > 0, last / jnp.where(fall > 0, fall, 1), 0.0)
+    return {"peak": peak, "bounce": bounce, "fall": fall, "late": late}

@@ -19,27 +19,27 @@ class Faults(NamedTuple):
     units: Rate = 2.0
     """The place of the hidden units in `dlx.nets.layer.UNITS`; 2 are rectifiers."""
     start: Rate = 1.0
-    """Times the weights of the start."""
+    """What the weights are multiplied by before training."""
     equal: Rate = 0.0
-    """Weights of the start are all equal."""
+    """Whether all weights are equal before training."""
     bias: Rate = 0.0
-    """Of the hidden units, at the start."""
+    """What is added to the biases of the hidden units before training."""
     factor: Rate = 1.0
-    """Times the gradient of a layer; -1 is a wrong sign."""
+    """What the gradient of a layer is multiplied by; -1 is a wrong sign."""
     share: Rate = 1.0
-    """Of the layer's units have that gradient."""
+    """The share of the layer's units whose gradient is multiplied so."""
     inputs: Rate = 1.0
-    """Times the inputs, which are between 0 and 1."""
+    """What the inputs, which are between 0 and 1, are multiplied by."""
     normalised: Rate = 1.0
-    """Afterwards the training inputs get mean 0 and variance 1, all of them together."""
+    """Whether the inputs are then normalised, so that all those of training together have mean 0 and variance 1."""
     shuffled: Rate = 0.0
     """The share of the training labels that are replaced by those of other examples."""
     leaked: Rate = 0.0
     """The share of the validation examples that stand in place of training examples."""
     unfit: Rate = 0.0
-    """The loss asks the net to be sure, not to be right."""
+    """Whether the loss asks the net to be sure, not to be right."""
     frozen: Rate = 0.0
-    """A layer is never updated."""
+    """Whether a layer is never updated."""
 
 
 def spoil_data(key: Key, data: Data, how: Faults) -> Data:

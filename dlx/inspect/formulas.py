@@ -8,30 +8,34 @@ from dlx.types import Key
 
 
 def by_formula(rate: float, w: np.ndarray, grads: np.ndarray) -> dict[str, np.ndarray]:
-    """Where gradients [steps, rows, columns] lead the matrix w [rows, columns], by the name of the rule.
+    """The matrix w [rows, columns] after steps along gradients [steps, rows, columns], by the name of the rule.
 
     Lectures CS/CNS/EE 155 16, "Learning Rate & Momentum"; on feed-forward nets, "Adapting Learning Rates"; Alpaydin 12,
     "Improving Training Convergence" to "ADAM". Nesterov's momentum: Sutskever et al. 2013, section 2.
     Muon: Liu et al. 2025, equations 1 and 4.
     """
-    m, s, total, r, q, v = (np.zeros_like(w) for _ in range(6))
-    ways = {}
+    velocity, velocity_of_muon, mean, total, mean_square, slow_mean_square = (np.zeros_like(w) for _ in range(6))
+    after = {}
     for t, g in enumerate(grads, 1):
-        m, s, total, r, q = 0.9 * m + g, 0.9 * s + 0.1 * g, total + g**2, 0.9 * r + 0.1 * g**2, 0.999 * q + 0.001 * g**2
-        v = 0.95 * v + g
+        velocity = 0.9 * velocity + g
+        velocity_of_muon = 0.95 * velocity_of_muon + g
+        mean = 0.9 * mean + 0.1 * g
+        total = total + g**2
+        mean_square = 0.9 * mean_square + 0.1 * g**2
+        slow_mean_square = 0.999 * slow_mean_square + 0.001 * g**2
         step = {
             "plain": g,
-            "momentum": m,
-            "average": s,
-            "nesterov": g + 0.9 * m,
+            "momentum": velocity,
+            "average": mean,
+            "nesterov": g + 0.9 * velocity,
             "adagrad": g / np.sqrt(total + 1e-8),
-            "rmsprop": g / np.sqrt(r + 1e-8),
-            "adam": (s / (1 - 0.9**t)) / (np.sqrt(q / (1 - 0.999**t)) + 1e-8),
+            "rmsprop": g / np.sqrt(mean_square + 1e-8),
+            "adam": (mean / (1 - 0.9**t)) / (np.sqrt(slow_mean_square / (1 - 0.999**t)) + 1e-8),
             "clipped": g * min(1, 0.1 / np.linalg.norm(g)),
-            "muon": 0.2 * np.sqrt(max(w.shape)) * orthogonalised(v),
+            "muon": 0.2 * np.sqrt(max(w.shape)) * orthogonalised(velocity_of_muon),
         }
-        ways = {rule: ways.get(rule, w) - rate * change for rule, change in step.items()}
-    return ways
+        after = {rule: after.get(rule, w) - rate * change for rule, change in step.items()}
+    return after
 
 
 def orthogonalised(m: np.ndarray) -> np.ndarray:
@@ -49,7 +53,7 @@ def orthogonalised(m: np.ndarray) -> np.ndarray:
 def gap(key: Key, rule: str, optimizer: optax.GradientTransformation, rate: float, steps: int) -> float:
     """The largest difference between an optimizer's and the formula's parameters after some steps.
 
-    It is relative to the longest way of any parameter. The parameters are a 10 x 10 matrix. Gradients are random.
+    It is a share of the largest change of any parameter. The parameters are a 10 x 10 matrix. Gradients are random.
     """
     start, *grads = np.asarray(jax.random.normal(key, (1 + steps, 10, 10)), np.float32)
     expected = by_formula(rate, start.astype(float), np.array(grads, float))[rule]

@@ -29,20 +29,20 @@ def masked(width: Rate | int, largest: int, depth: int = 1, outputs: int = 1, un
 
     def init(key, x):
         sizes = (x.shape[-1], *[largest] * depth, outputs)
-        counts = (x.shape[-1], *[width] * depth)
+        fan_ins = (x.shape[-1], *[width] * depth)
         params = {}
         for i, name in enumerate(names):
             key_w, key_b = jax.random.split(jax.random.fold_in(key, i))
-            bound = 1 / jnp.sqrt(counts[i])
+            bound = 1 / jnp.sqrt(fan_ins[i])
             w = bound * jax.random.uniform(key_w, sizes[i : i + 2], minval=-1, maxval=1)
             b = bound * jax.random.uniform(key_b, sizes[i + 1 : i + 2], minval=-1, maxval=1)
             params[name] = {"w": w, "b": b}
         return params
 
     def apply(params, x) -> Float[Array, "n outputs"]:
-        x, counts = as_float(x), jnp.arange(largest) < width
+        x, used = as_float(x), jnp.arange(largest) < width
         for layer in (params[name] for name in names[:-1]):
-            x = jnp.where(counts, units.mean(x @ layer["w"] + layer["b"]), 0)
+            x = jnp.where(used, units.mean(x @ layer["w"] + layer["b"]), 0)
         return x @ params["output"]["w"] + params["output"]["b"]
 
     return of_vectors(Model(init, apply, lambda params, key, x: (apply(params, x), {})))

@@ -60,8 +60,8 @@ def _with_noise(depth: int, units: Units, noise: Noise) -> Callable[[Params, Key
         for i in range(depth):
             layer = noise.layer(jax.random.fold_in(key_weights, i), params[hidden(i)])
             x = LayerKind(units).encode(layer, noise.values(key_values, i, x))
-        end = noise.layer(jax.random.fold_in(key_weights, depth), params["output"])
-        return noise.values(key_values, depth, x) @ end["w"] + end["b"], {}
+        output = noise.layer(jax.random.fold_in(key_weights, depth), params["output"])
+        return noise.values(key_values, depth, x) @ output["w"] + output["b"], {}
 
     return train
 

@@ -24,14 +24,14 @@ class Noise(NamedTuple):
     hidden: Corrupt | None = None
     """Of the values of every hidden layer."""
     weights: Corrupt | None = None
-    """Of the matrix of every layer, one draw a batch."""
+    """Of the weights of every layer, drawn once a batch."""
 
     def layer(self, key: Key, layer: Params) -> Params:
         """The layer {w, ...} with noisy weights."""
         return {**layer, "w": self.weights(key, layer["w"])} if self.weights else layer
 
     def values(self, key: Key, i: int, x: Float[Array, "*n units"]) -> Float[Array, "*n units"]:
-        """What hidden layer i, or the output after the last of them, is given: noisy inputs at 0, else hidden units."""
+        """The input x of layer i with noise: with that of the inputs at i = 0, else with that of hidden values."""
         corrupt = self.hidden if i else self.inputs
         return corrupt(jax.random.fold_in(key, i), x) if corrupt else x
 

@@ -60,11 +60,11 @@ def normalised(
         fresh = {hidden(i): {"mean": jnp.zeros(n), "var": jnp.ones(n)} for i, n in enumerate(widths)}
         return {**layers, "output": output, STATISTICS: fresh}
 
-    def end(params, codes):
-        return codes @ params["output"]["w"] + params["output"]["b"]
+    def logits(output, h):
+        return h @ output["w"] + output["b"]
 
     def apply(params, x):
-        return end(params, layer_inputs(len(widths), units)(params, x))
+        return logits(params["output"], layer_inputs(len(widths), units)(params, x))
 
     def train(params, key, x):
         key_values, key_weights = jax.random.split(key)
@@ -74,15 +74,17 @@ def normalised(
             layer = noise.layer(jax.random.fold_in(key_weights, i), params[name])
             z = noise.values(key_values, i, x) @ layer["w"]
             batch, old = {"mean": z.mean(0), "var": z.var(0)}, params[STATISTICS][name]
-            x = units.mean(_normal(params[name], z, batch))
-            running[name] = {of: DECAY * old[of] + (1 - DECAY) * jax.lax.stop_gradient(batch[of]) for of in batch}
-        last = noise.layer(jax.random.fold_in(key_weights, len(widths)), params["output"])
-        return end({"output": last}, noise.values(key_values, len(widths), x)), {STATISTICS: running}
+            x = units.mean(_normalise(params[name], z, batch))
+            running[name] = {
+                moment: DECAY * old[moment] + (1 - DECAY) * jax.lax.stop_gradient(batch[moment]) for moment in batch
+            }
+        output = noise.layer(jax.random.fold_in(key_weights, len(widths)), params["output"])
+        return logits(output, noise.values(key_values, len(widths), x)), {STATISTICS: running}
 
     return of_vectors(Model(init, apply, train))
 
 
-def _normal(layer: Params, z: Float[Array, "n width"], statistics: Statistics) -> Float[Array, "n width"]:
+def _normalise(layer: Params, z: Float[Array, "n width"], statistics: Statistics) -> Float[Array, "n width"]:
     """What the units of the layer get, where its inputs x w are z."""
     return layer["scale"] * (z - statistics["mean"]) / jnp.sqrt(statistics["var"] + EPSILON) + layer["b"]
 
@@ -93,7 +95,7 @@ def pre_activations(i: int, units: Units = SIGMOID) -> Callable[[Params, Array],
     def view(params: Params, x: Shaped[Array, "n visible"]) -> Float[Array, "n width"]:
         name = hidden(i)
         z = layer_inputs(i, units)(params, x) @ params[name]["w"]
-        return _normal(params[name], z, params[STATISTICS][name])
+        return _normalise(params[name], z, params[STATISTICS][name])
 
     return view
 
