@@ -34,7 +34,10 @@ from dlx.train import first, fit, minibatches, valid
 
 
 class NetHypers(NamedTuple):
-    """How a deep net starts, and how it is trained. Units and start are places in `UNITS` and `INITIALIZERS`."""
+    """How a deep net starts, and how it is trained.
+
+    `units` and `start` are indices into `UNITS` and `INITIALIZERS`, so that one compiled program serves all rows.
+    """
 
     units: float
     start: float
@@ -44,16 +47,17 @@ class NetHypers(NamedTuple):
     bias: float = 0.0  # of the first hidden layer at the start
 
 
-def how(units: str, start: str, **others: float) -> NetHypers:
-    """The hyper-parameters of units and a start that are named."""
+def net_hypers(units: str, start: str, **others: float) -> NetHypers:
+    """Hyper-parameters from the names of units and start."""
     return NetHypers(number_of(units, UNITS), number_of(start, INITIALIZERS), **others)
 
 
 @dataclass(frozen=True)
 class Deep:
-    """The training of a net of `depth` layers of one width by plain descent, from what is given or from the start.
+    """The training of a net of `depth` hidden layers of one width by plain descent, from given layers or fresh ones.
 
-    Looks into its layers before and after, on the first training examples. Without epochs it looks only once.
+    It measures all hidden layers before and after, on the first `looked_at` training examples. With `epochs=0` nothing
+    is trained.
     """
 
     kind: str
@@ -66,29 +70,33 @@ class Deep:
     classes: int = 10
 
     def __post_init__(self):
-        """Raise ValueError for a kind that there is not, or a net of so few layers that they cannot be compared."""
+        """Raise ValueError for an unknown kind, or a net of so few layers that they cannot be compared."""
         check_name(self.kind, BLOCKS)
         if not self.epochs and self.depth < 3:
             raise ValueError(f"without epochs layers are compared, of a net of 3 at least, not of {self.depth}")
 
     def __call__(self, key, hypers, given, data, progress):
-        """Trains for all epochs."""
-        block, units = BLOCKS[self.kind], switch_units(hypers.units)
+        """Trains for all epochs. The score is the validation error after the last."""
+        kind, units = BLOCKS[self.kind], switch_units(hypers.units)
         initializer = switch_initializers(hypers.start, hypers.scale)
-        net = deep(block, self.depth, self.width, classes=self.classes, units=units, initializer=initializer)
+        net = deep(kind, self.depth, self.width, classes=self.classes, units=units, initializer=initializer)
         key_init, key_train, key_look = jax.random.split(key, 3)
         fresh = net.init(key_init, data.train.x[0])
-        fresh = {**fresh, "input": {**fresh["input"], "b": fresh["input"]["b"] + hypers.bias}, **merge(given)}
-        view, batch = activations(block(units, initializer), units), first(data.train, self.looked_at)
-        look = partial(by_layer, key_look, cross_entropy(net), view, batch=batch)
+        first_layer = {**fresh["input"], "b": fresh["input"]["b"] + hypers.bias}
+        fresh = {**fresh, "input": first_layer, **merge(given)}  # given layers take the place of fresh ones
+        view = activations(kind(units, initializer), units)
+        batch = first(data.train, self.looked_at)
+
+        def look(params):
+            """The gradient, the variance, and the shares of active and inactive units: [depth] each, the base first."""
+            return by_layer(key_look, cross_entropy(net), view, params, batch)
+
         before = look(fresh)
         if not self.epochs:
-            seen = {
-                "decades": decades_lost(before["gradient"][1:]),
-                "step": largest_step(before["gradient"][1:]),
-                "apart": decades_apart(before["variance"]),
-            }
-            return {}, Result(0.0, {"start": seen}, {"start": before})
+            # The first hidden layer is left out of gradients, as it has another number of inputs.
+            seen = {"decades": decades_lost(before["gradient"][1:]), "step": largest_step(before["gradient"][1:])}
+            seen["apart"] = decades_apart(before["variance"])
+            return {}, Result(score=0.0, measures={"start": seen}, curves={"start": before})
         train = classify(
             net,
             clipped(hypers.rate, hypers.limit),
@@ -97,7 +105,8 @@ class Deep:
             progress=progress(f"{self.kind} {self.depth}", epochs=self.epochs),
         )
         params, (curve, measured) = chain(train, errors(net))(key_train, fresh, data)
-        after, result = look(params), Result.of(curve, measured)
+        after = look(params)
+        result = Result.of(curve, measured)
         moved = jnp.abs(params["input"]["w"] - fresh["input"]["w"]).max()
         result = result.telling(
             start={"base": logarithm(before["gradient"][0]), "inactive": before["inactive"].mean()},
@@ -117,7 +126,11 @@ class Ladder:
     classes: int = 10
 
     def __call__(self, key, hypers, given, data, progress):
-        """All rates start from the same weights. At chance is who errs on four of five validation examples."""
+        """All rates start from the same weights.
+
+        A rate is `lost` if after the epoch more than 80 % of the validation examples are wrong. A run that diverged
+        counts as 100 %.
+        """
         key_init, key_train = jax.random.split(key)
         initializer = switch_initializers(hypers.start, hypers.scale)
         net = deep(plain, self.depth, self.width, classes=self.classes, units=UNITS["relu"], initializer=initializer)
@@ -130,12 +143,13 @@ class Ladder:
             end, curve = train(key_train, params, data)
             return curve.diverged, valid(misclassified(net))(end, data)
 
-        diverged, at_rates = jax.lax.map(run, jnp.array(self.rates))
-        at_rates = jnp.where(diverged, 1.0, at_rates)
+        diverged, shares = jax.lax.map(run, jnp.array(self.rates))
+        wrong = jnp.where(diverged, 1.0, shares)
         slopes, _ = jax.grad(loss, has_aux=True)(params, key, first(data.train, self.batch_size))
         norm = optax.tree.norm(slopes)
-        seen = {"lost": (at_rates > 0.8).mean(), "error": at_rates.mean(), "under": jnp.log10(15 / norm)}
-        return {}, Result(at_rates.min(), {"ladder": seen}, {"ladder": {"error": at_rates}})
+        # "under" is below 0 if the gradient is longer than the limit of 15.
+        seen = {"lost": (wrong > 0.8).mean(), "error": wrong.mean(), "under": jnp.log10(15 / norm)}
+        return {}, Result(score=wrong.min(), measures={"ladder": seen}, curves={"ladder": {"error": wrong}})
 
 
 @dataclass(frozen=True)
@@ -148,22 +162,24 @@ class Exact:
 
     def __call__(self, key, hypers, given, data, progress):
         """Gradients at weights of 0; units that start equal, after an epoch; gradients against inputs."""
-        tanh, (key_init, key_train) = UNITS["tanh"], jax.random.split(key)
-        view = activations(plain(tanh, INITIALIZERS["zeros"]), tanh)
-        batch, one = first(data.train, self.batch_size), first(data.train, 1)
+        key_init, key_train = jax.random.split(key)
+        tanh = UNITS["tanh"]
+        view = activations(plain(tanh, INITIALIZERS["zeros"]), tanh)  # a view does not depend on the initialiser
+        batch, example = first(data.train, self.batch_size), first(data.train, 1)
         make = partial(deep, plain, 3, self.width, classes=self.classes, units=tanh)
         nets = {name: make(initializer=initializer) for name, initializer in INITIALIZERS.items()}
+        # Every start takes the same key.
         starts = {name: net.init(jax.random.clone(key_init), data.train.x[0]) for name, net in nets.items()}
-        slopes, _ = jax.grad(cross_entropy(nets["zeros"]), has_aux=True)(starts["zeros"], key, batch)
+        gradient_at_zero, _ = jax.grad(cross_entropy(nets["zeros"]), has_aux=True)(starts["zeros"], key, batch)
         train = fit(gradient(cross_entropy(nets["equal"]), sgd(0.1)), minibatches(self.batch_size), epochs=1)
-        h = view(train(key_train, starts["equal"], data)[0], batch.x)
-        one = one._replace(x=as_float(one.x))
+        units = view(train(key_train, starts["equal"], data)[0], batch.x)  # [depth, n, width]
+        example = example._replace(x=as_float(example.x))  # gaps are measured against inputs as the net sees them
         gaps = {
-            "zero": jnp.max(jnp.array([jnp.abs(part["w"]).max() for part in slopes.values()])),
-            "equal": jnp.abs(h - h[..., :1]).max(),
-            "input": gap_to_inputs(key, cross_entropy(nets["glorot"]), view, starts["glorot"], one),
+            "zero": jnp.max(jnp.array([jnp.abs(part["w"]).max() for part in gradient_at_zero.values()])),
+            "equal": jnp.abs(units - units[..., :1]).max(),
+            "input": gap_to_inputs(key, cross_entropy(nets["glorot"]), view, starts["glorot"], example),
         }
-        return {}, Result(0.0, {"exact": gaps})
+        return {}, Result(score=0.0, measures={"exact": gaps})
 
 
 class Titled(NamedTuple):
@@ -177,24 +193,26 @@ class Sizes(NamedTuple):
     """What the presets differ in."""
 
     depths: tuple[int, ...]  # hidden layers of the nets of four kinds of units
-    blocks: tuple[int, ...]  # hidden layers of plain, skip and gated nets
+    block_depths: tuple[int, ...]  # hidden layers of plain, skip and gated nets
     width: int
-    narrow: int  # units a layer of plain, skip and gated nets
+    block_width: int  # units a layer of plain, skip and gated nets
     epochs: int
     batch_size: int
 
 
 SIZES = {
-    "quick": Sizes(depths=(1, 20), blocks=(50,), width=32, narrow=32, epochs=5, batch_size=20),
-    "paper": Sizes(depths=(1, 2, 3, 5, 10, 20), blocks=(10, 20, 50), width=100, narrow=50, epochs=9, batch_size=100),
+    "quick": Sizes(depths=(1, 20), block_depths=(50,), width=32, block_width=32, epochs=5, batch_size=20),
+    "paper": Sizes(
+        depths=(1, 2, 3, 5, 10, 20), block_depths=(10, 20, 50), width=100, block_width=50, epochs=9, batch_size=100
+    ),
 }
-TOP = 20
+LOOKED_AT_DEPTH = 20
 """Hidden layers of the nets that are looked into at the start, and of those of the ladders of rates."""
-TITLES = {"sigmoid": "sigmoid", "tanh": "tanh", "relu": "rectified linear", "leaky": "leaky"}
+UNIT_TITLES = {"sigmoid": "sigmoid", "tanh": "tanh", "relu": "rectified linear", "leaky": "leaky"}
 STARTS = {"fan": "U[-1/√d, 1/√d]", "glorot": "the lecture's U[-b, b]", "he": "He's start"}
-OWN = {"sigmoid": "glorot", "tanh": "glorot", "relu": "he", "leaky": "he"}
+START_OF_UNITS = {"sigmoid": "glorot", "tanh": "glorot", "relu": "he", "leaky": "he"}
 """The start of nets of these units."""
-LADDER = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+LADDER_RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 LIMITS = {"free": Titled("no limit", 1e30), "clamped": Titled("at most 15", 15.0)}
 SCALES = {"he": Titled("He's start", 1.0), "large": Titled("1.5 times He's start", 1.5)}
 BLOCK_RATES = {
@@ -203,8 +221,8 @@ BLOCK_RATES = {
     "gated": {10: [0.1, 0.3, 1.0, 3.0], 20: [0.1, 0.3, 1.0, 3.0], 50: [0.3, 1.0, 3.0, 10.0]},
 }
 """The rates to search, by kind and hidden layers: the best one is to have others on either side."""
-AT_START = {start: f"At the start: {title}" for start, title in STARTS.items()}
-LIMITED = {size: f"Limit on the norm: {scale.title}" for size, scale in SCALES.items()}
+START_GROUPS = {start: f"At the start: {title}" for start, title in STARTS.items()}
+LIMIT_GROUPS = {start: f"Limit on the norm: {scale.title}" for start, scale in SCALES.items()}
 BY_DEPTH, BY_BLOCK, PRETRAINING = "By depth", "Plain, skip, gated", "Pre-training, depth 10"
 
 
@@ -216,16 +234,19 @@ def rates(units: str, depth: int) -> list[float]:
 
 
 def rows(options, about):
-    """Nets at the start, by depth, with pre-training, at ladders of rates, by kind of layer, below 0; exact claims."""
+    """All rows of the page."""
     sizes = SIZES[options.preset]
 
+    # `partial` binds the arguments before `seed`: the study calls what is left with a seed and, by name, with a trial.
     def trained(depth, seed, rate, units, start, kind="plain", width=sizes.width, given=(), **others):
         program = Deep(kind, depth, width, sizes.epochs, sizes.batch_size)
-        return Unit(program, how(units, start, rate=rate, **others), given, seed)
+        return Unit(program, net_hypers(units, start, rate=rate, **others), given, seed)
 
     def looked_at(units, start, seed):
         return Unit(
-            Deep("plain", TOP, sizes.width, epochs=0, batch_size=sizes.batch_size), how(units, start), seed=seed
+            Deep("plain", LOOKED_AT_DEPTH, sizes.width, epochs=0, batch_size=sizes.batch_size),
+            net_hypers(units, start),
+            seed=seed,
         )
 
     def pretrained(depth, seed, rate, pretrain):
@@ -233,69 +254,80 @@ def rows(options, about):
         return trained(depth, seed, rate, "sigmoid", "glorot", given=(stack,))
 
     def ladder(limit, scale, seed):
-        program = Ladder(TOP, sizes.width, sizes.batch_size, LADDER)
-        return Unit(program, how("relu", "he", limit=limit, scale=scale), seed=seed)
+        program = Ladder(LOOKED_AT_DEPTH, sizes.width, sizes.batch_size, LADDER_RATES)
+        return Unit(program, net_hypers("relu", "he", limit=limit, scale=scale), seed=seed)
 
     def exact(seed):
         return Unit(Exact(sizes.width, sizes.batch_size), seed=seed)
 
-    row = partial(Row, seeds=min(5, options.fresh_seeds()))
+    row = partial(Row, seeds=min(5, options.fresh_seeds()))  # of the 10 fresh seeds of the paper preset, or the 2
     return [
+        # Only looked into, not trained.
         *(
-            row(f"start/{start}/{units}", title, partial(looked_at, units, start), group=AT_START[start])
+            row(f"start/{start}/{units}", title, partial(looked_at, units, start), group=START_GROUPS[start])
             for start in STARTS
-            for units, title in TITLES.items()
+            for units, title in UNIT_TITLES.items()
         ),
+        # By depth.
         *(
             row(
                 f"depth/{depth}/{units}",
                 f"{title}, depth {depth}",
-                partial(trained, depth, units=units, start=OWN[units]),
-                [{"rate": rates(units, depth)}],
+                partial(trained, depth, units=units, start=START_OF_UNITS[units]),
+                space=[{"rate": rates(units, depth)}],
                 group=BY_DEPTH,
                 at={"hidden layers": depth, "units": units},
             )
-            for units, title in TITLES.items()
+            for units, title in UNIT_TITLES.items()
             for depth in sizes.depths
         ),
+        # Ten sigmoid layers. One row searches two starts, the other two rates of pre-training.
         row(
             "greedy/10/none",
             "no pre-training",
             partial(trained, 10, units="sigmoid"),
-            [{"rate": [0.3, 1.0, 3.0], "start": ["glorot", "he"]}],
+            space=[{"rate": [0.3, 1.0, 3.0], "start": ["glorot", "he"]}],
             group=PRETRAINING,
         ),
         row(
             "greedy/10/rbm",
             "RBMs",
             partial(pretrained, 10),
-            [{"rate": [0.3, 1.0, 3.0], "pretrain": [0.03, 0.1]}],
+            space=[{"rate": [0.3, 1.0, 3.0], "pretrain": [0.03, 0.1]}],
             group=PRETRAINING,
         ),
+        # An epoch at each rate, with and without a limit.
         *(
-            row(f"ladder/{size}/{name}", limit.title, partial(ladder, limit.value, scale.value), group=LIMITED[size])
-            for size, scale in SCALES.items()
+            row(
+                f"ladder/{start}/{name}",
+                limit.title,
+                partial(ladder, limit.value, scale.value),
+                group=LIMIT_GROUPS[start],
+            )
+            for start, scale in SCALES.items()
             for name, limit in LIMITS.items()
         ),
+        # Layers of three kinds.
         *(
             row(
                 f"kind/{depth}/{kind}",
                 f"{kind}, depth {depth}",
-                partial(trained, depth, units="tanh", start=OWN["tanh"], kind=kind, width=sizes.narrow),
-                [{"rate": tried}],
+                partial(trained, depth, units="tanh", start=START_OF_UNITS["tanh"], kind=kind, width=sizes.block_width),
+                space=[{"rate": tried}],
                 group=BY_BLOCK,
                 at={"hidden layers": depth, "kind": kind},
             )
             for kind, by_depth in BLOCK_RATES.items()
             for depth, tried in by_depth.items()
-            if depth in sizes.blocks
+            if depth in sizes.block_depths
         ),
+        # Hidden units whose inputs are below 0 for all examples.
         *(
             row(
                 f"below/{units}",
-                TITLES[units],
-                partial(trained, 1, units=units, start=OWN[units], bias=-5.0),
-                [{"rate": [0.1, 0.3, 1.0]}],
+                UNIT_TITLES[units],
+                partial(trained, 1, units=units, start=START_OF_UNITS[units], bias=-5.0),
+                space=[{"rate": [0.1, 0.3, 1.0]}],
                 group="Units that start below 0",
             )
             for units in ("relu", "leaky")
@@ -305,6 +337,7 @@ def rows(options, about):
 
 
 TRAIN, _, TEST = ERRORS
+# "start/decades" is the entry "decades" of the measures "start" in a `Result`.
 DECADES = Metric("start/decades", "decades of gradient lost a layer")
 STEP = Metric("start/step", "gradient to that above, largest ratio")
 APART = Metric("start/apart", "decades between variances")
@@ -319,9 +352,9 @@ EQUAL = Metric("exact/equal", "difference of units")
 INPUT = Metric("exact/input", "gap to inputs")
 SIGMOID = [f"start/{start}/sigmoid" for start in STARTS]
 RECTIFIED = [f"start/{start}/relu" for start in STARTS]
-FACTOR_2 = 0.301  # in decades
-at_most, higher, lower = claims.at_most, claims.higher, claims.lower
-lines, profiles = figures.lines, figures.profiles
+FACTOR_2, A_TENTH_LESS = 0.301, 0.046  # in decades: log10(2) and -log10(0.9)
+at_most, higher, lower, lines = claims.at_most, claims.higher, claims.lower, figures.lines
+# A sentence, the test over seeds that decides it, and the lectures' claims in claims.toml that it is part of.
 CLAIMS = [
     Claim(
         "At the start every sigmoid layer has a smaller gradient than the layer above it.",
@@ -335,7 +368,7 @@ CLAIMS = [
     ),
     Claim(
         "Rectified linear nets lose at most a tenth of the gradient a layer.",
-        at_most(DECADES, RECTIFIED, 0.046),
+        at_most(DECADES, RECTIFIED, A_TENTH_LESS),
         ("B19",),
     ),
     Claim(
@@ -414,9 +447,10 @@ CLAIMS = [
     ),
 ]
 GRADIENT = "norm of the gradient"
+# Profiles take curves of a `Result`, not metrics.
 FIGURES = {
     "gradient.png": Figure(
-        profiles("start/gradient", GRADIENT, groups=tuple(AT_START.values())),
+        figures.profiles("start/gradient", GRADIENT, groups=tuple(START_GROUPS.values())),
         "Norm of the gradient of each layer's weights at the start, from the base up.",
     ),
     "kinds.png": Figure(
@@ -425,20 +459,25 @@ FIGURES = {
     "depth.png": Figure(lines(TEST, x="hidden layers", line="units"), "Test error by depth, at the best rate."),
     "train.png": Figure(lines(TRAIN, x="hidden layers", line="units"), "Training error by depth, at the best rate."),
     "variance.png": Figure(
-        profiles("start/variance", "variance of the units", groups=tuple(AT_START.values())),
+        figures.profiles("start/variance", "variance of the units", groups=tuple(START_GROUPS.values())),
         "Variance of each layer's units over examples and units at the start.",
     ),
     "after.png": Figure(
-        profiles("end/gradient", GRADIENT, groups=(BY_DEPTH,), where={"hidden layers": 20}),
+        figures.profiles("end/gradient", GRADIENT, groups=(BY_DEPTH,), where={"hidden layers": 20}),
         "Norm of the gradient of each layer's weights after training.",
     ),
     "greedy.png": Figure(
-        profiles("start/gradient", GRADIENT, groups=(PRETRAINING,)),
+        figures.profiles("start/gradient", GRADIENT, groups=(PRETRAINING,)),
         "Norm of the gradient before fine-tuning, with and without pre-training.",
     ),
     "ladder.png": Figure(
-        profiles(
-            "ladder/error", "validation error %", "rate", groups=tuple(LIMITED.values()), places=LADDER, scale=100
+        figures.profiles(
+            "ladder/error",
+            "validation error %",
+            "rate",
+            groups=tuple(LIMIT_GROUPS.values()),
+            places=LADDER_RATES,
+            scale=100,
         ),
         "Validation error after an epoch at each rate; a run that diverged counts as 100 %.",
     ),

@@ -30,7 +30,7 @@ from dlx.nets.noise import dropout
 from dlx.nets.normalised import normalised
 from dlx.types import Labelled
 from dlx.unit import Result
-from experiments.regularization import EDGES, Regular, Regularised, Ridge, Stop, Stopped
+from experiments.regularization import EDGES, Regular, Regularised, Ridge, StopHypers, Stopped
 
 GLOROT = mlp((6, 5), initializer=INITIALIZERS["glorot"])
 
@@ -105,7 +105,7 @@ AT_STOPS = {
 }
 
 
-@told_by(Stopped(30), Stop(1.0), (AT_STOPS,), labelled_by(random_net(GLOROT, 1), expit))
+@told_by(Stopped(30), StopHypers(1.0), (AT_STOPS,), labelled_by(random_net(GLOROT, 1), expit))
 def stopped(run):
     params = random_net(GLOROT, 1)
     found = of_size(params, first(run.data, 30), lambda x: said(params, x))
