@@ -13,50 +13,285 @@ small net, and over drawn ones of a deeper net.
 Lecture: CS/CNS/EE 155 16, "Dropout"; on feed-forward nets, "Dropout", "Dropout at Test Time", "Optimization Tricks".
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
 
 from dlx import study
+from dlx.classify import classify, errors_and_nats, gap, start
 from dlx.data import flat, read
+from dlx.inspect.units import correlation
+from dlx.nets.layer import INITIALIZERS, UNITS, LayerKind, check_name
+from dlx.nets.mlp import hidden, mlp
+from dlx.nets.noise import SILENT, Noise, dropout
+from dlx.nets.rectified import rectified
+from dlx.optim import adam, max_norm, sgd
 from dlx.programs import Layer, LayerHypers, greedy_layers
-from dlx.programs.dropped import Averaged, Dropped, Dropping
-from dlx.study import ERRORS, Claim, Figure, Metric, Published, Row, Study, Unit, claims, figures, main
-from dlx.study.judge.numbered import by_number
+from dlx.stage import chain
+from dlx.study import ERRORS, Claim, Figure, Metric, Published, Result, Row, Study, Unit, claims, figures, main
+from dlx.train import by_batches, examples, first
+from dlx.types import Model, Params
+
+START = {"sigmoid": "fan", "relu": "he"}
+"""The initialiser of the weights, by hidden units."""
 
 
-class Net(NamedTuple):
-    """One of the paper's nets: its title, units and widths, and its test error there."""
+class Dropping(NamedTuple):
+    """What a search or a row varies of a training with dropout."""
+
+    rate: float
+    inputs: float = 0.0  # the probability that an input is dropped
+    hidden: float = 0.0  # the probability that a hidden unit is dropped
+    momentum: float = 0.9  # Adam has its own
+    norm: float = jnp.inf  # the largest norm of a unit's incoming weights
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """The training of a net for all epochs, at a rate that decays to a hundredth. Keeps the net.
+
+    Given layers take the place of its start.
+    """
+
+    units: str
+    """sigmoid or relu."""
+    widths: tuple[int, ...]
+    epochs: int
+    batch_size: int
+    examples: int | None = None
+    """Train on the first so many examples, or all if there are fewer. Without a number, score every epoch, too."""
+    drops: bool = True
+    """Whether units are dropped. Without, the probabilities do not matter."""
+    rule: str = "momentum"
+    """momentum or adam."""
+    normalised: bool = False
+    """Whether hidden layers have batch normalisation; of rectified units only."""
+    classes: int = 10
+
+    def __post_init__(self):
+        """Raise ValueError for units or a rule that there is not, or for sigmoid ones with batch normalisation."""
+        check_name(self.units, START)
+        check_name(self.rule, ("momentum", "adam"))
+        if self.normalised and self.units != "relu":
+            raise ValueError("a net with dropout and batch normalisation has units 'relu'")
+
+    def __call__(self, key, hypers, given, data, progress):
+        """Errors, the gap of test to training nats, and the mean correlation of units of the first hidden layer."""
+        key_init, key_train = jax.random.split(key)
+        net = self.net(dropout(hypers.inputs, hypers.hidden) if self.drops else SILENT)
+        data = data._replace(train=first(data.train, self.examples))
+        steps = self.epochs * (examples(data.train) // self.batch_size)
+
+        def rate(step):
+            return hypers.rate * 0.01 ** (step / steps)
+
+        rule = adam(rate) if self.rule == "adam" else sgd(rate, hypers.momentum)
+        scored = self.examples is None
+        train = classify(
+            net,
+            optax.chain(rule, max_norm(hypers.norm)),
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            scored=scored,
+            progress=progress(self.units, epochs=self.epochs, percent=scored),
+        )
+        fresh = start(key_init, net, data, given)
+        params, (curve, measured) = chain(train, errors_and_nats(net))(key_train, fresh, data)
+        result = Result.of(curve, measured).telling(test={"gap": gap(measured)})
+        if not self.normalised:
+            h = first_layer(self.units, params, first(data.valid, 1000).x)
+            result = result.telling(hidden={"correlation": correlation(h)})
+        return params, result
+
+    def net(self, noise: Noise) -> Model:
+        """The net, with noise in training."""
+        if self.normalised:
+            return rectified(self.widths, self.classes, normalised=True, noise=noise)
+        return mlp(self.widths, self.classes, INITIALIZERS[START[self.units]], UNITS[self.units], noise)
+
+
+@dataclass(frozen=True)
+class Averaged:
+    """What the nets that masks leave of a given net say on average, and what the net in use says instead of them.
+
+    Each hidden unit is dropped with probability 1/2. The average over masks is the geometric one, normalised.
+    """
+
+    units: str
+    widths: tuple[int, ...]
+    samples: int | None = None
+    """So many masks are drawn. Without a number all masks are taken, which needs one hidden layer."""
+
+    def __call__(self, key, hypers, given, data, progress):
+        """Errors of both on test data, and the largest and the mean difference of a probability."""
+        (params,) = given
+        net = mlp(self.widths, params["output"]["b"].size, units=UNITS[self.units], noise=dropout(0.0, 0.5))
+
+        def over_masks(params, x):
+            if self.samples is None:
+                return over_all_masks(first_layer(self.units, params, x), params["output"])
+            keys = jax.random.split(jax.random.clone(key), self.samples)  # the same masks for all examples
+            each = jax.lax.map(lambda key: jax.nn.log_softmax(net.train(params, key, x)[0]), keys)
+            return jax.nn.log_softmax(each.mean(0))
+
+        def in_use(params, x):
+            return jax.nn.log_softmax(net.apply(params, x))
+
+        def error(log_probabilities):
+            return (log_probabilities.argmax(-1) != data.test.y).astype(jnp.float32).mean()
+
+        average, used = (by_batches(said, params, data.test.x) for said in (over_masks, in_use))
+        error_used, error_average = error(used), error(average)
+        apart = jnp.abs(jnp.exp(average) - jnp.exp(used))
+        test = {
+            "error": error_used,
+            "average": error_average,
+            "excess": error_used - error_average,
+            "apart": apart.max(),
+            "mean": apart.mean(),
+        }
+        return {}, Result(measures={"test": test})
+
+
+def first_layer(units: str, params: Params, x: Array) -> Float[Array, "n width"]:
+    """What the first hidden layer of a net of such units says of inputs x [n, visible] in use."""
+    return LayerKind(UNITS[units]).encode(params[hidden(0)], x)
+
+
+def over_all_masks(h: Float[Array, "n units"], output: dict[str, Array]) -> Float[Array, "n classes"]:
+    """Log-probabilities of the normalised geometric mean over all 2^units masks of h, each as probable as any other.
+
+    Units that are kept count twice, as in training (lecture on feed-forward nets, "Dropout at Test Time").
+    """
+    units = h.shape[-1]
+    masks = (jnp.arange(2**units)[:, None] >> jnp.arange(units)) & 1  # the binary digits of 0, 1, 2, ...
+
+    def add(total, mask):
+        return total + jax.nn.log_softmax(2 * mask * h @ output["w"] + output["b"]), None
+
+    total, _ = jax.lax.scan(add, jnp.zeros((len(h), output["b"].size)), masks.astype(h.dtype))
+    return jax.nn.log_softmax(total / len(masks))
+
+
+class PaperNet(NamedTuple):
+    """One of the paper's nets: what the tables call it, how it is made and trained, and its test error there."""
 
     title: str
     units: str
     widths: tuple[int, ...]
-    paper: float | None
-    drops: bool = True
-    norms: tuple[float, ...] = ()
+    error: float | None  # in percent; None where the paper tells none
+    drops: bool
+    max_norm: bool = False
     pretrained: bool = False
 
 
-NETS = {
-    "none": Net("logistic, no dropout", "sigmoid", (800, 800), 1.60, drops=False),
-    "relu": Net("rectified, no dropout", "relu", (1024,) * 3, None, drops=False),
-    "logistic": Net("logistic, dropout", "sigmoid", (1024,) * 3, 1.35),
-    "rectified": Net("rectified, dropout", "relu", (1024,) * 3, 1.25),
-    "norm": Net("rectified, dropout, max-norm", "relu", (1024,) * 3, 1.06, norms=(1.0, 1.5)),
-    "dbn": Net("logistic, dropout, DBN pre-training", "sigmoid", (500, 500, 2000), 0.92, pretrained=True),
+class Parts(NamedTuple):
+    """What the tables call a smaller net, and which parts its training has."""
+
+    title: str
+    momentum: bool = False
+    normalised: bool = False
+    drops: bool = False
+    pretrained: bool = False
+
+
+Searched = dict[str, list[float]]
+"""What is searched: the values to try, by hyper-parameter."""
+
+
+class Sizes(NamedTuple):
+    """What the presets differ in."""
+
+    batch_size: int
+    layer_epochs: int  # of the greedy training of a layer
+    epochs: int  # of the paper's nets
+    width: int | None  # units a layer of the paper's nets; None stands for as many as there
+    paper: Searched  # of the paper's nets, which have Adam
+    max_norm: Searched  # of the one with max-norm
+    search_epochs: int | None  # this is chosen after so many, on few digits; None: after all epochs, on all digits
+    widths: tuple[int, ...]  # of the smaller nets
+    small_epochs: int
+    examples: int  # digits that smaller nets are trained on
+    momentum: Searched  # of smaller nets of rectified units, with momentum
+    plain: Searched  # and without
+    logistic: Searched  # of smaller nets of logistic units, which have Adam
+    two_data_sets: bool  # whether smaller nets are trained on the 8 x 8 digits as well
+
+
+SIZES = {
+    "quick": Sizes(
+        batch_size=20,
+        layer_epochs=5,
+        epochs=16,
+        width=64,
+        paper={"rate": [0.003, 0.01]},
+        max_norm={"rate": [0.003, 0.01]},
+        search_epochs=None,
+        widths=(64, 64),
+        small_epochs=20,
+        examples=1000,
+        momentum={"rate": [0.02, 0.1]},
+        plain={"rate": [0.1, 0.5]},
+        logistic={"rate": [0.003, 0.01]},
+        two_data_sets=False,
+    ),
+    "paper": Sizes(
+        batch_size=100,
+        layer_epochs=6,
+        epochs=50,
+        width=None,
+        paper={"rate": [0.001, 0.002, 0.004, 0.008]},
+        max_norm={"rate": [0.002, 0.004], "norm": [1.0, 1.5]},
+        search_epochs=10,
+        widths=(512, 512),
+        small_epochs=25,
+        examples=10_000,
+        momentum={"rate": [0.03, 0.1, 0.2]},
+        plain={"rate": [0.15, 0.5, 1.0]},
+        logistic={"rate": [0.002, 0.004, 0.008]},
+        two_data_sets=True,
+    ),
 }
-PAPER, RATES, BY_P = "The paper's nets", "Their rates, on 10 000 digits", "By probability of dropping a hidden unit"
-TRICKS, PRETRAINED, MASKS = "Momentum, batch normalisation, dropout", "With pre-training", "Averages over masks"
+PAPER_NETS = {
+    "none": PaperNet("logistic, no dropout", "sigmoid", (800, 800), error=1.60, drops=False),
+    "relu": PaperNet("rectified, no dropout", "relu", (1024, 1024, 1024), error=None, drops=False),
+    "logistic": PaperNet("logistic, dropout", "sigmoid", (1024, 1024, 1024), error=1.35, drops=True),
+    "rectified": PaperNet("rectified, dropout", "relu", (1024, 1024, 1024), error=1.25, drops=True),
+    "norm": PaperNet("rectified, dropout, max-norm", "relu", (1024, 1024, 1024), error=1.06, drops=True, max_norm=True),
+    "dbn": PaperNet(
+        "logistic, dropout, DBN pre-training", "sigmoid", (500, 500, 2000), error=0.92, drops=True, pretrained=True
+    ),
+}
+WITH_TRICKS = {
+    "plain": Parts("plain descent"),
+    "momentum": Parts("momentum", momentum=True),
+    "norm": Parts("batch normalisation", normalised=True),
+    "dropout": Parts("dropout", drops=True),
+    "all": Parts("all three", momentum=True, normalised=True, drops=True),
+}
+AFTER_PRETRAINING = {
+    "neither": Parts("neither"),
+    "dropout": Parts("dropout", drops=True),
+    "dbn": Parts("DBN pre-training", pretrained=True),
+    "both": Parts("both", drops=True, pretrained=True),
+}
 PROBABILITIES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9)
-TITLES = {
-    "plain": "plain descent",
-    "momentum": "momentum",
-    "norm": "batch normalisation",
-    "dropout": "dropout",
-    "all": "all three",
-}
-BOTH = {"neither": "neither", "dropout": "dropout", "dbn": "DBN pre-training", "both": "both"}
-DROPPED: dict[str, Any] = {"inputs": 0.2, "hidden": 0.5}
+DROPOUT: dict[bool, dict[str, float]] = {True: {"inputs": 0.2, "hidden": 0.5}, False: {}}
+"""The hyper-parameters of a training that drops, with the paper's probabilities, and of one that does not."""
+ON_DIGITS = {"none": "8 x 8 digits, no dropout", "dropout": "8 x 8 digits, dropout"}
+PAPER = "The paper's nets"
+RATES = "Their rates, on 10 000 digits"
+BY_P = "By probability of dropping a hidden unit"
+TRICKS = "Momentum, batch normalisation, dropout"
+PRETRAINED = "With pre-training"
+MASKS = "Averages over masks"
+P = "probability of dropping a hidden unit"
+"""What the rows by p differ in; the axis of their figures."""
 
 
 @dataclass(frozen=True)
@@ -75,132 +310,140 @@ def digits(options):
 
 def rows(options, about):
     """The paper's nets at rates that were chosen on fewer digits; then smaller nets on these, at rates of their own."""
-    quick = options.preset == "quick"
-    epochs, batch = options.epochs or (16 if quick else 50), 20 if quick else 100
-    widths, small, passes = ((64, 64), 1000, 20) if quick else ((512, 512), 10_000, 25)
-    few, three = min(5, options.fresh_seeds()), min(3, options.fresh_seeds())
-    greedy = partial(Layer, "dbn", epochs=5 if quick else 6)
+    sizes = SIZES[options.preset]
+    small = partial(
+        Dropped, widths=sizes.widths, epochs=sizes.small_epochs, batch_size=sizes.batch_size, examples=sizes.examples
+    )
 
-    def full(net, examples, passes, seed, rate, **hypers):
-        shape = (64,) * len(net.widths) if quick else net.widths
-        layers = greedy_layers(greedy, shape, LayerHypers(0.1), seed) if net.pretrained else ()
-        program = Dropped(net.units, shape, passes, batch, examples, net.drops, "adam")
-        return Unit(program, Dropping(rate, **(DROPPED if net.drops else {}), **hypers), layers, seed)
+    def dbn(widths, seed):
+        """The layers of a DBN, trained one after the other."""
+        return greedy_layers(partial(Layer, "dbn", epochs=sizes.layer_epochs), widths, LayerHypers(rate=0.1), seed)
 
-    def part(seed, rate, units="relu", normalised=False, data="main", pretrained=False, **hypers):
-        layers = greedy_layers(greedy, widths, LayerHypers(0.1), seed) if pretrained else ()
-        rule = "adam" if units == "sigmoid" else "momentum"
-        program = Dropped(units, widths, passes, batch, small, rule=rule, normalised=normalised)
-        return Unit(program, Dropping(rate, **hypers), layers, seed, data)
+    def paper_net(net, seed, rate, epochs, examples, **norm):
+        """One of the paper's nets."""
+        widths = (sizes.width,) * len(net.widths) if sizes.width else net.widths
+        program = Dropped(net.units, widths, epochs, sizes.batch_size, examples, net.drops, rule="adam")
+        hypers = Dropping(rate, **DROPOUT[net.drops], **norm)
+        return Unit(program, hypers, dbn(widths, seed) if net.pretrained else (), seed)
 
-    def averaged(shape, samples, seed):
-        program = Dropped("relu", shape, passes, batch, small)
-        trained = Unit(program, Dropping(0.05, hidden=0.5), seed=seed)
-        return Unit(Averaged("relu", shape, samples), given=(trained,), seed=seed)
+    def rectified_net(seed, rate, normalised=False, data="main", **hypers):
+        """A smaller net of rectified units, with momentum if `hypers` do not say otherwise."""
+        return Unit(small("relu", normalised=normalised), Dropping(rate, **hypers), seed=seed, data=data)
 
-    rates, steps = ([0.003, 0.01], [0.02, 0.1]) if quick else ([0.001, 0.002, 0.004, 0.008], [0.03, 0.1, 0.2])
-    slow: list[float] = [5 * rate for rate in steps]
-    tricks: dict[str, dict[str, Any]] = {
-        "plain": {"momentum": 0.0, "rate": slow},
-        "momentum": {"rate": steps},
-        "norm": {"momentum": 0.0, "normalised": True, "rate": slow},
-        "dropout": {"momentum": 0.0, "rate": slow, **DROPPED},
-        "all": {"normalised": True, "rate": steps, **DROPPED},
-    }
-    ways = {"neither": {}, "dropout": DROPPED, "dbn": {"pretrained": True}, "both": {"pretrained": True, **DROPPED}}
+    def logistic_net(seed, rate, pretrained, **hypers):
+        """A smaller net of logistic units."""
+        layers = dbn(sizes.widths, seed) if pretrained else ()
+        return Unit(small("sigmoid", rule="adam"), Dropping(rate, **hypers), layers, seed)
 
-    def paper(name, net):
-        published = {TEST.name: Published(net.paper)} if net.paper else {}
-        train, before = partial(full, net, None, epochs), f"rates/{name}"
-        space = [{"rate": rates[1:-1], "norm": [*net.norms]} if net.norms and not quick else {"rate": rates}]
-        if quick:
-            return [Row(f"paper/{name}", net.title, train, space, group=PAPER, paper=published, seeds=three)]
-        return [
-            Row(before, net.title, partial(full, net, small, 10), space, group=RATES, seeds=1),
-            Row(f"paper/{name}", net.title, train, lambda chosen: [chosen[before]], (before,), PAPER, published, three),
-        ]
+    def averaged(seed, widths=sizes.widths, samples=None):
+        """The averages over masks of a smaller net that was trained with dropout."""
+        trained = Unit(small("relu", widths=widths), Dropping(rate=0.05, hidden=0.5), seed=seed)
+        return Unit(Averaged("relu", widths, samples), given=(trained,), seed=seed)
 
+    def paper_rows(name, net):
+        """The row of one of the paper's nets, after the row that chooses its rate, if it is chosen on fewer digits."""
+        space = [sizes.max_norm if net.max_norm else sizes.paper]
+        final = Row(
+            f"paper/{name}",
+            net.title,
+            partial(paper_net, net, epochs=options.epochs or sizes.epochs, examples=None),
+            space,
+            group=PAPER,
+            paper={TEST.name: Published(net.error)} if net.error else {},
+            seeds=min(3, options.fresh_seeds()),
+        )
+        if sizes.search_epochs is None:
+            return [final]
+        build = partial(paper_net, net, epochs=sizes.search_epochs, examples=sizes.examples)
+        search = Row(f"rates/{name}", net.title, build, space, group=RATES, seeds=1)
+        return [search, replace(final, space=lambda chosen: [chosen[search.name]], after=(search.name,))]
+
+    row = partial(Row, seeds=min(5, options.fresh_seeds()))
     return [
-        *(row for name, net in NETS.items() for row in paper(name, net)),
+        *(one for name, net in PAPER_NETS.items() for one in paper_rows(name, net)),
         *(
-            Row(f"p/{p:g}", f"p = {p:g}", part, [{"rate": steps, "hidden": p}], group=BY_P, seeds=few)
+            row(f"p/{p:g}", f"p = {p:g}", rectified_net, [{**sizes.momentum, "hidden": p}], group=BY_P, at={P: p})
             for p in PROBABILITIES
         ),
         *(
-            Row(f"tricks/{name}", TITLES[name], part, [trial], group=TRICKS, seeds=few)
-            for name, trial in tricks.items()
+            row(
+                f"tricks/{name}",
+                parts.title,
+                partial(rectified_net, normalised=parts.normalised, **DROPOUT[parts.drops]),
+                [{**sizes.momentum, "momentum": 0.9} if parts.momentum else {**sizes.plain, "momentum": 0.0}],
+                group=TRICKS,
+            )
+            for name, parts in WITH_TRICKS.items()
         ),
         *(
-            Row(
+            row(
                 f"with/{name}",
-                BOTH[name],
-                part,
-                [{"units": "sigmoid", "rate": rates[-3:], **trial}],
+                parts.title,
+                partial(logistic_net, pretrained=parts.pretrained, **DROPOUT[parts.drops]),
+                [sizes.logistic],
                 group=PRETRAINED,
-                seeds=few,
             )
-            for name, trial in ways.items()
+            for name, parts in AFTER_PRETRAINING.items()
         ),
-        Row("masks/all", "10 hidden units, all 1 024 masks", partial(averaged, (10,), None), group=MASKS, seeds=few),
-        Row(
-            "masks/drawn", "two hidden layers, 100 drawn masks", partial(averaged, widths, 100), group=MASKS, seeds=few
-        ),
+        row("masks/all", "10 hidden units, all 1 024 masks", averaged, [{"widths": (10,)}], group=MASKS),
+        row("masks/drawn", "two hidden layers, 100 drawn masks", averaged, [{"samples": 100}], group=MASKS),
         *(
-            Row(
+            row(
                 f"digits/{name}",
-                f"8 x 8 digits, {words}",
-                part,
-                [{"rate": steps, "data": "digits", "hidden": p}],
+                title,
+                partial(rectified_net, data="digits", hidden=0.5 if name == "dropout" else 0.0),
+                [sizes.momentum],
                 group="Another data set",
-                seeds=few,
             )
-            for name, words, p in (("none", "no dropout", 0.0), ("dropout", "dropout", 0.5))
-            if not quick
+            for name, title in ON_DIGITS.items()
+            if sizes.two_data_sets
         ),
     ]
 
 
-TRAIN, VALID, TEST = ERRORS
-GAP, CORRELATION = Metric("test/gap", "test nats - training nats"), Metric("hidden/correlation", "correlation of units")
+_, _, TEST = ERRORS
+GAP = Metric("test/gap", "test nats - training nats")
+CORRELATION = Metric("hidden/correlation", "correlation of units")
 APART = Metric("test/apart", "largest difference of a probability")
 EXCESS = Metric("test/excess", "errors above the average's, points", 100, " points")
-ALONE = ("dropout", "norm", "momentum")
+lower = claims.lower
 CLAIMS = [
     Claim(
         "Dropout lowers the test error of logistic nets, rectified units do further, and max-norm does again.",
         claims.all_of(
-            *(
-                claims.lower(TEST, f"paper/{better}", f"paper/{worse}")
-                for better, worse in (("logistic", "none"), ("rectified", "logistic"), ("norm", "rectified"))
-            )
+            lower(TEST, "paper/logistic", than="paper/none"),
+            lower(TEST, "paper/rectified", than="paper/logistic"),
+            lower(TEST, "paper/norm", than="paper/rectified"),
         ),
     ),
     Claim(
         "No mean is over .15 points above the paper's.",
-        claims.near_paper(TEST, [f"paper/{name}" for name, net in NETS.items() if net.paper], 0.15),
+        claims.near_paper(TEST, [f"paper/{name}" for name, net in PAPER_NETS.items() if net.error], 0.15),
     ),
     Claim(
         "On 10 000 digits, dropout with p = .5 leaves a smaller gap of test to training likelihood than none.",
-        claims.lower(GAP, "p/0.5", "p/0"),
+        lower(GAP, "p/0.5", than="p/0"),
         ("B28",),
     ),
     Claim(
         "Dropout lowers the test error of rectified nets on 50 000 and on 10 000 digits, and on the 8 x 8 digits.",
         claims.all_of(
-            claims.lower(TEST, "paper/rectified", "paper/relu"),
-            claims.lower(TEST, "p/0.5", "p/0"),
-            claims.lower(TEST, "digits/dropout", "digits/none"),
+            lower(TEST, "paper/rectified", than="paper/relu"),
+            lower(TEST, "p/0.5", than="p/0"),
+            lower(TEST, "digits/dropout", than="digits/none"),
         ),
         ("C23",),
     ),
     Claim(
         "Hidden units are less correlated with p = .5 than without dropout.",
-        claims.lower(CORRELATION, "p/0.5", "p/0"),
+        lower(CORRELATION, "p/0.5", than="p/0"),
         ("C20",),
     ),
     Claim(
         "p = .5 costs at most .1 points of test error beside any other probability.",
-        claims.all_of(*(claims.costs_at_most(TEST, "p/0.5", f"p/{p:g}", 0.1) for p in PROBABILITIES if p != 0.5)),
+        claims.all_of(
+            *(claims.costs_at_most(TEST, "p/0.5", than=f"p/{p:g}", bound=0.1) for p in PROBABILITIES if p != 0.5)
+        ),
         ("C20",),
     ),
     Claim(
@@ -215,12 +458,12 @@ CLAIMS = [
     ),
     Claim(
         "Dropout after pre-training errs less than either alone.",
-        claims.lower(TEST, "with/both", ["with/dropout", "with/dbn"]),
+        lower(TEST, "with/both", than=["with/dropout", "with/dbn"]),
         ("C22",),
     ),
     Claim(
         "Momentum, batch normalisation and dropout together err less than each alone.",
-        claims.lower(TEST, "tricks/all", [f"tricks/{name}" for name in ALONE]),
+        lower(TEST, "tricks/all", than=["tricks/dropout", "tricks/norm", "tricks/momentum"]),
         ("C27",),
     ),
 ]
@@ -242,11 +485,11 @@ STUDY = Study(
             "Validation error by epoch: the mean over seeds, in a band from best to worst.",
         ),
         "probability.png": Figure(
-            by_number(TEST, "probability of dropping a hidden unit", (BY_P,)),
+            figures.lines(TEST, x=P, log_x=False),
             "Test error after training on 10 000 digits.",
         ),
         "correlation.png": Figure(
-            by_number(CORRELATION, "probability of dropping a hidden unit", (BY_P,)),
+            figures.lines(CORRELATION, x=P, log_x=False),
             "Mean absolute correlation of two units of the first hidden layer, on validation digits.",
         ),
         "parts.png": Figure(

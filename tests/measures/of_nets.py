@@ -32,9 +32,9 @@ from dlx.nets.rectified import rectified as rectified_net
 from dlx.optim import max_norm
 from dlx.programs import Rate
 from dlx.programs.descent import Descent
-from dlx.programs.dropped import Averaged, Dropped, Dropping
 from dlx.programs.ensembles import Ensemble, Member, Which
 from dlx.unit import Result
+from experiments.srivastava2014 import Averaged, Dropped, Dropping
 
 HE = mlp((6, 5), initializer=INITIALIZERS["he"], units=RELU)
 

@@ -9,9 +9,9 @@ import pytest
 from scipy.special import log_softmax
 
 from dlx.data import flat, load
-from dlx.programs.dropped import Averaged, Dropped, Dropping, over_all_masks
 from dlx.show.progress import silent
 from dlx.types import Labelled
+from experiments.srivastava2014 import Averaged, Dropped, Dropping, over_all_masks
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
