@@ -12,125 +12,276 @@ are stored in one pass over the training examples, layer by layer, beside the ru
 Lecture: on feed-forward nets, "Batch Normalization"; Alpaydin 12, "Batch Normalization".
 """
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from dlx import study
+from dlx.classify import classify, errors_and_nats, gap, start
+from dlx.inspect.curves import epochs_to
+from dlx.nets.layer import INITIALIZERS, as_float, check_name
+from dlx.nets.mlp import codes, hidden, mlp
+from dlx.nets.normalised import normalised, pre_activations, to_normalise
+from dlx.optim import sgd
 from dlx.programs import Rate
-from dlx.programs.normalised import Normalised
 from dlx.show import figures as draw
-from dlx.study import ERRORS, Claim, Figure, Metric, Row, Study, Unit, claims, figures, main
-from dlx.study.judge.numbered import by_number
+from dlx.stage import population
+from dlx.study import ERRORS, Claim, Figure, Metric, Result, Row, Study, Unit, claims, figures, main
+from dlx.train import first
+from dlx.types import Model, Params
 
-RACE, KINDS = "The race", {"plain": "no normalisation", "batch": "batch normalisation"}
-NOISE = {kind: f"{title}, by batch size" for kind, title in KINDS.items()}
-SIZES, EVEN, RATES = (10, 60, 250), "The race at equal rates", [0.3, 1.0, 3.0]
+View = Callable[[Params, Array], Array]
+"""What units get [n, width], from the parameters and inputs [n, visible]."""
+
+
+class Kind(NamedTuple):
+    """A net of sigmoid units from Glorot's start, with or without batch normalisation."""
+
+    title: str
+    net: Callable[[tuple[int, ...], int], Model]
+    """Of the widths of its hidden layers and the number of classes."""
+    inputs: Callable[[int], View]
+    """The view of what the units of hidden layer i get."""
+    to_normalise: Callable[[tuple[int, ...]], Mapping[str, View]]
+    """The views whose statistics are stored, by layer, of a net of these widths."""
+
+
+def plain_inputs(i: int) -> View:
+    """The view of what the units of hidden layer i of an `mlp` get."""
+    below = codes(i) or (lambda params, x: as_float(x))
+
+    def view(params, x):
+        layer = params[hidden(i)]
+        return below(params, x) @ layer["w"] + layer["b"]
+
+    return view
+
+
+GLOROT = INITIALIZERS["glorot"]
+KINDS = {
+    "plain": Kind("no normalisation", partial(mlp, initializer=GLOROT), plain_inputs, lambda widths: {}),
+    "batch": Kind("batch normalisation", partial(normalised, initializer=GLOROT), pre_activations, to_normalise),
+}
+SATURATED = 3.0
+"""Beyond this the slope of a sigmoid is less than a fifth of its largest."""
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """The training of hidden layers of sigmoid units by plain descent, a part of so many `steps` after the other.
+
+    Watches what the units of the last hidden layer get, on the first 1 000 training examples.
+    """
+
+    kind: str
+    """A name in `KINDS`."""
+    widths: tuple[int, ...]
+    batch_size: int
+    parts: int
+    steps: int
+    targets: tuple[float, ...] = ()
+    """Validation errors that the race is to."""
+    examples: int | None = None
+    """Train on so many of the training examples; on all without a number."""
+    classes: int = 10
+
+    def __post_init__(self):
+        """Raise ValueError for a kind that there is not."""
+        check_name(self.kind, KINDS)
+
+    def __call__(self, key, hypers, given, data, progress):
+        """Steps to each target; errors and negative log-likelihoods by running averages, and by stored statistics."""
+        data = data._replace(train=first(data.train, self.examples))
+        key_init, key_train, key_end = jax.random.split(key, 3)
+        kind = KINDS[self.kind]
+        net, inputs = kind.net(self.widths, self.classes), kind.inputs(len(self.widths) - 1)
+        seen = first(data.train, 1000).x
+
+        def watch(params, data):
+            u = inputs(params, seen)
+            low, middle, high = jnp.quantile(u[:, 0], jnp.array([0.15, 0.5, 0.85]))
+            saturated = (jnp.abs(u) > SATURATED).mean()
+            return {"low": low, "middle": middle, "high": high, "saturated": saturated, "medians": jnp.median(u, 0)}
+
+        train = classify(
+            net,
+            sgd(hypers.rate),
+            epochs=self.parts,
+            batch_size=self.batch_size,
+            steps=self.steps,
+            watch=watch,
+            progress=progress(self.kind, epochs=self.parts),
+        )
+        params, curve = train(key_train, start(key_init, net, data), data)
+        measure = errors_and_nats(net)
+        _, measured = measure(key_end, params, data)
+        with_stored, _ = population(kind.to_normalise(self.widths))(key_end, params, data)
+        _, stored = measure(key_end, with_stored, data)
+        watched = dict(curve.watched)
+        medians = watched.pop("medians")[self.parts // 2 :]
+        result = Result.of(curve._replace(watched=watched), measured)
+        steps = {f"to_{i}": self.steps * epochs_to(target, curve.score) for i, target in enumerate(self.targets, 1)}
+        logs = {f"log_{name}": jnp.log2(count) for name, count in steps.items()}
+        return {}, result.telling(
+            race={**steps, **logs},
+            last={"saturated": watched["saturated"][-1], "drift": medians.std(0).mean()},
+            test={
+                "gap": gap(measured),
+                "stored": stored.test["error"],
+                "apart": jnp.abs(stored.test["error"] - measured.test["error"]),
+            },
+        )
+
+
+class Sizes(NamedTuple):
+    """What the presets differ in."""
+
+    widths: tuple[int, ...]
+    targets: tuple[float, ...]  # validation errors that the race is to
+    parts: int  # of the race; after each the nets are looked at
+    steps: int  # a part
+    rates: list[float]  # of the race
+    batch_sizes: tuple[int, ...]  # of the nets on fewer digits
+    examples: int  # training digits of these
+    passes: int  # over these digits
+    rates_by_size: list[float]  # of these nets
+
+
+SIZES = {
+    "quick": Sizes(
+        widths=(32, 32, 32),
+        targets=(0.2, 0.1),
+        parts=20,
+        steps=100,
+        rates=[1.0, 3.0],
+        batch_sizes=(10, 60),
+        examples=600,
+        passes=40,
+        rates_by_size=[0.3, 1.0],
+    ),
+    "paper": Sizes(
+        widths=(100, 100, 100),
+        targets=(0.05, 0.03),
+        parts=100,
+        steps=500,
+        rates=[0.3, 1.0, 3.0],
+        batch_sizes=(10, 60, 250),
+        examples=10_000,
+        passes=30,
+        rates_by_size=[0.1, 0.3, 1.0, 3.0],
+    ),
+}
+RACE, EVEN = "The race", "The race at equal rates"
+BY_SIZE = {name: f"{kind.title}, by batch size" for name, kind in KINDS.items()}
 
 
 def rows(options, about):
     """The race; then nets on fewer digits by batch size, for as many passes. Rows of a group have equal searches."""
-    quick = options.preset == "quick"
-    widths, targets = ((32, 32, 32), (0.2, 0.1)) if quick else ((100, 100, 100), (0.05, 0.03))
-    parts, steps, rates = (20, 100, RATES[1:]) if quick else (100, 500, RATES)
-    sizes, examples, passes = ((10, 60), 600, 40) if quick else (SIZES, 10_000, 30)
-    smaller = [0.3, 1.0] if quick else [0.1, 0.3, 1.0, 3.0]
-    few = min(5, options.fresh_seeds())
+    sizes = SIZES[options.preset]
 
     def race(kind, seed, rate):
-        return Unit(Normalised(kind, widths, 60, parts, steps, targets), Rate(rate), seed=seed)
-
-    def noise(kind, size, seed, rate):
-        program = Normalised(kind, widths, size, passes, examples // size, examples=examples)
+        program = Normalised(
+            kind, sizes.widths, batch_size=60, parts=sizes.parts, steps=sizes.steps, targets=sizes.targets
+        )
         return Unit(program, Rate(rate), seed=seed)
 
+    def by_size(kind, batch_size, seed, rate):
+        program = Normalised(
+            kind,
+            sizes.widths,
+            batch_size,
+            parts=sizes.passes,
+            steps=sizes.examples // batch_size,  # a pass
+            examples=sizes.examples,
+        )
+        return Unit(program, Rate(rate), seed=seed)
+
+    row = partial(Row, seeds=min(5, options.fresh_seeds()))
     return [
         *(
-            Row(f"race/{kind}", title, partial(race, kind), [{"rate": rates}], group=RACE, seeds=few)
-            for kind, title in KINDS.items()
+            row(f"race/{name}", kind.title, partial(race, name), [{"rate": sizes.rates}], group=RACE)
+            for name, kind in KINDS.items()
         ),
         *(
-            Row(
-                f"noise/{kind}/{size}",
+            row(
+                f"noise/{name}/{size}",
                 f"batches of {size}",
-                partial(noise, kind, size),
-                [{"rate": smaller}],
-                group=NOISE[kind],
-                seeds=few,
+                partial(by_size, name, size),
+                [{"rate": sizes.rates_by_size}],
+                group=BY_SIZE[name],
+                at={"examples a minibatch": size},
             )
-            for kind in KINDS
-            for size in sizes
+            for name in KINDS
+            for size in sizes.batch_sizes
         ),
         *(
-            Row(
-                f"even/{kind}/{rate:g}",
-                f"{title}, rate {rate:g}",
-                partial(race, kind, rate=rate),
-                group=EVEN,
-                seeds=few,
-            )
-            for rate in rates
-            for kind, title in KINDS.items()
+            row(f"even/{name}/{rate:g}", f"{kind.title}, rate {rate:g}", partial(race, name, rate=rate), group=EVEN)
+            for rate in sizes.rates
+            for name, kind in KINDS.items()
         ),
     ]
 
 
-TRAIN, VALID, TEST = ERRORS
-FAR, NEAR = Metric("race/to_1", "steps to the first error"), Metric("race/to_2", "steps to the second error")
-LOG = Metric("race/log_to_1", "log2 of the steps to the first error")
-SATURATED = Metric("last/saturated", "saturated at the end %", 100, " points", bounds=(0, 100))
-DRIFT, GAP = Metric("last/drift", "drift of medians"), Metric("test/gap", "test nats - training nats")
+_, _, TEST = ERRORS
+TO_FIRST = Metric("race/to_1", "steps to the first error")
+TO_SECOND = Metric("race/to_2", "steps to the second error")
+LOG_TO_FIRST = Metric("race/log_to_1", "log2 of the steps to the first error")
+INPUTS_SATURATED = Metric("last/saturated", "saturated at the end %", 100, " points", bounds=(0, 100))
+DRIFT = Metric("last/drift", "drift of medians")
+GAP = Metric("test/gap", "test nats - training nats")
 STORED = Metric("test/stored", "test error %, stored statistics", 100, " points", bounds=(0, 100))
 APART = Metric("test/apart", "the two apart", 100, " points")
-PLAIN, BATCH = "race/plain", "race/batch"
+BATCH, PLAIN = "race/batch", "race/plain"
+lower = claims.lower
 CLAIMS = [
     Claim(
         "With batch normalisation fewer steps lead to a validation error of 5 %, and to one of 3 %.",
-        claims.all_of(*(claims.lower(steps, BATCH, PLAIN) for steps in (FAR, NEAR))),
+        claims.all_of(lower(TO_FIRST, BATCH, than=PLAIN), lower(TO_SECOND, BATCH, than=PLAIN)),
         ("C24", "D3"),
     ),
-    Claim("It takes less than half of the steps to 5 %.", claims.lower(LOG, BATCH, PLAIN, 1), ("D3",)),
+    Claim("It takes less than half of the steps to 5 %.", lower(LOG_TO_FIRST, BATCH, than=PLAIN, least=1), ("D3",)),
     *(
         Claim(
             f"At the rate {rate:g} for both, fewer steps lead to a validation error of 5 %.",
-            claims.lower(FAR, f"even/batch/{rate:g}", f"even/plain/{rate:g}"),
+            lower(TO_FIRST, f"even/batch/{rate:g}", than=f"even/plain/{rate:g}"),
             ("D3",),
         )
-        for rate in RATES
+        for rate in SIZES["paper"].rates
     ),
-    Claim("After all steps its test error is lower.", claims.lower(TEST, BATCH, PLAIN), ("C24",)),
-    Claim("Fewer of the last hidden layer's inputs saturate.", claims.lower(SATURATED, BATCH, PLAIN), ("C24",)),
-    Claim("Their medians drift less in the second half of training.", claims.lower(DRIFT, BATCH, PLAIN), ("C24",)),
+    Claim("After all steps its test error is lower.", lower(TEST, BATCH, than=PLAIN), ("C24",)),
+    Claim("Fewer of the last hidden layer's inputs saturate.", lower(INPUTS_SATURATED, BATCH, than=PLAIN), ("C24",)),
+    Claim("Their medians drift less in the second half of training.", lower(DRIFT, BATCH, than=PLAIN), ("C24",)),
     Claim(
         "With batch normalisation, smaller minibatches leave a smaller gap of test to training likelihood.",
-        claims.lower(GAP, "noise/batch/10", "noise/batch/250"),
+        lower(GAP, "noise/batch/10", than="noise/batch/250"),
         ("C25",),
     ),
     Claim(
         "In minibatches of 10 it lowers the test error on 10 000 digits.",
-        claims.lower(TEST, "noise/batch/10", "noise/plain/10"),
+        lower(TEST, "noise/batch/10", than="noise/plain/10"),
         ("C25",),
     ),
     Claim(
         "Running averages and stored statistics differ by at most .1 points of test error.",
-        claims.at_most(APART, [BATCH, *(f"noise/batch/{size}" for size in SIZES)], 0.1),
+        claims.at_most(APART, [BATCH, "noise/batch/10", "noise/batch/60", "noise/batch/250"], 0.1),
         ("C26",),
     ),
 ]
 
 
-def by_size(metric):
-    """A metric by the size of the minibatches, with and without batch normalisation."""
-    return by_number(metric, "examples a minibatch", list(NOISE.values()), log_x=True)
-
-
 def quantiles(found):
     """What the first unit of the last hidden layer gets in the run of the first seed."""
     bands = {}
-    for kind, title in KINDS.items():
-        if f"race/{kind}" in found:
-            runs = found[f"race/{kind}"]
-            bands[title] = np.array([runs.curves(f"watched/{name}")[0] for name in ("low", "middle", "high")])
+    for name, kind in KINDS.items():
+        if f"race/{name}" in found:
+            curves = found[f"race/{name}"].curves
+            bands[kind.title] = np.array([curves(f"watched/{part}")[0] for part in ("low", "middle", "high")])
     return draw.curves(bands, ylabel="input of a unit", xlabel="part of the steps") if bands else None
 
 
@@ -138,7 +289,7 @@ STUDY = Study(
     doc=__doc__,
     data=study.images(quick="digits", paper="mnist", flat=True),
     rows=rows,
-    metrics=[FAR, NEAR, *ERRORS, STORED, APART, SATURATED, DRIFT, GAP],
+    metrics=[TO_FIRST, TO_SECOND, *ERRORS, STORED, APART, INPUTS_SATURATED, DRIFT, GAP],
     claims=CLAIMS,
     figures={
         "race.png": Figure(
@@ -150,9 +301,12 @@ STUDY = Study(
             "The same with one rate for both nets.",
         ),
         "gap.png": Figure(
-            by_size(GAP), "Negative log-likelihood on test examples minus that on training examples, in nats."
+            figures.lines(GAP, x="examples a minibatch"),
+            "Negative log-likelihood on test examples minus that on training examples, in nats.",
         ),
-        "error.png": Figure(by_size(TEST), "Test error after training on 10 000 digits."),
+        "error.png": Figure(
+            figures.lines(TEST, x="examples a minibatch"), "Test error after training on 10 000 digits."
+        ),
         "saturated.png": Figure(
             figures.curves("watched/saturated", "saturated %", 100, (RACE,), xlabel="part of the steps"),
             "Share of the inputs of the last hidden layer's units that are beyond 3 or -3.",

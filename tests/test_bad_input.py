@@ -17,9 +17,9 @@ from dlx.nets.rectified import rectified
 from dlx.programs import Layer
 from dlx.programs.descent import Descent
 from dlx.programs.landscape import Grid
-from dlx.programs.normalised import Normalised
 from dlx.unit import Unit
 from experiments.depth import Deep
+from experiments.ioffe2015 import Normalised
 
 NAMES = {
     "units": (lambda: number_of("gelu", UNITS), "'gelu'.*sigmoid, tanh, relu"),
@@ -29,7 +29,7 @@ NAMES = {
     "start": (lambda: Layer("dbn", (5,), 1, initializer="large"), "'large'.*fan, glorot, he"),
     "rule": (lambda: Descent("adamw", (5,), 1, 10, 0.1), "'adamw'.*adam, clipped, muon, halving"),
     "small net": (lambda: Grid("sum", 3, 3), "'sum'.*product, step"),
-    "normalisation": (lambda: Normalised("layer", (5,), 10, 1, 1), "'layer'.*batch, plain"),
+    "normalisation": (lambda: Normalised("layer", (5,), 10, 1, 1), "'layer'.*plain, batch"),
 }
 SIZES = {
     "width": (lambda: mlp((5, 0)), "width 2 must be at least 1, not 0"),

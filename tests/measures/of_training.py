@@ -27,9 +27,9 @@ from dlx.nets.layer import INITIALIZERS
 from dlx.nets.mlp import mlp
 from dlx.nets.normalised import normalised
 from dlx.programs import Rate
-from dlx.programs.normalised import Normalised
 from dlx.programs.tuned import Embedded, Reconstructed, Tuned
 from dlx.unit import Result
+from experiments.ioffe2015 import Normalised
 
 GLOROT = mlp((6, 5), initializer=INITIALIZERS["glorot"])
 
