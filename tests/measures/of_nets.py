@@ -32,8 +32,8 @@ from dlx.nets.rectified import rectified as rectified_net
 from dlx.optim import max_norm
 from dlx.programs import Rate
 from dlx.programs.descent import Descent
-from dlx.programs.ensembles import Ensemble, Member, Which
 from dlx.unit import Result
+from experiments.ensembles import Ensemble, Member, Which
 from experiments.srivastava2014 import Averaged, Dropped, Dropping
 
 HE = mlp((6, 5), initializer=INITIALIZERS["he"], units=RELU)

@@ -10,11 +10,10 @@ import pytest
 
 from dlx.data import Dataset, Provenance
 from dlx.nets.mlp import hidden
-from dlx.programs import ensembles
-from dlx.programs.ensembles import Member, Which, rectified
 from dlx.show.progress import silent
 from dlx.study.run.record import one_run
-from experiments.ensembles import STUDY
+from experiments import ensembles
+from experiments.ensembles import STUDY, Member, Which, member_net
 
 KEY = jax.random.key(3)
 WIDTHS = (7, 5)
@@ -72,7 +71,7 @@ def test_members_that_are_not_groups_are_refused(data):
 @pytest.mark.parametrize("members", [1, 4])
 def test_parameters_are_those_of_the_net_and_a_larger_net_has_just_enough(members):
     wide = ensembles.as_large(WIDTHS, members, 64)
-    params = jax.eval_shape(rectified(wide).init, KEY, jnp.zeros(64, jnp.uint8))
+    params = jax.eval_shape(member_net(wide).init, KEY, jnp.zeros(64, jnp.uint8))
     used = [leaf for name in params for part, leaf in params[name].items() if part in "wb"]
     assert sum(leaf.size for leaf in used) == ensembles.parameters(wide, 64)
     narrower = tuple(width - 1 for width in wide)
