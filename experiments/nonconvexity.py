@@ -10,78 +10,323 @@ it rise less once the hidden units of one have the order of the other's, or if b
 Lecture: CMU 10-601B 16, "Problem A: Nonconvexity".
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from dlx import study
+from dlx.algorithms import gradient
+from dlx.classify import classify, errors, start
+from dlx.inspect.slices import barrier, line, plane, random_neighbour
+from dlx.losses.supervised import cross_entropy, misclassified
+from dlx.nets.layer import check_name
+from dlx.nets.matching import match, reorder
+from dlx.nets.mlp import mlp, widths_of
+from dlx.optim import sgd
 from dlx.programs import Layer, LayerHypers, Rate, greedy_layers
-from dlx.programs.landscape import LINE, SMALL, Between, Grid, Identities, Matched, Solution, Way
 from dlx.show.line_figure import maps
-from dlx.study import ERRORS, Claim, Figure, Metric, Row, Study, Unit, claims, figures, main
+from dlx.stage import chain
+from dlx.study import ERRORS, Claim, Figure, Metric, Result, Row, Study, Unit, claims, figures, main
+from dlx.train import first, fit, generated
+from dlx.types import Data
 
-OTHER = 1000
-"""What is added to a seed for a net that starts elsewhere."""
+SIDE = 4.0
+"""Half the side of the square of starts."""
+LINE = tuple(i / 24 for i in range(25))
+"""The places on a line between two nets."""
+
+
+class Small(NamedTuple):
+    """A net with two weights w, of one input x, and what it is to learn."""
+
+    title: str
+    output: Callable[[Array, Array], Array]  # of w [2] and x [n]
+    target: Callable[[Array], Array]
+    largest: float  # inputs are uniform between this and the same below 0
+    rate: float  # one with which the descent is stable on the square of starts
+    towards: tuple[tuple[float, float], ...]  # a start close to each minimum
+
+
+SMALL = {
+    "product": Small(
+        title="u v x learns x",
+        output=lambda w, x: w[0] * w[1] * x,
+        target=lambda x: x,
+        largest=1.0,
+        rate=0.05,
+        towards=((1.0, 1.0), (-1.0, -1.0)),
+    ),
+    "step": Small(
+        title="tanh(u x + 2 v) learns 1 between -2 and 2.3, else -1",
+        output=lambda w, x: jnp.tanh(w[0] * x + 2 * w[1]),
+        target=lambda x: jnp.where((x > -2) & (x < 2.3), 1.0, -1.0),
+        largest=3.0,
+        rate=0.2,
+        towards=((2.0, 2.0), (-2.0, 2.0)),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Stochastic descent of a net with two weights, from each point of a grid. Keeps the loss and the end of each."""
+
+    net: str
+    """A name in `SMALL`."""
+    points: int
+    """On a side of the grid."""
+    steps: int
+    batch_size: int = 4
+
+    def __post_init__(self):
+        """Raise ValueError for a net that there is not."""
+        check_name(self.net, SMALL)
+
+    def __call__(self, key, hypers, given, data, progress):
+        """Shares of the starts that end at the worse minimum, and at the nearer one; how far above it they end."""
+        net = SMALL[self.net]
+
+        def loss(w, key, x):
+            return jnp.square(net.output(w, x) - net.target(x)).mean(), {}
+
+        def draw(key):
+            return jax.random.uniform(key, (self.batch_size,), minval=-net.largest, maxval=net.largest)
+
+        def whole_loss(w):
+            return loss(w, key, jnp.linspace(-net.largest, net.largest, 501))[0]
+
+        def settle(w):
+            return jax.lax.fori_loop(0, 2000, lambda _, w: w - 0.1 * jax.grad(whole_loss)(w), w)
+
+        train = fit(gradient(loss, sgd(hypers.rate)), generated(draw, self.steps), epochs=1)
+        minima = jax.vmap(settle)(jnp.array(net.towards))
+
+        def nearest(w):
+            return jnp.square(w[:, None] - minima).sum(-1).argmin(1)
+
+        side = jnp.linspace(-SIDE, SIDE, self.points)
+        starts = jnp.stack(jnp.meshgrid(side, side), -1).reshape(-1, 2)
+        keys = jax.random.split(key, len(starts))
+        ends, curves = jax.vmap(train, (0, 0, None))(keys, starts, data)
+        near, reached = nearest(starts), nearest(ends)
+        depths = jax.vmap(whole_loss)(minima)
+        shares = {
+            "worse": (depths[reached] > depths.min() + 0.01).mean(),
+            "nearest": (near == reached).mean(),
+            "above": (jax.vmap(whole_loss)(ends) - depths[reached]).mean(),
+        }
+        images = {"loss": jax.vmap(whole_loss)(starts), "end": reached.astype(jnp.float32)}
+        kept = {name: image.reshape(self.points, self.points) for name, image in images.items()}
+        return kept, Result(0.0, {"starts": shares}, diverged=curves.diverged.any())
+
+
+class Way(NamedTuple):
+    """How a net is trained: its rate, and which of several orders its minibatches have."""
+
+    rate: float
+    order: float = 0.0
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The training of all layers by plain descent, from given layers or from fresh ones. Keeps the net."""
+
+    widths: tuple[int, ...]
+    epochs: int
+    batch_size: int
+    classes: int = 10
+
+    def __call__(self, key, hypers, given, data, progress):
+        """The parameters of the last epoch."""
+        net = mlp(self.widths, self.classes)
+        key_init, key_train = jax.random.split(key)
+        train = classify(
+            net,
+            sgd(hypers.rate),
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            progress=progress("fine-tuning" if given else "training", epochs=self.epochs),
+        )
+        fresh = start(key_init, net, data, given)
+        key_train = jax.random.fold_in(key_train, hypers.order.astype(jnp.int32))
+        params, (curve, measured) = chain(train, errors(net))(key_train, fresh, data)
+        return params, Result.of(curve, measured)
+
+
+class Matched(NamedTuple):
+    """Whether the other net gets the order of the one's units: then it is 1, else 0."""
+
+    matched: float
+
+
+@dataclass(frozen=True)
+class Between:
+    """The line from one net to the other, on the first training examples. Keeps the loss on two planes through the one.
+
+    One plane goes through the other net, as it is and with its units in order. The second has random directions.
+    Planes take 500 examples at most.
+    """
+
+    examples: int
+    points: int
+    """On a side of a plane."""
+
+    def __call__(self, key, hypers, given, data, progress):
+        """The loss and the error on the line, and by how much they rise above the chord."""
+        one, other = given
+        net = mlp(*widths_of(one))
+        on_line = first(data.train, self.examples)
+
+        def loss(params, batch):
+            return cross_entropy(net)(params, key, batch)[0]
+
+        values = {
+            "loss": lambda params: loss(params, on_line),
+            "error": lambda params: misclassified(net)(params, on_line).mean(),
+        }
+        ordered = match(other, one, on_line.x)
+        end = jax.tree.map(lambda a, b: jnp.where(hypers.matched > 0, a, b), ordered, other)
+        places, across = jnp.array(LINE), jnp.linspace(-0.5, 1.5, self.points)
+        lines = {name: line(value, one, end, places) for name, value in values.items()}
+        ends = [errors(net)(key, params, data)[1]._asdict() for params in (one, end)]
+        means = {
+            split: {"error": jnp.mean(jnp.array([measured[split]["error"] for measured in ends]))}
+            for split in Data._fields
+        }
+        measures = means | {"barrier": {name: barrier(along, places) for name, along in lines.items()}}
+        neighbours = [random_neighbour(direction, one) for direction in jax.random.split(key)]
+        on_planes = first(data.train, min(500, self.examples))
+        kept = {
+            name: plane(lambda params: loss(params, on_planes), one, *pair, across)
+            for name, pair in {"through": (other, ordered), "random": neighbours}.items()
+        }
+        return kept, Result(means["valid"]["error"], measures, {"line": lines})
+
+
+@dataclass(frozen=True)
+class Identities:
+    """What must hold to rounding: the Hessian of z = xy, and what a net computes with its units in another order."""
+
+    widths: tuple[int, ...]
+
+    def __call__(self, key, hypers, given, data, progress):
+        """How far the eigenvalues at random points are from -1 and 1, and how far the outputs are from each other."""
+        key_points, key_init, *keys = jax.random.split(key, 2 + len(self.widths))
+        hessians = jax.vmap(jax.hessian(jnp.prod))(jax.random.normal(key_points, (100, 2)))
+        net, x = mlp(self.widths), first(data.train, 100).x
+        params = net.init(key_init, x[0])
+        orders = [jax.random.permutation(one, n) for one, n in zip(keys, self.widths, strict=True)]
+        gaps = {
+            "hessian": jnp.linalg.eigvalsh(hessians) - jnp.array([-1.0, 1.0]),
+            "order": net.apply(params, x) - net.apply(reorder(params, orders), x),
+        }
+        return {}, Result(0.0, {"exact": {name: jnp.abs(gap).max() for name, gap in gaps.items()}})
+
+
+class Pair(NamedTuple):
+    """Two nets: do they start alike, and does the other one get the order of the one's units?"""
+
+    title: str
+    one_start: bool
+    in_order: bool
+
+
+class Sizes(NamedTuple):
+    """What the presets differ in."""
+
+    widths: tuple[int, ...]
+    batch_size: int
+    grid: int  # points on a side of the grid of starts
+    steps: int  # of the descent from each start
+    plane: int  # points on a side of a plane
+    examples: int  # training digits that the loss on a line is of
+
+
+SIZES = {
+    "quick": Sizes(widths=(32, 32), batch_size=20, grid=25, steps=1000, plane=13, examples=500),
+    "paper": Sizes(widths=(100, 100), batch_size=100, grid=61, steps=3000, plane=21, examples=2000),
+}
 STARTS = {"none": "No pre-training", "rbm": "RBM pre-training"}
-PAIRS = {"apart": "two starts", "ordered": "two starts, units in order", "shared": "one start, two orders of examples"}
+PAIRS = {
+    "apart": Pair("two starts", one_start=False, in_order=False),
+    "ordered": Pair("two starts, units in order", one_start=False, in_order=True),
+    "shared": Pair("one start, two orders of examples", one_start=True, in_order=False),
+}
+ELSEWHERE = 1000
+"""What is added to a seed for a net that starts elsewhere."""
 
 
 def rows(options, about):
     """The two small nets; pairs of nets with and without pre-training, all at one rate; what is exact."""
-    quick = options.preset == "quick"
-    widths, epochs, batch, layers = ((32, 32), 30, 20, 10) if quick else ((100, 100), 30, 100, 10)
-    grid, points, examples = ((25, 1000), 13, 500) if quick else ((61, 3000), 21, 2000)
+    sizes = SIZES[options.preset]
+    few_seeds = min(5, options.fresh_seeds())
 
-    few = min(5, options.fresh_seeds())
+    def descent(name, seed):
+        return Unit(Grid(name, sizes.grid, sizes.steps), Rate(SMALL[name].rate), seed=seed)
 
-    def descent(net, seed):
-        return Unit(Grid(net, *grid), Rate(SMALL[net].rate), seed=seed)
+    def solution(pretraining, seed, rate, order=0.0):
+        """A net that learns digits."""
+        layer = partial(Layer, "dbn", epochs=10, initializer="glorot", batch_size=sizes.batch_size)
+        layers = greedy_layers(layer, sizes.widths, LayerHypers(rate=0.1), seed) if pretraining == "rbm" else ()
+        program = Solution(sizes.widths, epochs=30, batch_size=sizes.batch_size)
+        return Unit(program, Way(rate, order), layers, seed)
 
-    def between(start, pair, seed, rate):
-        def solution(seed, order=0.0):
-            layer = partial(Layer, "dbn", epochs=layers, initializer="glorot", batch_size=batch)
-            given = greedy_layers(layer, widths, LayerHypers(0.1), seed) if start == "rbm" else ()
-            return Unit(Solution(widths, epochs, batch), Way(rate, order), given, seed)
+    def between(pretraining, pair, seed, rate):
+        """The line from one such net to the other."""
+        one = solution(pretraining, seed, rate)
+        if pair.one_start:
+            other = solution(pretraining, seed, rate, order=1.0)
+        else:
+            other = solution(pretraining, seed + ELSEWHERE, rate)
+        return Unit(Between(sizes.examples, sizes.plane), Matched(float(pair.in_order)), (one, other), seed)
 
-        second = solution(seed, 1.0) if pair == "shared" else solution(seed + OTHER)
-        return Unit(Between(examples, points), Matched(float(pair == "ordered")), (solution(seed), second), seed)
+    def pair_row(pretraining, name, **space):
+        pair = PAIRS[name]
+        return Row(
+            f"{pretraining}/{name}",
+            pair.title,
+            partial(between, pretraining, pair),
+            group=STARTS[pretraining],
+            keep=int(pair.in_order),  # one plane shows both orders
+            **space,
+        )
 
     return [
         *(
-            Row(f"grid/{net}", SMALL[net].title, partial(descent, net), group="Two weights", seeds=few, keep=1)
-            for net in SMALL
+            Row(f"grid/{name}", net.title, partial(descent, name), group="Two weights", seeds=few_seeds, keep=1)
+            for name, net in SMALL.items()
+        ),
+        pair_row("none", "apart", space=[{"rate": [0.3, 1.0, 3.0]}]),
+        *(
+            pair_row(pretraining, name, space=lambda chosen: [chosen["none/apart"]], after=("none/apart",))
+            for pretraining in STARTS
+            for name in PAIRS
+            if (pretraining, name) != ("none", "apart")
         ),
         Row(
-            "none/apart",
-            PAIRS["apart"],
-            partial(between, "none", "apart"),
-            [{"rate": [0.3, 1.0, 3.0]}],
-            group=STARTS["none"],
+            "exact",
+            "identities",
+            lambda seed: Unit(Identities(sizes.widths), seed=seed),
+            group="Exact",
+            seeds=few_seeds,
         ),
-        *(
-            Row(
-                f"{start}/{pair}",
-                PAIRS[pair],
-                partial(between, start, pair),
-                lambda chosen: [chosen["none/apart"]],
-                ("none/apart",),
-                STARTS[start],
-                keep=int(pair == "ordered"),
-            )
-            for start in STARTS
-            for pair in PAIRS
-            if (start, pair) != ("none", "apart")
-        ),
-        Row("exact", "identities", lambda seed: Unit(Identities(widths), seed=seed), group="Exact", seeds=few),
     ]
 
 
 WORSE = Metric("starts/worse", "end at the worse place %", 100, " %", bounds=(0, 100))
 NEAREST = Metric("starts/nearest", "end at the nearer place %", 100, " %", bounds=(0, 100))
-END = Metric("starts/above", "loss above that place's")
-LOSS, POINTS = Metric("barrier/loss", "barrier, nats"), Metric("barrier/error", "barrier, points", 100, " points")
+ABOVE = Metric("starts/above", "loss above that place's")
+LOSS = Metric("barrier/loss", "barrier, nats")
+POINTS = Metric("barrier/error", "barrier, points", 100, " points")
 HESSIAN = Metric("exact/hessian", "Hessian's gap, millionths", 1e6)
 ORDER = Metric("exact/order", "outputs' gap, millionths", 1e6)
+lower = claims.lower
 CLAIMS = [
     Claim(
         "z = xy is not convex: its Hessian has the eigenvalues -1 and 1 everywhere.",
@@ -109,16 +354,16 @@ CLAIMS = [
     ),
     Claim(
         "It rises less if the hidden units of one net are put into the order of the other's.",
-        claims.all_of(*(claims.lower(LOSS, f"{start}/ordered", f"{start}/apart") for start in STARTS)),
+        claims.all_of(lower(LOSS, "none/ordered", than="none/apart"), lower(LOSS, "rbm/ordered", than="rbm/apart")),
     ),
     Claim(
         "It rises less between two nets that had one start.",
-        claims.all_of(*(claims.lower(LOSS, f"{start}/shared", f"{start}/ordered") for start in STARTS)),
+        claims.all_of(lower(LOSS, "none/shared", than="none/ordered"), lower(LOSS, "rbm/shared", than="rbm/ordered")),
     ),
     Claim("It still rises between them, by .01 nats or more.", claims.at_least(LOSS, "none/shared", 0.01)),
     Claim(
         "Pre-training lowers it, between two starts with units in order and from one start.",
-        claims.all_of(*(claims.lower(LOSS, f"rbm/{pair}", f"none/{pair}") for pair in ("ordered", "shared"))),
+        claims.all_of(lower(LOSS, "rbm/ordered", than="none/ordered"), lower(LOSS, "rbm/shared", than="none/shared")),
     ),
     Claim(
         "From one pre-trained start the error rises by at most half a point.", claims.at_most(POINTS, "rbm/shared", 0.5)
@@ -128,20 +373,21 @@ CLAIMS = [
 
 def small(found):
     """The loss of each small net, the darker the lower, and at which of two minima a start of the first seed ends."""
-    nets = {net: found[f"grid/{net}"].kept(1) for net in SMALL if f"grid/{net}" in found}
     images = {}
-    for net, kept in nets.items():
-        height = np.log(0.01 + kept["loss"])
-        images |= {f"{net}: loss": (height - height.min()) / np.ptp(height), f"{net}: end": kept["end"]}
+    for net in SMALL:
+        if f"grid/{net}" in found:
+            kept = found[f"grid/{net}"].kept(1)
+            height = np.log(0.01 + kept["loss"])
+            images |= {f"{net}: loss": (height - height.min()) / np.ptp(height), f"{net}: end": kept["end"]}
     return maps(images, 2) if images else None
 
 
 def planes(found):
     """The logarithm of the loss on two planes through a net of the first seed."""
     images = {}
-    for start, title in STARTS.items():
-        if f"{start}/ordered" in found:
-            kept = found[f"{start}/ordered"].kept(1)
+    for pretraining, title in STARTS.items():
+        if f"{pretraining}/ordered" in found:
+            kept = found[f"{pretraining}/ordered"].kept(1)
             images |= {
                 f"{title}: two solutions": np.log(1e-4 + kept["through"]),
                 f"{title}: random": np.log(1e-4 + kept["random"]),
@@ -149,28 +395,22 @@ def planes(found):
     return maps(images, 2) if images else None
 
 
-def lines(name, label, scale=1):
-    """What the nets on the line have, by the way gone from the first net to the second."""
-    return figures.profiles(
-        f"line/{name}",
-        label,
-        "way from one net to the other",
-        tuple(STARTS.values()),
-        places=LINE,
-        scale=scale,
-        log_x=False,
-    )
-
-
 STUDY = Study(
     doc=__doc__,
     data=study.images(quick="digits", paper="mnist", flat=True),
     rows=rows,
-    metrics=[WORSE, NEAREST, END, LOSS, POINTS, *ERRORS, HESSIAN, ORDER],
+    metrics=[WORSE, NEAREST, ABOVE, LOSS, POINTS, *ERRORS, HESSIAN, ORDER],
     claims=CLAIMS,
     figures={
         "line.png": Figure(
-            lines("loss", "training loss, nats"),
+            figures.profiles(
+                "line/loss",
+                "training loss, nats",
+                "way from one net to the other",
+                tuple(STARTS.values()),
+                places=LINE,
+                log_x=False,
+            ),
             "Training loss on the straight line between two nets: the mean over seeds, from best to worst.",
         ),
         "small.png": Figure(

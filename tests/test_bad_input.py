@@ -16,10 +16,10 @@ from dlx.nets.normalised import normalised
 from dlx.nets.rectified import rectified
 from dlx.programs import Layer
 from dlx.programs.descent import Descent
-from dlx.programs.landscape import Grid
 from dlx.unit import Unit
 from experiments.depth import Deep
 from experiments.ioffe2015 import Normalised
+from experiments.nonconvexity import Grid
 
 NAMES = {
     "units": (lambda: number_of("gelu", UNITS), "'gelu'.*sigmoid, tanh, relu"),

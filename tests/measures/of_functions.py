@@ -30,11 +30,11 @@ from dlx.nets import logical
 from dlx.nets.layer import RELU
 from dlx.nets.masked import masked
 from dlx.nets.mlp import mlp
-from dlx.programs.landscape import LINE, Between, Grid, Identities, Matched, Solution, Way
 from dlx.train import fit, minibatches
 from dlx.types import Data, Labelled
 from dlx.unit import Result
 from experiments.expressiveness import PARITY_WIDTHS, Approximate, Hypers, MinMax, Parity
+from experiments.nonconvexity import LINE, Between, Grid, Identities, Matched, Solution, Way
 
 FRANKE, BITS = franke_points(64, 20).data, bit_patterns(6).data
 
@@ -208,7 +208,7 @@ def halved(params, orders):
     return {**params, "output": jax.tree.map(lambda leaf: leaf / 2, params["output"])}
 
 
-@told_by(Identities((6, 5)), patches={"dlx.programs.landscape.reorder": halved})
+@told_by(Identities((6, 5)), patches={"experiments.nonconvexity.reorder": halved})
 def identities(run):
     """A net that is not the same in another order; the Hessian's eigenvalues are as they are to be."""
     net = mlp((6, 5))
