@@ -198,13 +198,16 @@ def rows(options, about):
     large = as_large(sizes.widths, MEMBERS, about["main"].data.train.x.shape[1], about["main"].classes)
 
     def member(widths, seed, rate, start=0, order=0):
+        """One net; `start` and `order` are numbers of several."""
         program = Member(widths, epochs=30, batch_size=50, examples=sizes.examples)
         return Unit(program, Which(rate, float(start), float(order)), seed=seed)
 
     def alone(widths, seed, rate):
+        """One net, judged as an ensemble of one."""
         return Unit(Ensemble(COUNTS), given=(member(widths, seed, rate),), seed=seed)
 
     def ensemble(kind, seed, rate):
+        """Eight nets: number i has start i, or order i, or both."""
         members = [
             member(sizes.widths, seed, rate, start=i if kind.starts else 0, order=i if kind.orders else 0)
             for i in range(MEMBERS)
@@ -271,7 +274,7 @@ def by_disagreement(found):
     figure, axes = canvas.panel(4.0, DISAGREEMENT.label, GAIN.label)
     for i, (name, kind) in enumerate(KINDS.items()):
         if name in found:
-            x, y = (100 * found[name].values(metric.name) for metric in (DISAGREEMENT, GAIN))
+            x, y = (metric.scale * found[name].values(metric.name) for metric in (DISAGREEMENT, GAIN))
             axes.plot(x, y, canvas.MARKERS[i], color=canvas.COLOURS[i], markersize=8, label=kind.title)
     if not axes.lines:
         return None
