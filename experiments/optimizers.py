@@ -12,51 +12,126 @@ Lecture: CS/CNS/EE 155 16, "Learning Rate & Momentum"; on feed-forward nets, "Tr
 Learning Rates", "Optimization Tricks"; Alpaydin 12, "Improving Training Convergence" to "ADAM".
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from dlx import study
-from dlx.algorithms import gradient
+from dlx.classify import classify, errors, start
+from dlx.inspect.curves import epochs_to
 from dlx.inspect.formulas import gap
 from dlx.inspect.gradients import spread
 from dlx.losses.supervised import cross_entropy
+from dlx.nets.layer import check_name
 from dlx.nets.mlp import mlp
-from dlx.optim import RULES, sgd
+from dlx.nets.standardised import standardised
+from dlx.optim import RULES, halve_on_plateau, sgd
 from dlx.programs import Rate
-from dlx.programs.descent import Descent
 from dlx.show.figures import Point, scatter
+from dlx.stage import chain, standardise
 from dlx.study import ERRORS, Claim, Figure, Metric, Result, Row, Study, Unit, claims, clock, figures, main
-from dlx.train import examples, fit, minibatches
+from dlx.train import examples, first
+from dlx.types import Review, keep
 
-# By group and by the name of the rule: a title, and the largest rate of the search.
-PLAIN = ("plain", 8.0)
-RACE = {
-    "Momentum": {
-        "plain": PLAIN,
-        "momentum": ("momentum .9", 0.8),
-        "average": ("momentum .9 as an average", 8.0),
-        "nesterov": ("Nesterov's momentum .9", 0.8),
-    },
-    "Adaptive rates and preconditioning": {
-        "plain": PLAIN,
-        "adagrad": ("Adagrad", 0.2),
-        "rmsprop": ("RMSProp", 0.016),
-        "adam": ("Adam", 0.016),
-        "muon": ("Muon: matrices preconditioned", 0.016),
-    },
-    "Falling rates and others": {
-        "plain": PLAIN,
-        "halving": ("rate halved on a plateau", 8.0),
-        "decay": ("rate falling to a hundredth", 8.0),
-        "clipped": ("gradient clipped at norm .1", 32.0),
-        "standardised": ("plain, standardised inputs", 4.0),
-    },
+Descending = tuple[optax.GradientTransformation, Review]
+"""An optimizer, and what changes its state after every epoch."""
+
+
+class Way(NamedTuple):
+    """A way to descend."""
+
+    title: str
+    largest_rate: float
+    """Of the five that its search has."""
+    optimizer: Callable[..., Descending]
+    """`optimizer(rate, updates)`, for so many updates in all."""
+    standardised: bool = False
+    """Whether the inputs are standardised first."""
+    search_seeds: int = 2
+    seeds: int = 7
+
+
+def steadily(rule: str) -> Callable[..., Descending]:
+    """The rule of `dlx.optim.RULES` at a rate that stays."""
+    return lambda rate, updates: (RULES[rule](rate), keep)
+
+
+def halved(rate, updates) -> Descending:
+    """Plain descent, whose rate is halved after two epochs without a better score."""
+    return halve_on_plateau(sgd(rate), patience=2)
+
+
+def falling(rate, updates) -> Descending:
+    """Plain descent, whose rate falls to a hundredth."""
+    return sgd(lambda count: rate * 0.01 ** (count / updates)), keep
+
+
+WAYS = {
+    "plain": Way("plain", 8.0, steadily("plain")),
+    "momentum": Way("momentum .9", 0.8, steadily("momentum")),
+    "average": Way("momentum .9 as an average", 8.0, steadily("average")),
+    "nesterov": Way("Nesterov's momentum .9", 0.8, steadily("nesterov")),
+    "adagrad": Way("Adagrad", 0.2, steadily("adagrad")),
+    "rmsprop": Way("RMSProp", 0.016, steadily("rmsprop")),
+    "adam": Way("Adam", 0.016, steadily("adam")),
+    "clipped": Way("gradient clipped at norm .1", 32.0, steadily("clipped")),
+    # a step of Muon takes as long as twelve
+    "muon": Way("Muon: matrices preconditioned", 0.016, steadily("muon"), search_seeds=1, seeds=5),
+    "halving": Way("rate halved on a plateau", 8.0, halved),
+    "decay": Way("rate falling to a hundredth", 8.0, falling),
+    "standardised": Way("plain, standardised inputs", 4.0, steadily("plain"), standardised=True),
 }
+
+
+@dataclass(frozen=True)
+class Descent:
+    """The training of a net of sigmoid layers in one way, on all training examples or on the first of them."""
+
+    rule: str
+    """A name in `WAYS`."""
+    widths: tuple[int, ...]
+    epochs: int
+    batch_size: int
+    target: float
+    """The validation error that the race is to."""
+    examples: int | None = None
+    """With a number the score is that of the lecture's search on a subset: the largest rate that does not diverge."""
+    classes: int = 10
+
+    def __post_init__(self):
+        """Raise ValueError for a rule that there is not."""
+        check_name(self.rule, WAYS)
+
+    def __call__(self, key, hypers, given, data, progress):
+        """Trains for all epochs, and measures how many it took to the target."""
+        way, net = WAYS[self.rule], mlp(self.widths, self.classes)
+        net = standardised(net) if way.standardised else net
+        data = data._replace(train=first(data.train, self.examples))
+        key_init, key_train = jax.random.split(key)
+        optimizer, review = way.optimizer(hypers.rate, updates=self.epochs * (examples(data.train) // self.batch_size))
+        train = classify(
+            net,
+            optimizer,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            review=review,
+            progress=progress(self.rule, epochs=self.epochs),
+        )
+        before = [standardise] if way.standardised else []
+        stages = chain(*before, train, errors(net))
+        _, (*_, curve, measured) = stages(key_train, start(key_init, net, data), data)
+        result = Result.of(curve, measured).telling(race={"epochs": epochs_to(self.target, curve.score)})
+        if self.examples is None:
+            return {}, result
+        lost = curve.diverged | ~(curve.metrics["loss"][-1] < curve.first_loss)
+        return {}, result._replace(score=jnp.where(lost, jnp.inf, -hypers.rate))
 
 
 @dataclass(frozen=True)
@@ -85,92 +160,144 @@ class Spread:
         """The spread by size, and the slope of its logarithm against the logarithm of the size."""
         net = mlp(self.widths, self.classes)
         key_init, key_train, key_draw = jax.random.split(key, 3)
-        feed = minibatches(min(100, examples(data.train)))
-        train = fit(gradient(cross_entropy(net), sgd(hypers.rate)), feed, epochs=1)
-        params, curve = train(key_train, net.init(key_init, data.train.x[0]), data)
+        batch_size = min(100, examples(data.train))
+        train = classify(net, sgd(hypers.rate), epochs=1, batch_size=batch_size, scored=False)
+        params, curve = train(key_train, start(key_init, net, data), data)
         spreads = spread(key_draw, cross_entropy(net), params, data.train, self.sizes, self.draws)
         slope = jnp.polyfit(jnp.log(jnp.array(self.sizes)), jnp.log(spreads), 1)[0]
         by_size = {str(size): value for size, value in zip(self.sizes, spreads, strict=True)}
         return {}, Result(0.0, {"spread": {"slope": slope, **by_size}}, diverged=curve.diverged)
 
 
+class Sizes(NamedTuple):
+    """What the presets differ in."""
+
+    widths: tuple[int, ...]
+    target: float  # the validation error that the race is to
+    part: int  # examples of the search on a subset
+    small: int  # examples in a minibatch
+    usual: int
+    large: int
+
+
+SIZES = {
+    "quick": Sizes(widths=(32, 32), target=0.08, part=400, small=5, usual=10, large=50),
+    "paper": Sizes(widths=(256, 256), target=0.03, part=5_000, small=10, usual=100, large=500),
+}
+EPOCHS = 25
+
+
+class Race(NamedTuple):
+    """Ways to descend that are compared, each at its best rate."""
+
+    title: str
+    ways: tuple[str, ...]
+
+
+RACES = {
+    "momentum": Race("Momentum", ("plain", "momentum", "average", "nesterov")),
+    "adaptive": Race("Adaptive rates and preconditioning", ("plain", "adagrad", "rmsprop", "adam", "muon")),
+    "falling": Race("Falling rates and others", ("plain", "halving", "decay", "clipped", "standardised")),
+}
+MINIBATCHES, ALONE = "Minibatches", "Gradients, formulas"
+DRAWN = (1, 10, 100, 1_000)
+"""Examples in the minibatches whose gradients are compared with that of all examples."""
+
+
+def rates(largest: float) -> list[float]:
+    """Five rates to search, a factor of 2 apart."""
+    return [largest / 16, largest / 8, largest / 4, largest / 2, largest]
+
+
 def rows(options, about):
     """The rules, the sizes of minibatches, the search of a rate on a subset, gradients, and formulas."""
-    quick = options.preset == "quick"
-    widths, epochs, target, part = ((32, 32), 25, 0.08, 400) if quick else ((256, 256), 25, 0.03, 5_000)
-    small, usual, large = (5, 10, 50) if quick else (10, 100, 500)
-    seeds = min(7, options.fresh_seeds())
+    sizes = SIZES[options.preset]
 
-    def row(name, group, title, rule="plain", size=usual, largest=PLAIN[1], part=None, **more):
-        def build(seed, *, rate):
-            return Unit(Descent(rule, widths, epochs, size, target, part), Rate(rate), seed=seed)
+    def descent(seed, rate, *, rule="plain", batch_size=sizes.usual, examples=None):
+        program = Descent(rule, sizes.widths, EPOCHS, batch_size, sizes.target, examples)
+        return Unit(program, Rate(rate), seed=seed)
 
-        rates = [largest / 2**i for i in reversed(range(5))]
-        tried, told = (1, min(5, seeds)) if rule == "muon" else (2, seeds)  # a step of Muon takes as long as twelve
-        how: dict[str, Any] = {"build": build, "space": [{"rate": rates}], "search_seeds": tried, "seeds": told} | more
-        return Row(name=name, title=title, group=group, **how)
+    def gradients(seed):
+        return Unit(Spread(sizes.widths, DRAWN), Rate(1.0), seed=seed)
 
-    def alone(name, title, program, hypers=()):
-        return Row(name, title, lambda seed: Unit(program, hypers, seed=seed), group="Gradients, formulas", seeds=seeds)
+    def formulas(seed):
+        return Unit(Formulas(), seed=seed)
 
-    taken = {"space": lambda chosen: [chosen["rates/part"]], "after": ("rates/part",)}
+    row = partial(Row, seeds=min(7, options.fresh_seeds()))
+    minibatches, subset = partial(row, group=MINIBATCHES, search_seeds=2), partial(row, group="Rates")
+    plain = {"rate": rates(WAYS["plain"].largest_rate)}
     return [
         *(
-            row(f"{group.partition(' ')[0].lower()}/{rule}", group, title, rule, largest=largest)
-            for group, rules in RACE.items()
-            for rule, (title, largest) in rules.items()
+            Row(
+                f"{name}/{rule}",
+                WAYS[rule].title,
+                partial(descent, rule=rule),
+                [{"rate": rates(WAYS[rule].largest_rate)}],
+                group=race.title,
+                search_seeds=WAYS[rule].search_seeds,
+                seeds=min(WAYS[rule].seeds, options.fresh_seeds()),
+            )
+            for name, race in RACES.items()
+            for rule in race.ways
         ),
-        row("size/small", "Minibatches", f"minibatches of {small}", size=small, largest=3.2),
-        row("size/usual", "Minibatches", f"minibatches of {usual}"),
-        row("size/large", "Minibatches", f"minibatches of {large}", size=large),
-        row("rates/all", "Rates", "all examples, the best rate", search_seeds=5),
-        row("rates/part", "Rates", f"{part} digits, the largest rate that does not diverge", part=part, search_seeds=5),
-        row("rates/taken", "Rates", "all examples, at that rate", **taken),
-        alone("gradients", "gradients of minibatches", Spread(widths, SIZES), Rate(1.0)),
-        alone("formulas", "steps against formulas", Formulas()),
+        minibatches(
+            "size/small",
+            f"minibatches of {sizes.small}",
+            partial(descent, batch_size=sizes.small),
+            [{"rate": rates(3.2)}],
+        ),
+        minibatches("size/usual", f"minibatches of {sizes.usual}", descent, [plain]),
+        minibatches("size/large", f"minibatches of {sizes.large}", partial(descent, batch_size=sizes.large), [plain]),
+        subset("rates/all", "all examples, the best rate", descent, [plain], search_seeds=5),
+        subset(
+            "rates/part",
+            f"{sizes.part} digits, the largest rate that does not diverge",
+            partial(descent, examples=sizes.part),
+            [plain],
+            search_seeds=5,
+        ),
+        subset(
+            "rates/taken",
+            "all examples, at that rate",
+            descent,
+            lambda chosen: [chosen["rates/part"]],
+            after=("rates/part",),
+        ),
+        row("gradients", "gradients of minibatches", gradients, group=ALONE),
+        row("formulas", "steps against formulas", formulas, group=ALONE),
     ]
 
 
-EPOCHS, TEST = Metric("race/epochs", "epochs to the target", unit=" epochs"), ERRORS[-1]
+_, VALID, TEST = ERRORS
+TO_TARGET = Metric("race/epochs", "epochs to the target", unit=" epochs")
 SLOPE = Metric("spread/slope", "slope of log spread")
 GAP = Metric("formula/gap", "gap to the formulas, millionths", 1e6)
-SIZES = (1, 10, 100, 1_000)
 SECONDS = Path(__file__).parent / "results" / "optimizers" / "seconds.json"
-
-
-def spreads(found):
-    """Spread of the gradients against the size of the minibatch."""
-    if "gradients" not in found:
-        return None
-    mean = {n: found["gradients"].values(f"spread/{n}").mean() for n in SIZES}
-    points = [Point("after one epoch", {"examples in a minibatch": n}, spread) for n, spread in mean.items()]
-    return scatter(points, ylabel="|g - G|² / |G|²")
-
-
+lower = claims.lower
 CLAIMS = [
     Claim(
         "Momentum, in both forms, reaches the target in fewer epochs than plain descent.",
-        claims.lower(EPOCHS, ["momentum/momentum", "momentum/average"], "momentum/plain"),
+        lower(TO_TARGET, ["momentum/momentum", "momentum/average"], than="momentum/plain"),
         ("B25", "C8"),
     ),
     Claim(
         "Halving the rate on a plateau errs less in the end than a constant rate.",
-        claims.lower(TEST, "falling/halving", "falling/plain"),
+        lower(TEST, "falling/halving", than="falling/plain"),
         ("B26", "C6"),
     ),
     Claim(
         "A rate that falls to a hundredth errs less in the end than a constant rate.",
-        claims.lower(TEST, "falling/decay", "falling/plain"),
+        lower(TEST, "falling/decay", than="falling/plain"),
         ("C29",),
     ),
     Claim(
         "With standardised inputs the target is reached in fewer epochs.",
-        claims.lower(EPOCHS, "falling/standardised", "falling/plain"),
+        lower(TO_TARGET, "falling/standardised", than="falling/plain"),
         ("C5",),
     ),
     Claim(
         "Preconditioned in the way of K-FAC, by Muon, a net needs fewer epochs to the target than by plain descent.",
-        claims.lower(EPOCHS, "adaptive/muon", "adaptive/plain"),
+        lower(TO_TARGET, "adaptive/muon", than="adaptive/plain"),
     ),
     Claim(
         "The gradient of a minibatch is more accurate: its spread falls nearly as 1 / size.",
@@ -179,53 +306,69 @@ CLAIMS = [
     ),
     Claim(
         "An example costs less time in a large minibatch than in a small one.",
-        clock.faster(SECONDS, "size/large", "size/small"),
+        clock.faster(SECONDS, "size/large", than="size/small"),
         ("B24", "C7"),
     ),
     Claim(
         "Rates rank on a tenth of the examples as on all of them.",
-        claims.ranks_agree(ERRORS[1], "rates/part", "rates/all", 0.5),
+        claims.ranks_agree(VALID, "rates/part", than="rates/all", least=0.5),
         ("C28",),
     ),
     Claim(
         "The largest rate that does not diverge on a tenth costs at most .2 points.",
-        claims.costs_at_most(TEST, "rates/taken", "rates/all", 0.2),
+        claims.costs_at_most(TEST, "rates/taken", than="rates/all", bound=0.2),
         ("C28",),
     ),
     Claim("Every rule does what the lectures' formulas say.", claims.at_most(GAP, "formulas", 100), ("C9", "D2")),
 ]
-VALID, RACED = "validation error %", (*RACE, "Minibatches")
+RACED = (*(race.title for race in RACES.values()), MINIBATCHES)
+VALID_LABEL = "validation error %"
+
+
+def spreads(found):
+    """Spread of the gradients against the size of the minibatch."""
+    if "gradients" not in found:
+        return None
+    mean = {n: found["gradients"].values(f"spread/{n}").mean() for n in DRAWN}
+    points = [Point("after one epoch", {"examples in a minibatch": n}, spread) for n, spread in mean.items()]
+    return scatter(points, ylabel="|g - G|² / |G|²")
+
+
+def searched(group):
+    """A figure of the validation error of every rate that the rows of a group have tried."""
+    return Figure(figures.search(VALID_LABEL, 100, group=group), f"{group}: validation error of each rate.")
+
+
+FIGURES = {
+    "race.png": Figure(
+        figures.bars(TO_TARGET, RACED),
+        "Epochs until the validation error is down to the target (3 % on MNIST, 8 % on the 8 x 8 digits).",
+    ),
+    "curves.png": Figure(
+        figures.curves("valid/score", VALID_LABEL, 100, RACED),
+        "Validation error by epoch: the mean over seeds, in a band from best to worst.",
+    ),
+    "seconds.png": Figure(
+        clock.seconds(SECONDS, TO_TARGET, RACED),
+        "The same race in seconds: epochs times what an epoch of one run takes, alone on two cores.",
+    ),
+    "spread.png": Figure(spreads, "How far the gradient of a minibatch is from that of all examples."),
+    "search-1.png": searched(RACES["momentum"].title),
+    "search-2.png": searched(RACES["adaptive"].title),
+    "search-3.png": searched(RACES["falling"].title),
+    "search-4.png": searched(MINIBATCHES),
+    "search-part.png": Figure(
+        figures.search(VALID_LABEL, 100, group="Rates", measure="valid/error"),
+        "The same rates on all examples and on a tenth of them, mean over five seeds.",
+    ),
+}
 STUDY = Study(
     doc=__doc__,
     data=study.images(quick="digits", paper="mnist", flat=True),
     rows=rows,
-    metrics=[*ERRORS, EPOCHS, SLOPE, GAP],
+    metrics=[*ERRORS, TO_TARGET, SLOPE, GAP],
     claims=CLAIMS,
-    figures={
-        "race.png": Figure(
-            figures.bars(EPOCHS, RACED),
-            "Epochs until the validation error is down to the target (3 % on MNIST, 8 % on the 8 x 8 digits).",
-        ),
-        "curves.png": Figure(
-            figures.curves("valid/score", VALID, 100, RACED),
-            "Validation error by epoch: the mean over seeds, in a band from best to worst.",
-        ),
-        "seconds.png": Figure(
-            clock.seconds(SECONDS, EPOCHS, RACED),
-            "The same race in seconds: epochs times what an epoch of one run takes, alone on two cores.",
-        ),
-        "spread.png": Figure(spreads, "How far the gradient of a minibatch is from that of all examples."),
-        **{
-            f"search-{i}.png": Figure(
-                figures.search(VALID, 100, group=group), f"{group}: validation error of each rate."
-            )
-            for i, group in enumerate(RACED, 1)
-        },
-        "search-part.png": Figure(
-            figures.search(VALID, 100, group="Rates", measure="valid/error"),
-            "The same rates on all examples and on a tenth of them, mean over five seeds.",
-        ),
-    },
+    figures=FIGURES,
 )
 
 if __name__ == "__main__":

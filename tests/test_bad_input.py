@@ -15,11 +15,11 @@ from dlx.nets.noise import drop
 from dlx.nets.normalised import normalised
 from dlx.nets.rectified import rectified
 from dlx.programs import Layer
-from dlx.programs.descent import Descent
 from dlx.unit import Unit
 from experiments.depth import Deep
 from experiments.ioffe2015 import Normalised
 from experiments.nonconvexity import Grid
+from experiments.optimizers import Descent
 
 NAMES = {
     "units": (lambda: number_of("gelu", UNITS), "'gelu'.*sigmoid, tanh, relu"),

@@ -31,9 +31,9 @@ from dlx.nets.noise import dropout
 from dlx.nets.rectified import rectified as rectified_net
 from dlx.optim import max_norm
 from dlx.programs import Rate
-from dlx.programs.descent import Descent
 from dlx.unit import Result
 from experiments.ensembles import Ensemble, Member, Which
+from experiments.optimizers import Descent
 from experiments.srivastava2014 import Averaged, Dropped, Dropping
 
 HE = mlp((6, 5), initializer=INITIALIZERS["he"], units=RELU)
