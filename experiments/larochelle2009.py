@@ -12,27 +12,85 @@ Lecture: CS7015 9, page 17; on feed-forward nets, "Auto-Encoders" and "Unsupervi
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
 
 from dlx import study
+from dlx.nets.layer import as_float, check_name
 from dlx.programs import Layer, LayerHypers, Rate, greedy_layers
-from dlx.programs.tuned import Reconstructed, Tuned
-from dlx.study import ERRORS, Claim, Figure, Metric, Row, Study, Unit, claims, figures, main
+from dlx.programs.layers import METHODS as LAYER_METHODS
+from dlx.programs.layers import kind_of
+from dlx.programs.tuned import Tuned
+from dlx.study import ERRORS, Claim, Figure, Metric, Result, Row, Study, Unit, claims, figures, main
+
+
+@dataclass(frozen=True)
+class Reconstructed:
+    """How well each of the given layers, trained by one method, reconstructs its input. Nothing is trained.
+
+    Keeps some filters of the first, those of the largest norm, and validation examples above their reconstructions from
+    the codes of one layer, of two, and so on: as float16, since they are only to be looked at.
+    """
+
+    method: str
+    """One of `dlx.programs.layers.METHODS`."""
+    shown: int = 6
+    """How many filters are kept, and how many validation examples."""
+
+    def __post_init__(self):
+        """Raise ValueError for a method that there is not."""
+        check_name(self.method, LAYER_METHODS)
+
+    def __call__(self, key, hypers, given, data, progress):
+        """Shares of the variance of each layer's input that are left, and of the pixels' through all layers."""
+        kind, layers = kind_of(self.method), [layer for kept in given for layer in kept.values()]
+
+        def share(x, rebuilt):
+            return jnp.square(x - rebuilt).sum() / jnp.square(x - x.mean(0)).sum()
+
+        def encode(x):
+            """The input, and its codes by one layer, by two, and so on."""
+            codes = [as_float(jnp.asarray(x))]
+            for layer in layers:
+                codes.append(kind.encode(layer, codes[-1]))
+            return codes
+
+        def decode(code, below):
+            """What the code of the uppermost of some layers says of the input of the lowest."""
+            for layer in reversed(below):
+                code = kind.decode(layer, code)
+            return code
+
+        def shares_left(codes):
+            shares = {f"left_{i + 1}": share(codes[i], decode(codes[i + 1], [layer])) for i, layer in enumerate(layers)}
+            return {**shares, "pixels": share(codes[0], decode(codes[-1], layers))}
+
+        codes = encode(data.valid.x)
+        valid = shares_left(codes)
+        images = jnp.stack([decode(code[: self.shown], layers[:i]) for i, code in enumerate(codes)])
+        filters = layers[0]["w"]
+        largest = jnp.argsort(-jnp.linalg.norm(filters, axis=0))[: self.shown]
+        kept = {"filters": filters[:, largest].astype(jnp.float16), "images": images.astype(jnp.float16)}
+        return kept, Result(valid["pixels"], {"valid": valid, "test": shares_left(encode(data.test.x))})
+
+
+class Method(NamedTuple):
+    """A way to train the layers first, and what of it is not searched."""
+
+    title: str
+    masking: float = 0.0
+    contraction: float = 0.0
+
 
 METHODS = {
-    "none": "no pre-training",
-    "autoassociator": "auto-associators, cross-entropy",
-    "squared": "auto-associators, squared error",
-    "denoising": "denoising auto-associators",
-    "contractive": "contractive auto-associators",
-    "dbn": "RBMs",
+    "none": Method("no pre-training"),
+    "autoassociator": Method("auto-associators, cross-entropy"),
+    "squared": Method("auto-associators, squared error"),
+    "denoising": Method("denoising auto-associators", masking=0.25),
+    "contractive": Method("contractive auto-associators", contraction=0.1),
+    "dbn": Method("RBMs"),
 }
-TRAINED = tuple(METHODS)[1:]
-KIND = {"denoising": {"masking": 0.25}, "contractive": {"contraction": 0.1}}
-DEPTHS, WIDTHS, USUAL, TOPS = (1, 2, 3, 4), (50, 200, 400), 200, (5, 10, 20, 50, 200)
-SHAPES = {"increasing": (100, 200, 300), "constant": (200, 200, 200), "decreasing": (300, 200, 100)}
-SHAPED, NARROWED = ("none", "autoassociator", "dbn"), ("none", "autoassociator")
-BY_WIDTH, SHAPE, TOP, LAYERS = "{} units a layer", "Shapes", "Width of the last layer", "Layer by layer"
 
 
 @dataclass(frozen=True)
@@ -43,157 +101,222 @@ class Options(study.CommonOptions):
     """Training digits, the first so many of the data set: 50 000 are all of MNIST."""
 
 
+class Sizes(NamedTuple):
+    """What the presets differ in."""
+
+    spaces: dict[str, dict[str, Any]]
+    """What is searched, by method: the rate, and the rate `before`, at which the layers are trained first."""
+    depths: tuple[int, ...]  # hidden layers
+    widths: tuple[int, ...]  # units a layer
+    usual: int  # the width at which rows search
+    shapes: dict[str, tuple[int, ...]]  # widths of the layers, from below
+    below: int  # layers of the usual width below a last one that is narrower
+    tops: tuple[int, ...]  # units of this last layer
+    layer_epochs: int  # of pre-training
+    epochs: int
+    top_epochs: int  # where the last layer is narrower
+    seeds: int
+
+
+SIZES = {
+    "quick": Sizes(
+        spaces={
+            "none": {"rate": [1.0, 2.0]},
+            "autoassociator": {"before": [0.1], "rate": [0.5, 2.0]},
+            "squared": {"before": [0.015], "rate": [0.5, 2.0]},
+        },
+        depths=(1, 2),
+        widths=(32,),
+        usual=32,
+        shapes={},
+        below=1,
+        tops=(4,),
+        layer_epochs=5,
+        epochs=20,
+        top_epochs=20,
+        seeds=2,
+    ),
+    "paper": Sizes(
+        spaces={
+            "none": {"rate": [0.5, 1.0, 2.0, 4.0]},
+            "autoassociator": {"before": [0.03, 0.1], "rate": [0.5, 2.0]},
+            "squared": {"before": [0.005, 0.015], "rate": [0.5, 2.0]},
+            "denoising": {"before": [0.03, 0.1], "rate": [0.5, 2.0]},
+            "contractive": {"before": [0.03, 0.1], "rate": [0.5, 2.0]},
+            "dbn": {"before": [0.03, 0.1], "rate": [0.5, 2.0]},
+        },
+        depths=(1, 2, 3, 4),
+        widths=(50, 200, 400),
+        usual=200,
+        shapes={"increasing": (100, 200, 300), "constant": (200, 200, 200), "decreasing": (300, 200, 100)},
+        below=2,
+        tops=(5, 10, 20, 50, 200),
+        layer_epochs=20,
+        epochs=20,
+        top_epochs=30,
+        seeds=5,
+    ),
+}
+SHAPED, NARROWED = ("none", "autoassociator", "dbn"), ("none", "autoassociator")
+SHAPE, TOP, LAYERS = "Shapes", "Width of the last layer", "Layer by layer"
+
+
 def rows(options, about):
-    """At 200 units a layer each row searches; rows of other widths and shapes take its choice over."""
-    quick = options.preset == "quick"
-    depths, widths, usual, tops = ((1, 2), (32,), 32, (4,)) if quick else (DEPTHS, WIDTHS, USUAL, TOPS)
-    epochs, greedy, seeds = (20, 5, options.fresh_seeds()) if quick else (20, 20, options.seeds or 5)
-    longer = epochs if quick else 30
-    methods = ("none", "autoassociator", "squared") if quick else tuple(METHODS)
+    """At the usual width each row searches; rows of other widths and shapes take its choice over."""
+    sizes = SIZES[options.preset]
+    row = partial(Row, seeds=options.seeds or sizes.seeds)
 
     def layers(method, widths, seed, before):
-        layer = partial(Layer, method, epochs=greedy)
-        return greedy_layers(layer, widths, LayerHypers(before, **KIND.get(method, {})), seed)
+        layer = partial(Layer, method, epochs=sizes.layer_epochs)
+        hypers = LayerHypers(before, METHODS[method].masking, METHODS[method].contraction)
+        return greedy_layers(layer, widths, hypers, seed)
 
-    def net(method, widths, seed, rate, before=None, epochs=epochs, levels=()):
+    def net(method, widths, seed, rate, before=None, epochs=sizes.epochs, levels=()):
         given = () if method == "none" else layers(method, widths, seed, before)
-        return Unit(Tuned(widths, epochs, 20, levels=levels), Rate(rate), given, seed)
+        return Unit(Tuned(widths, epochs, batch_size=20, levels=levels), Rate(rate), given, seed)
 
     def rebuilt(method, seed, rate, before):
-        return Unit(Reconstructed(method), given=layers(method, (usual,) * depths[-1], seed, before), seed=seed)
+        given = layers(method, (sizes.usual,) * sizes.depths[-1], seed, before)
+        return Unit(Reconstructed(method), given=given, seed=seed)
 
-    def space(method):
-        """Four trials: four rates, or two for each of two rates of pre-training."""
-        if method == "none":
-            return [{"rate": [0.5, 1.0, 2.0, 4.0][quick : 4 - quick]}]
-        before = [0.005, 0.015] if method == "squared" else [0.03, 0.1]
-        return [{"before": before[quick:], "rate": [0.5, 2.0]}]
+    def searching(method):
+        return {"space": [sizes.spaces[method]]}
 
-    def row(name, group, method, widths, title="", like="", **more):
-        how: dict[str, Any] = {"build": partial(net, method, widths, **more), "group": group, "seeds": seeds}
-        how |= {"space": lambda chosen: [chosen[like]], "after": (like,)} if like else {"space": space(method)}
-        return Row(name, title or METHODS[method], **how)
+    def as_chosen_by(other):
+        return {"space": lambda chosen: [chosen[other]], "after": (other,)}
 
-    def by_width(method, width, depth):
-        like = "" if width == usual else f"{usual}/{depth}/{method}"
-        title = f"{depth} x {width}, {METHODS[method]}"
-        return row(f"{width}/{depth}/{method}", BY_WIDTH.format(width), method, (width,) * depth, title, like)
-
-    def by_layer(method):
-        """What the layers of the deepest nets of the usual width reconstruct."""
-        deepest = f"{usual}/{depths[-1]}/{method}"
-        return Row(
-            f"layers/{method}",
-            METHODS[method],
-            partial(rebuilt, method),
-            lambda chosen: [chosen[deepest]],
-            (deepest,),
-            LAYERS,
-            seeds=seeds,
-            keep=1,
+    def by_width(width, method, depth):
+        search = searching(method) if width == sizes.usual else as_chosen_by(f"{sizes.usual}/{depth}/{method}")
+        return row(
+            f"{width}/{depth}/{method}",
+            f"{depth} x {width}, {METHODS[method].title}",
+            partial(net, method, (width,) * depth),
+            group=f"{width} units a layer",
+            at={"units a layer": width, "layers": depth, "method": METHODS[method].title},
+            **search,
         )
 
-    below = (usual,) * (len(depths) // 2)
     return [
-        *(by_width(method, width, depth) for width in widths for method in methods for depth in depths),
         *(
-            row(f"shape/{shape}/{method}", SHAPE, method, units, f"{shape}, {METHODS[method]}", f"{usual}/3/{method}")
-            for shape, units in SHAPES.items()
-            for method in SHAPED
-            if not quick
+            by_width(width, method, depth)
+            for width in sizes.widths
+            for method in sizes.spaces
+            for depth in sizes.depths
         ),
         *(
             row(
-                f"top/{n}/{method}",
-                TOP,
-                method,
-                (*below, n),
-                f"{n} units, {METHODS[method]}",
-                epochs=longer,
-                levels=(0.03,),
+                f"shape/{shape}/{method}",
+                f"{shape}, {METHODS[method].title}",
+                partial(net, method, widths),
+                group=SHAPE,
+                **as_chosen_by(f"{sizes.usual}/{len(widths)}/{method}"),
             )
-            for n in tops
+            for shape, widths in sizes.shapes.items()
+            for method in SHAPED
+        ),
+        *(
+            row(
+                f"top/{units}/{method}",
+                f"{units} units, {METHODS[method].title}",
+                partial(net, method, (*[sizes.usual] * sizes.below, units), epochs=sizes.top_epochs, levels=(0.03,)),
+                group=TOP,
+                at={"units of the last layer": units, "method": METHODS[method].title},
+                **searching(method),
+            )
+            for units in sizes.tops
             for method in NARROWED
         ),
-        *(by_layer(method) for method in methods if method != "none"),
+        *(
+            row(
+                f"layers/{method}",
+                METHODS[method].title,
+                partial(rebuilt, method),
+                group=LAYERS,
+                keep=1,
+                **as_chosen_by(f"{sizes.usual}/{sizes.depths[-1]}/{method}"),
+            )
+            for method in sizes.spaces
+            if method != "none"
+        ),
     ]
 
 
 TRAIN, VALID, TEST = (metric._replace(per_example="") for metric in ERRORS)
 END = Metric("train/end", "training error % after the last epoch", 100, " points", bounds=(0, 100))
-LEFT = [Metric(f"test/left_{i}", f"variance left by layer {i}, %", 100, " %") for i in DEPTHS]
+LEFT = [Metric(f"test/left_{layer}", f"variance left by layer {layer}, %", 100, " %") for layer in (1, 2, 3, 4)]
 PIXELS = Metric("test/pixels", "variance left of pixels, %", 100, " %")
+TRAINED = {name: method.title for name, method in METHODS.items() if name != "none"}
+all_of, at_most, costs_at_most = claims.all_of, claims.at_most, claims.costs_at_most
+higher, lower = claims.higher, claims.lower
 
 
-def each(decide, metric, row, than, *bound, places=DEPTHS[1:]):
-    """A decider: two kinds of rows compare in this way at each of the places."""
-    return claims.all_of(*(decide(metric, row.format(place), than.format(place), *bound) for place in places))
+def errs_less(method, than):
+    """A decider: with 2, 3 and 4 layers of 200 units a method gives a lower test error than another."""
+    return all_of(*(lower(TEST, f"200/{depth}/{method}", than=f"200/{depth}/{than}") for depth in (2, 3, 4)))
 
 
-def helps(method, width):
-    """Nets of three layers with pre-training and without."""
-    return f"{width}/3/{method}", f"{width}/3/none"
-
-
-NONE, CROSS, SQUARED = "200/{}/none", "200/{}/autoassociator", "200/{}/squared"
-NUMBERS = {"autoassociator": ("E3",), "squared": ("E3",)}
 CLAIMS = [
     *(
         Claim(
-            f"Nets of 2 to 4 layers of 200 units err less if their layers are first trained as {METHODS[method]}.",
-            each(claims.lower, TEST, f"200/{{}}/{method}", NONE),
-            NUMBERS.get(method, ()),
+            f"Nets of 2 to 4 layers of 200 units err less if their layers are first trained as {title}.",
+            errs_less(method, than="none"),
+            ("E3",) if method in ("autoassociator", "squared") else (),
         )
-        for method in TRAINED
+        for method, title in TRAINED.items()
     ),
     Claim(
         "An auto-associator of 200 units, trained by squared error, leaves at most a tenth of the pixels' variance.",
-        claims.at_most(LEFT[0], "layers/squared", 10),
+        at_most(LEFT[0], "layers/squared", 10),
         ("A7",),
     ),
     Claim(
         "Of four such layers each leaves at most a tenth of the variance of its input.",
-        claims.all_of(*(claims.at_most(metric, "layers/squared", 10) for metric in LEFT)),
+        all_of(*(at_most(metric, "layers/squared", 10) for metric in LEFT)),
         ("A7", "E3"),
     ),
     Claim(
         "Pre-training by squared error costs at most .2 points beside cross-entropy, at 1 to 4 layers.",
-        each(claims.costs_at_most, TEST, SQUARED, CROSS, 0.2, places=DEPTHS),
+        all_of(
+            *(
+                costs_at_most(TEST, f"200/{depth}/squared", than=f"200/{depth}/autoassociator", bound=0.2)
+                for depth in (1, 2, 3, 4)
+            )
+        ),
         ("E3",),
     ),
     Claim(
         "Denoising auto-associators lower the test error of 2 to 4 layers by more than plain ones do.",
-        each(claims.lower, TEST, "200/{}/denoising", CROSS),
+        errs_less("denoising", than="autoassociator"),
     ),
     Claim(
         "RBMs lower the test error of 2 to 4 layers by more than auto-associators do.",
-        each(claims.lower, TEST, "200/{}/dbn", CROSS),
+        errs_less("dbn", than="autoassociator"),
     ),
     Claim(
         "Without pre-training, nets of 4 layers err more than those of 2.",
-        claims.higher(TEST, NONE.format(4), NONE.format(2)),
+        higher(TEST, "200/4/none", than="200/2/none"),
     ),
     Claim(
         "With it they err on at most .1 points more, whichever it is.",
-        claims.all_of(*(claims.costs_at_most(TEST, f"200/4/{m}", f"200/2/{m}", 0.1) for m in TRAINED)),
+        all_of(*(costs_at_most(TEST, f"200/4/{method}", than=f"200/2/{method}", bound=0.1) for method in TRAINED)),
     ),
     Claim(
         "Pre-training as auto-associators gains more with 400 units a layer than with 50.",
-        claims.gains_more(TEST, helps("autoassociator", 400), helps("autoassociator", 50)),
+        claims.gains_more(TEST, ("400/3/autoassociator", "400/3/none"), than=("50/3/autoassociator", "50/3/none")),
     ),
     Claim(
         "Layers of constant width err on at most .1 points more than increasing or decreasing ones.",
-        claims.all_of(
+        all_of(
             *(
-                claims.costs_at_most(TEST, f"shape/constant/{m}", f"shape/{shape}/{m}", 0.1)
-                for m in SHAPED
+                costs_at_most(TEST, f"shape/constant/{method}", than=f"shape/{shape}/{method}", bound=0.1)
+                for method in SHAPED
                 for shape in ("increasing", "decreasing")
             )
         ),
     ),
     Claim(
         "Without pre-training, a net whose last layer has 200 units ends with at most .05 % of training error.",
-        claims.at_most(END, "top/200/none", 0.05),
+        at_most(END, "top/200/none", 0.05),
         ("E4",),
     ),
     Claim(
@@ -203,44 +326,32 @@ CLAIMS = [
     ),
     Claim(
         "With pre-training these end with a lower training error.",
-        each(claims.lower, END, "top/{}/autoassociator", "top/{}/none", places=TOPS[:2]),
+        all_of(*(lower(END, f"top/{units}/autoassociator", than=f"top/{units}/none") for units in (5, 10))),
         ("E4",),
     ),
     Claim(
         "With 200 units there, pre-training lowers the test error all the same.",
-        claims.lower(TEST, "top/200/autoassociator", "top/200/none"),
+        lower(TEST, "top/200/autoassociator", than="top/200/none"),
         ("E4",),
     ),
 ]
-
-
-def by_depth(row):
-    """The line and the depth of a row by width."""
-    _, depth, method = row.name.split("/") if row.group.endswith("a layer") else ("", "", "none")
-    return (METHODS[method], float(depth)) if depth else None
-
-
-def by_top(row):
-    """The line of a row by the width of its last layer, and that width."""
-    return (METHODS[row.name.split("/")[2]], float(row.name.split("/")[1])) if row.group == TOP else None
-
-
-def at_each_width(found):
-    """A panel a width: test errors by depth."""
-    groups = [group for group in found.groups() if group.endswith("a layer")]
-    return [figures.lines(TEST, by_depth, f"layers, {group}", (group,), log_x=False)(found) for group in groups]
-
-
 FIGURES = {
-    "depth.png": Figure(at_each_width, "Test error by depth, a panel a width."),
-    "end.png": Figure(
-        figures.bars(END, (TOP,)), "Training error after the last epoch, by the width of the last layer."
+    "depth.png": Figure(
+        figures.lines(TEST, x="layers", line="method", panel="units a layer", log_x=False),
+        "Test error by depth, a panel a width.",
     ),
-    "top.png": Figure(figures.lines(TEST, by_top, "units of the last layer"), "Test error of the same nets."),
-    "shape.png": Figure(figures.bars(TEST, (SHAPE,)), "Layers that become wider, stay as wide, or become narrower."),
-    "filters.png": Figure(figures.filters("filters", (LAYERS,)), "First layers: the six filters of the largest norm."),
+    "end.png": Figure(
+        figures.bars(END, groups=(TOP,)), "Training error after the last epoch, by the width of the last layer."
+    ),
+    "top.png": Figure(figures.lines(TEST, x="units of the last layer", line="method"), "Test error of the same nets."),
+    "shape.png": Figure(
+        figures.bars(TEST, groups=(SHAPE,)), "Layers that become wider, stay as wide, or become narrower."
+    ),
+    "filters.png": Figure(
+        figures.filters("filters", groups=(LAYERS,)), "First layers: the six filters of the largest norm."
+    ),
     "images.png": Figure(
-        figures.samples("images", (LAYERS,)),
+        figures.samples("images", groups=(LAYERS,)),
         "Validation digits; below them what the codes of one layer rebuild, of two, and so on.",
     ),
     "search.png": Figure(figures.search("validation error %", 100), "Validation error of every trial, by method."),

@@ -29,7 +29,9 @@ from dlx.nets.normalised import normalised
 from dlx.programs import Rate
 from dlx.programs.tuned import Embedded, Reconstructed, Tuned
 from dlx.unit import Result
+from experiments.erhan2009 import Embedded
 from experiments.ioffe2015 import Normalised
+from experiments.larochelle2009 import Reconstructed
 
 GLOROT = mlp((6, 5), initializer=INITIALIZERS["glorot"])
 
