@@ -11,8 +11,8 @@ Lecture: feed-forward nets, "Pre-training"; CMU 10-601B 16, "Deep Learning (Part
 """
 
 from dataclasses import dataclass
-from itertools import product
-from typing import Any
+from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,9 @@ class Machine:
 
     hidden: int
     k: int
+    """Gibbs steps."""
     chains: int
+    """How many persist; 0: none do, and a chain starts from each example of a batch."""
     epochs: int
     batch_size: int
 
@@ -58,41 +60,44 @@ class Judged:
 
     temperatures: int
     chains: int
+    """Those that are annealed."""
     steps: int
     """Gibbs steps per frame, and of the chains that the way back starts from."""
 
     def __call__(self, key, hypers, given, data, progress):
         """The likelihood by both estimates of log Z, or by the sum, and the free energies of other images."""
-        (layer,), keys = given, [*jax.random.split(key, 8)]
-        bits = {name: sampling.binarise(jax.random.clone(keys[0]), split) for name, split in data._asdict().items()}
-        a, betas = sampling.independent_pixels(jnp.asarray(data.train.x)), sampling.temperatures(self.temperatures)
-        forward = sampling.ais(keys[1], layer, a, betas, self.chains)
-        model = gibbs_chain(keys[2], layer, bits["train"].x[: self.chains], self.steps)
-        back = sampling.reverse_ais(keys[3], layer, a, betas, model)
-        summed = layer["b"].size <= sampling.LARGEST
-        log_z = sampling.log_partition(layer) if summed else forward.mean
-        cautious = log_z if summed else jnp.maximum(forward.mean, back.mean)
+        (layer,) = given
+        key_bits, key_ais, key_model, key_back, key_permuted, key_random, key_chains, _ = jax.random.split(key, 8)
+        bits = {name: sampling.binarise(jax.random.clone(key_bits), split) for name, split in data._asdict().items()}
+        pixels, betas = sampling.independent_pixels(jnp.asarray(data.train.x)), sampling.temperatures(self.temperatures)
+        there = sampling.ais(key_ais, layer, pixels, betas, self.chains)
+        samples = gibbs_chain(key_model, layer, bits["train"].x[: self.chains], self.steps)
+        back = sampling.reverse_ais(key_back, layer, pixels, betas, samples)
+        is_summed = layer["b"].size <= sampling.LARGEST
+        log_z = sampling.log_partition(layer) if is_summed else there.mean
+        cautious = log_z if is_summed else jnp.maximum(there.mean, back.mean)
 
-        def free(x):
+        def free_energy(x):
             return BINARY.free_energy(layer, x).mean()
 
-        nats = {name: {"nats": free(split.x) + log_z} for name, split in bits.items()}
+        nats = {name: {"nats": free_energy(split.x) + log_z} for name, split in bits.items()}
         digits = bits["test"].x
         others = {
-            "permuted": jax.random.permutation(keys[4], digits, 1, independent=True),
-            "random": jax.random.bernoulli(keys[5], 0.5, digits.shape).astype(digits.dtype),
+            "permuted": jax.random.permutation(key_permuted, digits, 1, independent=True),
+            "random": jax.random.bernoulli(key_random, 0.5, digits.shape).astype(digits.dtype),
         }
         active = {name: BINARY.encode(layer, x).mean() for name, x in {"digits": digits, **others}.items()}
         nats["test"] |= {
-            "back": free(digits) + back.mean,
-            "apart": jnp.abs(back.mean - forward.mean),
-            **{f"below_{name}": free(digits) - free(x) for name, x in others.items()},
+            "back": free_energy(digits) + back.mean,
+            "apart": jnp.abs(back.mean - there.mean),
+            **{f"below_{name}": free_energy(digits) - free_energy(x) for name, x in others.items()},
             **{f"less_active_{name}": active[name] - active["digits"] for name in others},
         }
-        if summed:
-            nats["test"]["gap"] = jnp.abs(forward.mean - log_z)
-        chains = sampling.frames(keys[6], layer, digits[:8], 8, self.steps)
-        return {"chains": jnp.round(255 * chains).astype(jnp.uint8)}, Result(free(bits["valid"].x) + cautious, nats)
+        if is_summed:
+            nats["test"]["gap"] = jnp.abs(there.mean - log_z)
+        chains = sampling.frames(key_chains, layer, digits[:8], 8, self.steps)
+        kept = {"chains": jnp.round(255 * chains).astype(jnp.uint8)}
+        return kept, Result(free_energy(bits["valid"].x) + cautious, nats)
 
 
 @dataclass(frozen=True)
@@ -104,13 +109,65 @@ class Annealed:
 
     def __call__(self, key, hypers, given, data, progress):
         """The distance, and how far single chains are apart, in nats."""
-        layer, a = given[0], sampling.independent_pixels(jnp.asarray(data.train.x))
-        found = sampling.ais(key, layer, a, sampling.temperatures(self.temperatures), self.chains)
-        gap = jnp.abs(found.mean - sampling.log_partition(layer))
-        return {}, Result(0.0, {"annealing": {"gap": gap, "deviation": found.deviation}})
+        (layer,), pixels = given, sampling.independent_pixels(jnp.asarray(data.train.x))
+        estimate = sampling.ais(key, layer, pixels, sampling.temperatures(self.temperatures), self.chains)
+        gap = jnp.abs(estimate.mean - sampling.log_partition(layer))
+        return {}, Result(0.0, {"annealing": {"gap": gap, "deviation": estimate.deviation}})
 
 
-METHODS = {"cd1": ("CD-1", 1, 0), "cd10": ("CD-10", 10, 0), "pcd": ("persistent chains (PCD)", 1, 100)}
+class Way(NamedTuple):
+    """A way to train a machine: `k` and `chains` of `Machine`."""
+
+    title: str
+    k: int
+    chains: int
+
+
+WAYS = {
+    "cd1": Way("CD-1", k=1, chains=0),
+    "cd10": Way("CD-10", k=10, chains=0),
+    "pcd": Way("persistent chains (PCD)", k=1, chains=100),
+}
+
+
+class Sizes(NamedTuple):
+    """What the presets differ in."""
+
+    hidden: dict[str, int]
+    """Hidden units of the machines."""
+    epochs: int
+    batch_size: int
+    judged: Judged
+    """How each machine is judged."""
+    annealed: dict[str, Annealed]
+    """How the smaller machine is annealed for longer, by the way that it was trained."""
+
+
+SIZES = {
+    "quick": Sizes(
+        hidden={"smaller": 10, "larger": 64},
+        epochs=10,
+        batch_size=20,
+        judged=Judged(temperatures=200, chains=50, steps=100),
+        annealed={
+            "cd1": Annealed(temperatures=300, chains=100),
+            "cd10": Annealed(temperatures=300, chains=100),
+            "pcd": Annealed(temperatures=400, chains=100),
+        },
+    ),
+    "paper": Sizes(
+        hidden={"smaller": 20, "larger": 500},
+        epochs=20,
+        batch_size=100,
+        judged=Judged(temperatures=3_000, chains=100, steps=500),
+        annealed={
+            "cd1": Annealed(temperatures=20_000, chains=300),
+            "cd10": Annealed(temperatures=20_000, chains=300),
+            "pcd": Annealed(temperatures=50_000, chains=1_500),
+        },
+    ),
+}
+PAPER = {"larger/cd10": {"test/nats": Published(86.34, "B")}}
 
 
 def rows(options, about):
@@ -118,52 +175,62 @@ def rows(options, about):
 
     If log Z is estimated, the less flattering of the two estimates counts.
     """
-    quick = options.preset == "quick"
-    epochs, batch, ways = (10, 20, (200, 50, 100)) if quick else (20, 100, (3_000, 100, 500))
-    long, longest = ((300, 100), (400, 100)) if quick else ((20_000, 300), (50_000, 1_500))
-    sizes = {"smaller": 10, "larger": 64} if quick else {"smaller": 20, "larger": 500}
-    paper, seeds = {"larger/cd10": {"test/nats": Published(86.34, "B")}}, min(5, options.fresh_seeds())
+    sizes = SIZES[options.preset]
 
-    def row(name, size, program, group, **more):
-        way, k, chains = METHODS[name.partition("/")[2]]
+    def row(name, way, size, program, **others):
+        hidden, seeds = sizes.hidden[size], min(5, options.fresh_seeds())
+        machine = Machine(hidden, k=way.k, chains=way.chains, epochs=sizes.epochs, batch_size=sizes.batch_size)
 
-        def build(seed, *, rate):
-            trained = Unit(Machine(sizes[size], k, chains, epochs, batch), Rate(rate), seed=seed)
-            return Unit(program, given=(trained,), seed=seed)
+        def build(seed, rate):
+            return Unit(program, given=(Unit(machine, Rate(rate), seed=seed),), seed=seed)
 
-        return Row(name, f"{sizes[size]} units, {way}", build, group=group, seeds=seeds, **more)
+        return Row(name, f"{hidden} units, {way.title}", build, seeds=seeds, paper=PAPER.get(name, {}), **others)
 
-    def annealed(name, chains):
-        before = f"smaller/{name}"
-        taken: dict[str, Any] = {"space": lambda chosen: [chosen[before]], "after": (before,)}
-        program = Annealed(*(longest if chains else long))
-        return row(f"annealed/{name}", "smaller", program, "The smaller machine, annealed for longer", **taken)
+    def as_chosen(other, chosen):
+        return [chosen[other]]
 
-    how: dict[str, Any] = {"space": [{"rate": [0.05, 0.1, 0.2]}], "keep": 1}
-    judged = (
-        row(name := f"{size}/{way}", size, Judged(*ways), f"The {size} machine", paper=paper.get(name, {}), **how)
-        for size, way in product(sizes, METHODS)
-    )
-    return [*judged, *(annealed(name, chains) for name, (_, _, chains) in METHODS.items())]
+    return [
+        *(
+            row(
+                f"{size}/{name}",
+                way,
+                size,
+                sizes.judged,
+                space=[{"rate": [0.05, 0.1, 0.2]}],
+                group=f"The {size} machine",
+                keep=1,
+            )
+            for size in sizes.hidden
+            for name, way in WAYS.items()
+        ),
+        *(
+            row(
+                f"annealed/{name}",
+                way,
+                "smaller",
+                sizes.annealed[name],
+                space=partial(as_chosen, f"smaller/{name}"),
+                after=(f"smaller/{name}",),
+                group="The smaller machine, annealed for longer",
+            )
+            for name, way in WAYS.items()
+        ),
+    ]
 
 
-NATS, BACK, GAP, ANNEALED, APART = (
-    Metric(*names, unit=" nats")
-    for names in (
-        ("test/nats", "-log p of a test digit"),
-        ("test/back", "by the way back"),
-        ("test/gap", "AIS apart from the sum"),
-        ("annealing/gap", "longer AIS apart from the sum"),
-        ("test/apart", "there and back apart"),
-    )
-)
+NATS = Metric("test/nats", "-log p of a test digit", unit=" nats")
+BACK = Metric("test/back", "by the way back", unit=" nats")
+GAP = Metric("test/gap", "AIS apart from the sum", unit=" nats")
+ANNEALED = Metric("annealing/gap", "longer AIS apart from the sum", unit=" nats")
+APART = Metric("test/apart", "there and back apart", unit=" nats")
 OTHERS = {"permuted": "digits with their pixels permuted", "random": "random images"}
-SMALLER, LARGER, LONGER = ([f"{rows}/{name}" for name in METHODS] for rows in ("smaller", "larger", "annealed"))
+SMALLER, LARGER = [f"smaller/{way}" for way in WAYS], [f"larger/{way}" for way in WAYS]
+at_most = claims.at_most
 
 
 def below(measure, words):
     """A decider: in every row a measure, a difference of digits and what is not a digit, is below 0."""
-    return claims.at_most(Metric(f"test/{measure}", words), [*SMALLER, *LARGER], 0)
+    return at_most(Metric(f"test/{measure}", words), [*SMALLER, *LARGER], 0)
 
 
 CLAIMS = [
@@ -181,35 +248,39 @@ CLAIMS = [
     ),
     Claim(
         "Persistent chains and CD-10 give a more probable machine than CD-1 at the larger size.",
-        claims.lower(NATS, LARGER[1:], LARGER[0]),
+        claims.lower(NATS, ["larger/cd10", "larger/pcd"], than="larger/cd1"),
     ),
-    Claim("At the smaller size annealing is within .1 nat of the sum.", claims.at_most(ANNEALED, LONGER, 0.1)),
-    Claim("At the larger size annealing there and back agree within 1 nat.", claims.at_most(APART, LARGER, 1)),
+    Claim(
+        "At the smaller size annealing is within .1 nat of the sum.",
+        at_most(ANNEALED, [f"annealed/{way}" for way in WAYS], 0.1),
+    ),
+    Claim("At the larger size annealing there and back agree within 1 nat.", at_most(APART, LARGER, 1)),
     Claim(
         "The larger machine of persistent chains gives a digit 95 nats at most, by both ways.",
-        claims.all_of(claims.at_most(NATS, LARGER[2], 95), claims.at_most(BACK, LARGER[2], 95)),
+        claims.all_of(at_most(NATS, "larger/pcd", 95), at_most(BACK, "larger/pcd", 95)),
     ),
 ]
+FIGURES = {
+    "samples.png": Figure(
+        figures.samples("chains", ("The larger machine",)),
+        "Each row is a chain of the first seed's machine that starts from a test digit.",
+    ),
+    "small.png": Figure(figures.samples("chains", ("The smaller machine",)), "The same for the smaller machine."),
+    "likelihood.png": Figure(
+        figures.bars(NATS, ("The smaller machine", "The larger machine")),
+        "Nats of a test digit: minus its log-likelihood, so shorter bars are better.",
+    ),
+    "search.png": Figure(
+        figures.search("-log p of a validation digit, nats"), "Nats of a validation digit at each rate."
+    ),
+}
 STUDY = Study(
     doc=__doc__,
     data=study.images(quick="digits", paper="mnist", flat=True),
     rows=rows,
     metrics=[GAP, APART, ANNEALED, BACK, NATS],
     claims=CLAIMS,
-    figures={
-        "samples.png": Figure(
-            figures.samples("chains", ("The larger machine",)),
-            "Each row is a chain of the first seed's machine that starts from a test digit.",
-        ),
-        "small.png": Figure(figures.samples("chains", ("The smaller machine",)), "The same for the smaller machine."),
-        "likelihood.png": Figure(
-            figures.bars(NATS, ("The smaller machine", "The larger machine")),
-            "Nats of a test digit: minus its log-likelihood, so shorter bars are better.",
-        ),
-        "search.png": Figure(
-            figures.search("-log p of a validation digit, nats"), "Nats of a validation digit at each rate."
-        ),
-    },
+    figures=FIGURES,
 )
 
 if __name__ == "__main__":
