@@ -13,10 +13,10 @@ from dlx.stats import holm, interval, mcnemar, over_seeds, paired, paired_interv
 @pytest.mark.parametrize("level", [0.5, 0.95])
 def test_interval_agrees_with_scipy(n, level):
     values = np.random.default_rng(n).normal(1.3, 0.1, n)
-    found = interval(values, level)
-    assert (found.low, found.high) == pytest.approx(stats.t.interval(level, n - 1, values.mean(), stats.sem(values)))
-    assert found.mean == pytest.approx(values.mean())
-    assert found.n == n
+    ours = interval(values, level)
+    assert (ours.low, ours.high) == pytest.approx(stats.t.interval(level, n - 1, values.mean(), stats.sem(values)))
+    assert ours.mean == pytest.approx(values.mean())
+    assert ours.n == n
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95])
@@ -150,10 +150,10 @@ def test_over_seeds_tells_one_wrong_digit_of_ten_thousand_from_rounding():
 @pytest.mark.parametrize("level", [0.8, 0.95])
 def test_paired_interval_agrees_with_scipy(level):
     a, b = np.random.default_rng(3).normal([0.012, 0.014], [0.001, 0.003], (6, 2)).T
-    found, test = paired_interval(a, b, level), stats.ttest_rel(a, b)
-    assert (found.low, found.high) == pytest.approx(tuple(test.confidence_interval(level)))
-    assert found.mean == pytest.approx(a.mean() - b.mean())
-    assert found.n == 6
+    ours, test = paired_interval(a, b, level), stats.ttest_rel(a, b)
+    assert (ours.low, ours.high) == pytest.approx(tuple(test.confidence_interval(level)))
+    assert ours.mean == pytest.approx(a.mean() - b.mean())
+    assert ours.n == 6
 
 
 def test_paired_interval_has_a_level_of_95_percent_and_no_bounds_for_a_single_seed():
@@ -185,9 +185,9 @@ def test_comparisons_over_seeds_refuse_what_is_not_paired(compare, a, b, said):
     ],
 )
 def test_holm_agrees_with_the_procedure_done_by_hand(p_values, adjusted):
-    found = holm(p_values)
-    assert found == pytest.approx(adjusted)
-    assert all(type(p) is float for p in found)
+    ours = holm(p_values)
+    assert ours == pytest.approx(adjusted)
+    assert all(type(p) is float for p in ours)
 
 
 @pytest.mark.parametrize("level", [0.01, 0.05, 0.2])
@@ -258,13 +258,13 @@ def test_an_interval_that_is_not_symmetric_is_read_as_it_is():
 def test_the_p_value_of_a_spread_is_that_of_levenes_test_with_medians(sizes, level):
     rng = np.random.default_rng(sizes[0])
     a, b = rng.normal(1, 3, sizes[0]), rng.normal(5, 1, sizes[1])
-    found, p = spread_interval(a, b, level)
+    ours, p = spread_interval(a, b, level)
     assert p == pytest.approx(stats.levene(a, b, center="median").pvalue)
     far = [np.abs(side - np.median(side)) for side in (a, b)]
-    assert found.mean == pytest.approx(far[0].mean() - far[1].mean())
-    assert found.n == min(sizes)
+    assert ours.mean == pytest.approx(far[0].mean() - far[1].mean())
+    assert ours.n == min(sizes)
     low, high = stats.ttest_ind(*far).confidence_interval(level)
-    assert (found.low, found.high) == pytest.approx((low, high))
+    assert (ours.low, ours.high) == pytest.approx((low, high))
 
 
 def test_the_interval_of_a_spread_without_a_difference_ends_at_0_where_p_is_one_half_of_the_level():

@@ -111,11 +111,11 @@ def test_arrays_scalars_and_tuples_become_plain(store):
         "half": jnp.bfloat16(0.5),
     }
     store.save("log", {**log, "rates": Rates(np.float32(0.1), 0.0), "pair": (1, "a"), "four": jnp.ones(2, jnp.int4)})
-    found = store.load("log")
-    assert found["curve"] == [[0.0, 1.0], [2.0, 3.0]]
-    assert (found["best"], found["ok"], found["half"], found["pair"]) == (3, True, 0.5, [1, "a"])
-    assert found["four"] == [1, 1]
-    assert np.float32(found["rates"]["learning"]) == np.float32(0.1)
+    record = store.load("log")
+    assert record["curve"] == [[0.0, 1.0], [2.0, 3.0]]
+    assert (record["best"], record["ok"], record["half"], record["pair"]) == (3, True, 0.5, [1, "a"])
+    assert record["four"] == [1, 1]
+    assert np.float32(record["rates"]["learning"]) == np.float32(0.1)
 
 
 @pytest.mark.parametrize("value", [{1: 2}, {1, 2}, object(), b"x", 1j, np.complex64(1), jax.random.key(0)])
@@ -162,17 +162,17 @@ def tree_of(drawn):
 def test_arrays_come_back_bit_for_bit(tmp_path_factory, drawn):
     store, tree = open_store(tmp_path_factory.mktemp("store"), IDENTITY), tree_of(drawn)
     store.save("a/b", {}, tree)
-    found = store.load_arrays("a/b")
-    assert jax.tree.structure(found) == jax.tree.structure(tree)
-    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(tree), strict=True):
+    loaded = store.load_arrays("a/b")
+    assert jax.tree.structure(loaded) == jax.tree.structure(tree)
+    for one, other in zip(jax.tree.leaves(loaded), jax.tree.leaves(tree), strict=True):
         assert (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes())
 
 
 def test_arrays_of_jax_come_back_as_arrays_of_numpy(store):
     store.save("unit", {}, {"w": jnp.arange(6.0).reshape(2, 3)})
-    found = store.load_arrays("unit")["w"]
-    assert type(found) is np.ndarray
-    np.testing.assert_array_equal(found, np.arange(6, dtype=np.float32).reshape(2, 3))
+    loaded = store.load_arrays("unit")["w"]
+    assert type(loaded) is np.ndarray
+    np.testing.assert_array_equal(loaded, np.arange(6, dtype=np.float32).reshape(2, 3))
 
 
 def test_arrays_that_were_not_saved_are_an_error(store):
@@ -379,9 +379,9 @@ def test_another_identity_is_refused_by_key_and_value(store):
     assert files(store.folder) == before
 
 
-@pytest.mark.parametrize("found", ["", "{", '{"experiment"', "\xff"])
-def test_a_damaged_identity_is_an_error(store, found):
-    (store.folder / "identity.json").write_text(found, encoding="latin-1")
+@pytest.mark.parametrize("content", ["", "{", '{"experiment"', "\xff"])
+def test_a_damaged_identity_is_an_error(store, content):
+    (store.folder / "identity.json").write_text(content, encoding="latin-1")
     with pytest.raises(StoreError, match=r"identity.json is damaged .*--out"):
         open_store(store.folder, IDENTITY)
 
@@ -540,18 +540,18 @@ def test_files_have_the_permissions_of_files(store):
 
 
 def test_provenance_names_versions_and_devices():
-    found = provenance()
-    assert json.loads(to_json(found)) == found
-    assert found["versions"]["jax"] == jax.__version__
-    assert found["versions"]["flax"] == version("flax")
-    assert set(found["versions"]) == {"python", "jax", "jaxlib", "flax", "optax", "numpy"}
-    kind, _, count = found["device"].rpartition(" x ")
+    there = provenance()
+    assert json.loads(to_json(there)) == there
+    assert there["versions"]["jax"] == jax.__version__
+    assert there["versions"]["flax"] == version("flax")
+    assert set(there["versions"]) == {"python", "jax", "jaxlib", "flax", "optax", "numpy"}
+    kind, _, count = there["device"].rpartition(" x ")
     assert int(count) == jax.device_count()
     assert kind
     if shutil.which("lscpu"):
         model = subprocess.run(["lscpu"], capture_output=True, text=True, check=True).stdout
         assert re.search(rf"^Model name: +{re.escape(kind)}$", model, re.MULTILINE)
-    assert set(found) == {"versions", "device", "revision"}
+    assert set(there) == {"versions", "device", "revision"}
 
 
 def test_revision_is_the_commit_and_whether_the_code_differs(tmp_path, monkeypatch):

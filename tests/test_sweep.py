@@ -53,11 +53,11 @@ def batch(seeds):
 )
 def test_every_run_gives_what_it_gives_alone(data, swept, runs):
     keys, hypers = batch(jnp.arange(runs))
-    found, close = swept(keys, hypers, data), partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)
+    results, close = swept(keys, hypers, data), partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)
     for i in range(runs):
         alone = ALONE(keys[i], Rate(hypers.rate[i]), data)
-        jax.tree.map(close, jax.tree.map(lambda leaf, i=i: leaf[i], found), alone)
-    assert {len(leaf) for leaf in jax.tree.leaves(found)} == {runs}
+        jax.tree.map(close, jax.tree.map(lambda leaf, i=i: leaf[i], results), alone)
+    assert {len(leaf) for leaf in jax.tree.leaves(results)} == {runs}
 
 
 def test_a_second_call_does_not_trace_again(data):
@@ -167,7 +167,7 @@ def test_only_convolutions_are_optimised_where_jax_is_not_to(data, monkeypatch, 
     jax.config.update("jax_disable_most_optimizations", fast)
     try:
         program = Sweep(run, 1)
-        found = program(jax.vmap(jax.random.key)(jnp.arange(1)), (), data)
+        results = program(jax.vmap(jax.random.key)(jnp.arange(1)), (), data)
     finally:
         jax.config.update("jax_disable_most_optimizations", before)
     assert seen == [sweep.OPTIMISED if settings else None]
@@ -176,7 +176,7 @@ def test_only_convolutions_are_optimised_where_jax_is_not_to(data, monkeypatch, 
     padded = np.pad(image, (3, 4))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (8, 8))
     expected = np.einsum("abij,ij->", windows, image) if convolves else (image @ image).sum()
-    np.testing.assert_allclose(found, [expected], rtol=1e-5)
+    np.testing.assert_allclose(results, [expected], rtol=1e-5)
 
 
 def test_cpu_devices_share_nine_tenths_of_the_free_memory(monkeypatch):
@@ -288,8 +288,8 @@ def test_devices_and_processes_agree_with_one_device(one_device, tmp_path, devic
     address = f"localhost:{free_port()}"
     joined = [(address, i) for i in range(processes)] if processes > 1 else [()]
     finish(*(start(tmp_path / "out", devices, per_run, *place) for place in joined))
-    found = json.loads((tmp_path / "out").read_text())
-    assert (one_device["devices"], found["devices"]) == (1, devices * processes)
-    assert len(found["leaves"]) == len(one_device["leaves"]) > 0
-    for ours, theirs in zip(found["leaves"], one_device["leaves"], strict=True):
+    written = json.loads((tmp_path / "out").read_text())
+    assert (one_device["devices"], written["devices"]) == (1, devices * processes)
+    assert len(written["leaves"]) == len(one_device["leaves"]) > 0
+    for ours, theirs in zip(written["leaves"], one_device["leaves"], strict=True):
         np.testing.assert_allclose(np.array(ours, float), np.array(theirs, float), rtol=1e-3, atol=1e-5)

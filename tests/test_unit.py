@@ -228,8 +228,8 @@ def test_the_result_of_a_fit_with_errors_is_scored_by_the_validation_error():
 def test_a_fit_without_a_score_has_none_unless_errors_are_counted():
     silent = curve()._replace(score=None, watched={"norm": jnp.ones(4)})
     means = {"nats": jnp.array(0.3)}
-    for found in (None, Evaluation(means, means, means, {"nats": jnp.ones(4)})):
-        result = Result.of(silent, found)
+    for measured in (None, Evaluation(means, means, means, {"nats": jnp.ones(4)})):
+        result = Result.of(silent, measured)
         assert np.isnan(result.score)
         assert set(result.curves) == {"train", "watched"}
         assert "wrong" not in result.measures.get("test", {})

@@ -25,16 +25,16 @@ def masked(data: bytes) -> int:
 
 def records(path):
     """The records of a TFRecord file, every length and checksum verified."""
-    content, at, found = path.read_bytes(), 0, []
+    content, at, events = path.read_bytes(), 0, []
     while at < len(content):
         (length,) = struct.unpack_from("<Q", content, at)
         record = content[at + 12 : at + 12 + length]
         assert len(record) == length
         assert struct.unpack_from("<I", content, at + 8)[0] == masked(content[at : at + 8])
         assert struct.unpack_from("<I", content, at + 12 + length)[0] == masked(record)
-        found.append(record)
+        events.append(record)
         at += 16 + length
-    return found
+    return events
 
 
 def read(folder):

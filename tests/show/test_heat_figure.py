@@ -12,8 +12,8 @@ def test_each_share_has_its_place_and_those_above_0_their_percentage():
     (drawn,) = axes.images
     np.testing.assert_array_equal(drawn.get_array(), [[0, 0.25, 0.75], [1, 0, 0]])
     assert drawn.get_clim() == (0, 1)
-    found = {text.get_position(): (text.get_text(), text.get_color()) for text in axes.texts}
-    assert found == {(1, 0): ("25", "black"), (2, 0): ("75", "white"), (0, 1): ("100", "white")}
+    texts = {text.get_position(): (text.get_text(), text.get_color()) for text in axes.texts}
+    assert texts == {(1, 0): ("25", "black"), (2, 0): ("75", "white"), (0, 1): ("100", "white")}
     assert [text.get_text() for text in axes.get_xticklabels()] == ["a", "b", "c"]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["first", "second"]
 

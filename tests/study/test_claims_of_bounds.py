@@ -46,9 +46,9 @@ def test_at_least_is_at_most_of_the_negative(place):
 
 
 def test_at_least_tells_the_least_of_many_rows_and_needs_two_seeds():
-    found = {"a": BASE + 0.1, "b": BASE, "c": BASE + 0.2}
-    assert "the least of 3 means: b 0.12" in decided(claims.at_least(FRACTION, list(found), 0.05), found).words
-    assert decided(claims.at_least(FRACTION, list(found), 0.2), found).verdict == "does not hold"
+    values = {"a": BASE + 0.1, "b": BASE, "c": BASE + 0.2}
+    assert "the least of 3 means: b 0.12" in decided(claims.at_least(FRACTION, list(values), 0.05), values).words
+    assert decided(claims.at_least(FRACTION, list(values), 0.2), values).verdict == "does not hold"
     assert decided(claims.at_least(FRACTION, "a", 0.05), {"a": [0.1]}).verdict == "not resolved"
 
 

@@ -96,8 +96,8 @@ def test_a_run_without_a_finite_value_ranks_last(lost):
 
 def test_only_trials_that_both_searches_have_are_ranked():
     more = [*swapped().tolist()[:4], [0.0] * 5]
-    found = decided(0.0, more, ALIKE.T.tolist()[:4])
-    assert found == decided(0.0, more[:4], ALIKE.T.tolist()[:4])
+    finding = decided(0.0, more, ALIKE.T.tolist()[:4])
+    assert finding == decided(0.0, more[:4], ALIKE.T.tolist()[:4])
 
 
 def test_a_run_that_diverged_ranks_last_whatever_it_says():

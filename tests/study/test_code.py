@@ -185,9 +185,9 @@ def test_records_that_do_not_say_are_used_and_verify_tells_them(page, tmp_path, 
     assert "3 records of" in said
     assert "now say which code makes them" in said
     folder = verify.unpack(tmp_path / "runs" / "page" / "records.tar.xz", tmp_path / "unpacked")
-    found = [json.loads(path.read_text())["record"] for path in (folder / "units").rglob("*.json")]
-    told = [(record["code"], record["computation"]) for record in found if "code" in record]
-    assert (len(found), len(told)) == (4, 3)
+    records = [json.loads(path.read_text())["record"] for path in (folder / "units").rglob("*.json")]
+    told = [(record["code"], record["computation"]) for record in records if "code" in record]
+    assert (len(records), len(told)) == (4, 3)
     code = Code({"main": dataset()}, "highest")
     units = [row.build(1) for row in page.load().rows(None, None)]
     assert set(told) <= {(code.source(unit), code.computation(unit)) for unit in units}

@@ -84,9 +84,9 @@ def test_an_odd_last_unit_runs_in_the_program_that_is_there_unless_it_takes_long
     pairs, programs = runner(), []
     monkeypatch.setattr(pairs, "_known", lambda units: {unit.program: cost for unit in units})
     monkeypatch.setattr(sweep, "memory", lambda program: programs.append(program) or 0)
-    found = done(pairs, units)
+    records = done(pairs, units)
     assert len({*map(id, programs)}) == compiled
-    for record, before in zip(found, expected, strict=True):
+    for record, before in zip(records, expected, strict=True):
         assert [record[name] for name in ("score", "measures", "curves")] == [
             before[name] for name in ("score", "measures", "curves")
         ]

@@ -45,7 +45,7 @@ def test_programs_get_the_number_of_classes_of_the_data_set_of_their_unit():
     below = Unit(Classifier(7), given=(toy(1), Unit(Classifier(8), data="other")))
     unit = Unit(Classifier(9), given=(below, Unit(Classifier(6), data="values")), seed=4)
     told = with_classes(unit, about)
-    found = [(one.program.width, getattr(one.program, "classes", None)) for one in told.lineage]
-    assert found == [(1, None), (8, 3), (7, 20), (6, 10), (9, 20)]
+    programs = [(one.program.width, getattr(one.program, "classes", None)) for one in told.lineage]
+    assert programs == [(1, None), (8, 3), (7, 20), (6, 10), (9, 20)]
     assert [one.seed for one in told.lineage] == [one.seed for one in unit.lineage]
     assert with_classes(unit, dict.fromkeys(about, of(10))) == unit

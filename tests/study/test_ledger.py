@@ -51,14 +51,14 @@ class Shown(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag, attrs):
-        found = dict(attrs)
+        values = dict(attrs)
         if tag == "article":
-            self.number = found["id"]
+            self.number = values["id"]
             self.texts[self.number], self.links[self.number], self.images[self.number] = "", [], []
         elif self.number and tag == "a":
-            self.links[self.number].append(found["href"])
+            self.links[self.number].append(values["href"])
         elif self.number and tag == "img":
-            self.images[self.number].append(found["src"])
+            self.images[self.number].append(values["src"])
 
     def handle_endtag(self, tag):
         self.number = "" if tag == "article" else self.number
@@ -69,8 +69,8 @@ class Shown(HTMLParser):
 
     def verdicts(self) -> dict[str, str]:
         """The verdict at the top of each claim."""
-        found = {number: re.search("|".join(ledger.VERDICTS), text) for number, text in self.texts.items()}
-        return {number: match[0] for number, match in found.items() if match}
+        matches = {number: re.search("|".join(ledger.VERDICTS), text) for number, text in self.texts.items()}
+        return {number: match[0] for number, match in matches.items() if match}
 
 
 def claim(verdict, *numbers, words="0.3 [0.2, 0.4] points below"):
@@ -211,8 +211,8 @@ def test_every_claim_is_on_the_committed_page_with_its_words():
 
 def test_the_committed_verdicts_are_those_of_the_committed_results():
     known, paths = read_lectures(FOLDER / "claims.toml"), sorted(RESULTS.glob("*/results.json"))
-    found = decisions(known, [Experiment(path.parent.name, read_results(path), "", None) for path in paths])
-    expected = {number: verdict_of(decided) for number, decided in found.items()}
+    every = decisions(known, [Experiment(path.parent.name, read_results(path), "", None) for path in paths])
+    expected = {number: verdict_of(decided) for number, decided in every.items()}
     assert committed().verdicts() == expected, "python -m experiments report writes the page again"
 
 

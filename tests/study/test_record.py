@@ -71,9 +71,9 @@ def test_a_search_is_handed_zeros_as_test_split_and_its_records_say_nothing_of_i
 def test_a_curve_of_columns_ends_with_the_last_epoch_in_which_one_is_finite():
     inf, nan = np.inf, np.nan
     curves = {"two": [[1, inf], [nan, 2], [inf, nan]], "never": [[3, inf], [inf, inf], [5, nan]], "none": [inf, nan]}
-    found = as_record(Result(curves={"test": {name: np.array(one) for name, one in curves.items()}}), blind=False)
-    assert {name: len(one) for name, one in found["curves"]["test"].items()} == {"two": 2, "never": 3, "none": 0}
-    np.testing.assert_array_equal(found["curves"]["test"]["never"], curves["never"])
+    made = as_record(Result(curves={"test": {name: np.array(one) for name, one in curves.items()}}), blind=False)
+    assert {name: len(one) for name, one in made["curves"]["test"].items()} == {"two": 2, "never": 3, "none": 0}
+    np.testing.assert_array_equal(made["curves"]["test"]["never"], curves["never"])
 
 
 def test_train_and_valid_are_handed_to_a_search_as_they_are():
@@ -225,9 +225,9 @@ def test_booleans_are_compact_and_come_back():
 )
 def test_examples_are_right_or_wrong_only_where_each_error_is_0_or_1(errors, true):
     means = {"error": jnp.mean(jnp.array(errors))}
-    found = Evaluation(means, means, means, {"error": jnp.array(errors)})
+    measured = Evaluation(means, means, means, {"error": jnp.array(errors)})
     curve = Curve({}, {}, None, *jnp.zeros(3), jnp.asarray(False))
-    test = stored(Result.of(curve, found))["measures"]["test"]
+    test = stored(Result.of(curve, measured))["measures"]["test"]
     assert test.pop("wrong", None) == (None if true is None else {"true": true, "size": len(errors)})
     assert test.keys() == {"error"}
 

@@ -32,13 +32,13 @@ class Reader(HTMLParser):
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
-        found = dict(attrs)
-        if "id" in found:
-            self.anchors.add(found["id"])
+        values = dict(attrs)
+        if "id" in values:
+            self.anchors.add(values["id"])
         if tag == "a":
-            self.links.append(found["href"])
+            self.links.append(values["href"])
         if tag == "img":
-            self.images.append((found["src"], found.get("alt") or ""))
+            self.images.append((values["src"], values.get("alt") or ""))
 
 
 @cache

@@ -117,8 +117,10 @@ def test_a_forged_score_is_found_and_named(check):
 
     status, lines, _ = check("page", "--units", "1", change=forge)
     assert status == 1
-    found = r"DIFFERS in score: \S+ committed, \S+ now; curves/valid/mean\[2\]: 7.0 committed, \S+ now \(revisions .+\)"
-    assert re.fullmatch(rf"Toy seed \d \(\w{{6}}\): {found}", lines[1])
+    difference = (
+        r"DIFFERS in score: \S+ committed, \S+ now; curves/valid/mean\[2\]: 7.0 committed, \S+ now \(revisions .+\)"
+    )
+    assert re.fullmatch(rf"Toy seed \d \(\w{{6}}\): {difference}", lines[1])
     assert len(lines) == 2
 
 
