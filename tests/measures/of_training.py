@@ -27,7 +27,7 @@ from dlx.nets.layer import INITIALIZERS
 from dlx.nets.mlp import mlp
 from dlx.nets.normalised import normalised
 from dlx.programs import Rate
-from dlx.programs.tuned import Embedded, Reconstructed, Tuned
+from dlx.programs.tuned import Tuned
 from dlx.unit import Result
 from experiments.erhan2009 import Embedded
 from experiments.ioffe2015 import Normalised
