@@ -10,154 +10,401 @@ seen where there is none. Finite differences check the gradient of every loss of
 Lecture: feed-forward nets, "Gradient Checking", "Debugging on Small Dataset", "Visualization", "When it does not work".
 """
 
-from itertools import product
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
 
 from dlx import study
-from dlx.inspect.diagnose import NAMES
+from dlx.classify import classify, errors, start
+from dlx.inspect import faults, units
+from dlx.inspect.check import check, slope_gaps
+from dlx.inspect.counts import count
+from dlx.inspect.diagnose import NAMES, SOUND, Look, diagnose, measure, name
 from dlx.inspect.faults import Faults
-from dlx.programs.museum import Gradients, Museum
+from dlx.losses import adversarial, energy, reconstruction
+from dlx.losses.supervised import cross_entropy, mean_of, squared_error
+from dlx.nets.layer import BINARY, GAUSSIAN, RELU, TANH, UNITS, LayerKind, as_float, number_of, switch_units
+from dlx.nets.mlp import codes, hidden, mlp
+from dlx.optim import sgd
 from dlx.show.figures import samples
-from dlx.study import ERRORS, Claim, Figure, Metric, Row, Study, Unit, claims, figures, main, shares
+from dlx.stage import chain
+from dlx.study import ERRORS, Claim, Figure, Metric, Result, Row, Study, Unit, claims, figures, main, shares
+from dlx.train import first
+from dlx.types import Data, Labelled, Loss
 
-UNITS, T = ("sigmoid", "tanh", "relu", "leaky"), {"units": 1.0}
-# By the name of the flag: a title, what is wrong, and what is done. A rate is a multiple of that of a sound net.
-FAULTS = {
-    "bouncing": ("rate too large", T | {"rate": 16.0}, T | {"rate": 2.0}),
-    "saturated": ("saturated start", T | {"start": 10.0}, T | {"start": 2.0}),
-    "twins": ("equal weights", {"equal": 1.0}, {"start": 2.0}),
-    "dead": ("dead rectifiers", {"bias": -5.0}, {"bias": 0.1}),
-    "gradient": ("a gradient of wrong sign", {"factor": -1.0}, {}),
-    "inputs": ("inputs not normalised", T | {"inputs": 255.0, "normalised": 0.0}, T | {"inputs": 255.0}),
-    "memorised": ("labels shuffled", {"shuffled": 1.0}, {}),
-    "leak": ("validation in training", {"leaked": 0.5}, {}),
-    "collapsed": ("a loss that does not fit", {"unfit": 1.0}, {}),
-    "frozen": ("a layer never updated", {"frozen": 1.0}, {}),
+
+@dataclass(frozen=True)
+class Museum:
+    """The training of a net of two hidden layers, spoiled or sound, and what `diagnose` says of it.
+
+    There are too many runs for their records to say which test examples are wrong.
+    """
+
+    width: int
+    train: int
+    """Training examples."""
+    valid: int
+    """Validation examples."""
+    epochs: int = 30
+    batch_size: int = 10
+    classes: int = 10
+
+    def __call__(self, key, hypers, given, data, progress):
+        """Keeps the values of the upper hidden layer, sample by unit."""
+        key_data, key_init, key_check, key_train = jax.random.split(key, 4)
+        few = Data(floats(data.train, self.train), floats(data.valid, self.valid), floats(data.test))
+        data = faults.spoil_data(key_data, few, hypers)
+        kind, lower = switch_units(hypers.units), hidden(0)
+        net = mlp((self.width, self.width), self.classes, units=kind)
+        loss = faults.wrong_gradient(mean_of(faults.log_loss(hypers.unfit), net), lower, hypers.factor, hypers.share)
+        fresh = faults.spoil_start(start(key_init, net, data), hypers)
+        train = classify(
+            net,
+            optax.chain(sgd(hypers.rate), faults.frozen(lower, hypers.frozen)),
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            loss=loss,
+            progress=progress("museum", epochs=self.epochs),
+        )
+        end, (curve, measured) = chain(train, errors(net))(key_train, fresh, data)
+        seen = first(data.train, 500)
+        views: list[Any] = [codes(1, kind), codes(2, kind)]
+        before, after = (Look(params, [view(params, seen.x) for view in views]) for params in (fresh, end))
+        low, high = kind.mean(jnp.array([-jnp.inf, jnp.inf]))
+        signs = measure(
+            curve,
+            before,
+            after,
+            data,
+            (measured.train["error"], measured.valid["error"]),
+            gradient=slope_gaps(loss, key_check, fresh, first(seen, 50)).max(),
+            low=low,
+            high=high,
+        )
+        flags, result = diagnose(signs), Result.of(curve, measured)
+        called = {**flags, "sound": name(flags) == SOUND, "first": name(flags)}
+        upper = after.hidden[-1]
+        result = result._replace(measures={**result.measures, "test": measured.test})  # not which ones are wrong
+        result = result.telling(
+            signs=signs._asdict(),
+            flags={flag: 1.0 * value for flag, value in called.items()},
+            units={
+                "redundant": units.redundant(upper),
+                "correlation": units.correlation(upper),
+                "activity": units.activity(upper),
+            },
+            model={"flops": jnp.asarray(float(count(net.apply, fresh, data.train.x[0]).training))},
+        )
+        picture = units.picture(upper, seen.y)[:: max(1, len(upper) // self.width)]
+        return {"units": picture.astype(jnp.float16)}, result
+
+
+def floats(split: Labelled, n: int | None = None) -> Labelled:
+    """The first n examples, or all; pixels from 0 to 1."""
+    return Labelled(as_float(jnp.asarray(split.x[:n])), jnp.asarray(split.y[:n]))
+
+
+class Checked(NamedTuple):
+    """A loss whose gradients are checked."""
+
+    case: str
+    """The name in `Gradients` of the parameters and the batch that it takes."""
+    loss: Loss
+
+
+CRITIC, GENERATOR = mlp((4,), 1), mlp((3,), 5)
+NET, DEEP = mlp((8,), 3, units=RELU), mlp((4, 3), 3)
+SPINS = LayerKind(TANH, TANH)
+LOSSES = [
+    Checked("layer", reconstruction.autoassociator(None, BINARY)),
+    Checked("layer", reconstruction.autoassociator(None, SPINS)),
+    Checked("layer", reconstruction.autoassociator(None, LayerKind(RELU, GAUSSIAN))),
+    Checked("layer", energy.contrastive_divergence(1, kind=BINARY)),
+    Checked("layer", energy.contrastive_divergence(3, kind=SPINS)),
+    Checked("untied", reconstruction.autoassociator(0.4)),
+    Checked("net", cross_entropy(NET)),
+    Checked("deep", cross_entropy(DEEP)),
+    Checked("squares", squared_error(NET)),
+    *(Checked("players", loss) for loss in adversarial.non_saturating(GENERATOR, CRITIC, 5)),
+]
+"""Every loss of this project."""
+
+
+def slipped(loss: Loss) -> Loss:
+    """The loss on (factor, batch); the gradient of the first of its entries is multiplied by the factor."""
+    return lambda params, key, batch: faults.wrong_gradient(loss, min(params), batch[0])(params, key, batch[1])
+
+
+SLIPPED = [Checked(case, slipped(loss)) for case, loss in LOSSES]
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Every loss of this project under finite differences: as it is, and with one array's gradient off by 1 %."""
+
+    host = True
+
+    def __call__(self, key, hypers, given, data, progress):
+        """The largest gap of a right gradient, and how many wrong ones have a gap below a millionth."""
+        key_x, key_y, key_init, key_far, key_loss = jax.random.split(key, 5)
+        x, y = jax.random.uniform(key_x, (6, 5)), jax.random.randint(key_y, (6,), 0, 3)
+        critic, generator, net, deep = (one.init(key_init, x[0]) for one in (CRITIC, GENERATOR, NET, DEEP))
+        layer, labelled = deep[hidden(0)], Labelled(x, y)
+        cases = {
+            "layer": (layer, labelled),
+            "untied": ({**layer, "decoder": layer["w"].T}, labelled),
+            "net": (net, labelled),
+            "deep": (deep, labelled),
+            "squares": (net, Labelled(x, jnp.eye(3)[y])),
+            "players": ({"critic": critic, "generator": generator}, x),
+        }
+
+        def gap(checked, factor):
+            params, batch = cases[checked.case]
+            params = jax.tree.map(lambda leaf: leaf + 0.3 * jax.random.normal(key_far, leaf.shape), params)
+            return check(checked.loss, key_loss, params, (jnp.array(factor), batch)).relative
+
+        right = np.array([gap(one, 1.0) for one in SLIPPED])
+        wrong = np.array([gap(one, 1.01) for one in SLIPPED])
+        return {}, Result(0.0, {"checked": {"gap": right.max(), "missed": np.float64((wrong < 1e-6).sum())}})
+
+
+class Sizes(NamedTuple):
+    """What the presets differ in."""
+
+    rate: float  # of a sound net, at the middle of its rates
+    wide: int  # units a layer
+    narrow: int
+    large: int  # four times as wide
+    train: int  # examples
+    valid: int
+
+
+SIZES = {
+    "quick": Sizes(rate=0.1, wide=32, narrow=16, large=128, train=500, valid=300),
+    "paper": Sizes(rate=0.03, wide=100, narrow=50, large=400, train=1000, valid=1000),
 }
+FEW = 500
+"""Digits that nets are to over-fit."""
+TANH_UNITS = number_of("tanh", UNITS)
+switched = partial(Faults, rate=1.0)
+"""A sound run but for what is given. Its rate is a multiple of that of a sound net."""
 
 
-SPEEDS: dict[str, float] = {"low": 1 / 3, "middle": 1.0, "high": 3.0}
+class Fault(NamedTuple):
+    """A fault, and what is done against it."""
+
+    title: str
+    wrong: Faults
+    cured: Faults
+
+
+FAULTS = {
+    "bouncing": Fault(
+        "rate too large", wrong=switched(units=TANH_UNITS, rate=16.0), cured=switched(units=TANH_UNITS, rate=2.0)
+    ),
+    "saturated": Fault(
+        "saturated start", wrong=switched(units=TANH_UNITS, start=10.0), cured=switched(units=TANH_UNITS, start=2.0)
+    ),
+    "twins": Fault("equal weights", wrong=switched(equal=1.0), cured=switched(start=2.0)),
+    "dead": Fault("dead rectifiers", wrong=switched(bias=-5.0), cured=switched(bias=0.1)),
+    "gradient": Fault("a gradient of wrong sign", wrong=switched(factor=-1.0), cured=switched()),
+    "inputs": Fault(
+        "inputs not normalised",
+        wrong=switched(units=TANH_UNITS, inputs=255.0, normalised=0.0),
+        cured=switched(units=TANH_UNITS, inputs=255.0),
+    ),
+    "memorised": Fault("labels shuffled", wrong=switched(shuffled=1.0), cured=switched()),
+    "leak": Fault("validation in training", wrong=switched(leaked=0.5), cured=switched()),
+    "collapsed": Fault("a loss that does not fit", wrong=switched(unfit=1.0), cured=switched()),
+    "frozen": Fault("a layer never updated", wrong=switched(frozen=1.0), cured=switched()),
+}
+"""By the names of their flags."""
+SPEEDS = {"low": 1 / 3, "middle": 1.0, "high": 3.0}
+SIGMOID_SPEED = 10
+"""Nets of sigmoid units have rates so many times as large."""
+
+
+class SoundNet(NamedTuple):
+    """A net of which nothing is wrong."""
+
+    width: str
+    units: str
+    speed: str
+
+
+SOUND_NETS = {
+    f"sound/{width}-{kind}-{speed}": SoundNet(width, kind, speed)
+    for width in ("wide", "narrow")
+    for kind in ("sigmoid", "tanh", "relu", "leaky")
+    for speed in SPEEDS
+}
 RELU_NET, TANH_NET = "sound/wide-relu-middle", "sound/wide-tanh-middle"
-SHOWN = {RELU_NET: "sound", **{f"fault/{one}": FAULTS[one][0] for one in ("twins", "gradient", "inputs")}}
-SOUND_NETS = {f"sound/{'-'.join(one)}": one for one in product(("wide", "narrow"), UNITS, SPEEDS)}
+SHOWN = {
+    RELU_NET: "sound",
+    "fault/twins": FAULTS["twins"].title,
+    "fault/gradient": FAULTS["gradient"].title,
+    "fault/inputs": FAULTS["inputs"].title,
+}
+"""Rows whose upper hidden layer is drawn, and what the picture calls them."""
 
 
 def rows(options, about):
     """Sound nets, each fault with and without its remedy, other failures, and the over-fitting of few digits."""
-    at = {"quick": (0.1, 32, 16, 128, (500, 300)), "paper": (0.03, 100, 50, 400, (1000, 1000))}
-    rate, wide, narrow, large, sizes = at[options.preset]
-    few, wrong = (500, sizes[1]), {"factor": -1.0, "share": 0.1}
+    sizes = SIZES[options.preset]
 
-    def row(place, title, group, how, width=wide, sizes=sizes):
-        hypers = Faults(**{**how, "rate": rate * how.get("rate", 1.0)})
-        build, keep = lambda seed: Unit(Museum(width, *sizes), hypers, seed=seed), int(place in SHOWN)
-        return Row(place, title, build, group=group, keep=keep)
+    def row(name, title, group, wrong, width=sizes.wide, train=sizes.train):
+        def build(seed):
+            at_rate = wrong._replace(rate=sizes.rate * wrong.rate)
+            return Unit(Museum(width, train, sizes.valid), at_rate, seed=seed)
 
-    def sound(of, kind, speed):
-        how = {"units": float(UNITS.index(kind)), "rate": SPEEDS[speed] * (10 if kind == "sigmoid" else 1)}
-        return f"{kind}, {speed} rate", f"Sound nets, {of}", how, wide if of == "wide" else narrow
+        return Row(name, title, build, group=group, keep=1 if name in SHOWN else 0)
 
+    def sound(name, net):
+        rate = SPEEDS[net.speed] * (SIGMOID_SPEED if net.units == "sigmoid" else 1)
+        return row(
+            name,
+            f"{net.units}, {net.speed} rate",
+            f"Sound nets, {net.width}",
+            switched(units=number_of(net.units, UNITS), rate=rate),
+            width=sizes.wide if net.width == "wide" else sizes.narrow,
+        )
+
+    def gradients(seed):
+        return Unit(Gradients(), seed=seed)
+
+    failure, overfit = partial(row, group="Other failures"), partial(row, group="Over-fitting", train=FEW)
     return [
-        *(row(place, *sound(*what)) for place, what in SOUND_NETS.items()),
-        *(row(f"fault/{one}", title, "Faults", how) for one, (title, how, _) in FAULTS.items()),
-        *(row(f"cured/{one}", f"{title}, cured", "Remedies", how) for one, (title, _, how) in FAULTS.items()),
-        row("failure/diverging", "rate a hundred times too large", "Other failures", {"rate": 100.0}),
-        row("failure/slow", "rate a hundred times too small", "Other failures", {"rate": 0.01}),
-        row("failure/small", "three units a layer", "Other failures", T, 3),
-        row("failure/large", "four times as wide", "Other failures", {}, large),
-        row("overfit/sound", "500 digits", "Over-fitting", {}, sizes=few),
-        row("overfit/wrong", "500 digits, a tenth of a layer's gradients wrong", "Over-fitting", wrong, sizes=few),
-        Row("gradients", "finite differences", lambda seed: Unit(Gradients(), seed=seed), group="Gradients"),
+        *(sound(name, net) for name, net in SOUND_NETS.items()),
+        *(row(f"fault/{flag}", fault.title, "Faults", fault.wrong) for flag, fault in FAULTS.items()),
+        *(row(f"cured/{flag}", f"{fault.title}, cured", "Remedies", fault.cured) for flag, fault in FAULTS.items()),
+        failure("failure/diverging", "rate a hundred times too large", wrong=switched(rate=100.0)),
+        failure("failure/slow", "rate a hundred times too small", wrong=switched(rate=0.01)),
+        failure("failure/small", "three units a layer", wrong=switched(units=TANH_UNITS), width=3),
+        failure("failure/large", "four times as wide", wrong=switched(), width=sizes.large),
+        overfit("overfit/sound", "500 digits", wrong=switched()),
+        overfit(
+            "overfit/wrong", "500 digits, a tenth of a layer's gradients wrong", wrong=switched(factor=-1.0, share=0.1)
+        ),
+        Row("gradients", "finite differences", gradients, group="Gradients"),
     ]
 
 
-LIKE = {one: TANH_NET if "units" in how else RELU_NET for one, (_, how, _) in FAULTS.items()}
-NAMED = {f"fault/{one}": [one, "diverging"] if one == "bouncing" else [one] for one in FAULTS}
-FAILED = {f"failure/{one}": [one] for one in ("diverging", "slow", "small")} | {"fault/collapsed": ["collapsed"]}
-CALLED = ("flags/first", [*NAMES, "sound"])
+TRAIN, VALID, TEST = ERRORS
+SOUNDS = Metric("flags/sound", "called sound %", 100, " %", bounds=(0, 100))
+SATURATED = Metric("signs/saturated", "saturated %", 100, " points", bounds=(0, 100))
+REDUNDANT = Metric("units/redundant", "redundant %", 100, " points", bounds=(0, 100))
+CORRELATION = Metric("units/correlation", "correlation")
+ACTIVITY = Metric("units/activity", "activity")
+BOUNCE = Metric("signs/bounce", "rise")
+WRONG = Metric("signs/gradient", "gradient's gap")
+FLOPS = Metric("model/flops", "kFLOPs", 1e-3)
+GAP = Metric("checked/gap", "gap, 1e-6", 1e6)
+MISSED = Metric("checked/missed", "missed")
+NAMED = {f"fault/{flag}": [flag] for flag in FAULTS} | {"fault/bouncing": ["bouncing", "diverging"]}
+"""What each fault is to be called."""
+FAILED = {
+    "failure/diverging": ["diverging"],
+    "failure/slow": ["slow"],
+    "failure/small": ["small"],
+    "fault/collapsed": ["collapsed"],
+}
+FIRST, LABELS = "flags/first", [*NAMES, "sound"]
+SOUND_ALIKE = {flag: TANH_NET if fault.wrong.units == TANH_UNITS else RELU_NET for flag, fault in FAULTS.items()}
+"""The sound net with the units of each fault's net."""
+all_of, at_most, costs_at_most, higher = claims.all_of, claims.at_most, claims.costs_at_most, claims.higher
+called = partial(shares.called, FIRST, LABELS)
 
 
-def below(metric, *pairs):
-    """A decider: the metric is lower in the first row of each pair than in the second."""
-    return claims.all_of(*(claims.lower(metric, row, than) for row, than in pairs))
+def falls_when_cured(metric, *flags):
+    """A decider: the remedy of each of these faults lowers the metric."""
+    return all_of(*(claims.lower(metric, f"cured/{flag}", than=f"fault/{flag}") for flag in flags))
+
+
+def falls_with_good_training(metric):
+    """A decider: the metric is lower in a sound net than with each fault that keeps a net from learning."""
+    bad = ("twins", "dead", "gradient", "collapsed", "bouncing", "inputs")
+    return all_of(*(claims.lower(metric, SOUND_ALIKE[flag], than=f"fault/{flag}") for flag in bad))
+
+
+CLAIMS = [
+    Claim("At least 90 % of the faults are called by their names.", called(NAMED, least=0.9), ("C35",)),
+    Claim("So are nets that diverge, collapse, are slow or small.", called(FAILED, least=0.9), ("C35",)),
+    Claim(
+        "At most 5 % of the sound runs are called faulty.",
+        called({net: ["sound"] for net in SOUND_NETS}, least=0.95),
+    ),
+    Claim(
+        "Each remedy brings the validation error to within 1 point of a sound net's.",
+        all_of(*(costs_at_most(VALID, f"cured/{flag}", than=SOUND_ALIKE[flag], bound=1) for flag in FAULTS)),
+    ),
+    Claim("Finite differences agree with every gradient to 1e-6.", at_most(GAP, "gradients", 1), ("C10",)),
+    Claim("They find a gradient that is 1 % off in one array.", at_most(MISSED, "gradients", 0), ("C10",)),
+    Claim("A sound net learns 500 digits without an error.", at_most(TRAIN, "overfit/sound", 0), ("C11",)),
+    Claim(
+        "So does a net some of whose gradients are wrong, which the gradient check finds.",
+        all_of(at_most(TRAIN, "overfit/wrong", 0), higher(WRONG, "overfit/wrong", than="overfit/sound", least=0.05)),
+        ("C14",),
+    ),
+    Claim(
+        "Large weights, or large inputs, saturate most units before the first update.",
+        higher(SATURATED, ["fault/saturated", "fault/inputs"], than=TANH_NET, least=50),
+        ("C12",),
+    ),
+    Claim(
+        "Smaller weights, or normalised inputs, cure that, and the validation error falls.",
+        all_of(falls_when_cured(SATURATED, "saturated", "inputs"), falls_when_cured(VALID, "saturated", "inputs")),
+        ("C12",),
+    ),
+    Claim(
+        "A smaller rate cures a loss that jumps up and down, and the training error falls.",
+        all_of(falls_when_cured(BOUNCE, "bouncing"), falls_when_cured(TRAIN, "bouncing")),
+        ("C13",),
+    ),
+    Claim("Hidden units are sparser after good training than after bad.", falls_with_good_training(ACTIVITY), ("C33",)),
+    Claim("They are less correlated.", falls_with_good_training(CORRELATION), ("C33",)),
+    Claim("Fewer of them ignore the input or are strongly correlated.", falls_with_good_training(REDUNDANT), ("C33",)),
+    Claim(
+        "A net 4 times wider errs at most 1 point less.", costs_at_most(TEST, RELU_NET, than="failure/large", bound=1)
+    ),
+]
 
 
 def pictures(found):
     """The upper hidden layer, sample by unit, after good training and after bad."""
     there = {title: found[row] for row, title in SHOWN.items() if row in found and 1 in found[row].seeds}
+    if not there:
+        return None
     values = {title: runs.kept(1)["units"] for title, runs in there.items()}
-    shape = next((one.shape for one in values.values()), (1, 1))
-    return samples({title: one.reshape(1, 1, -1) for title, one in values.items()}, shape) if values else None
+    shape = next(iter(values.values())).shape
+    return samples({title: image.reshape(1, 1, -1) for title, image in values.items()}, shape)
 
 
-SOUNDS = Metric("flags/sound", "called sound %", 100, " %", bounds=(0, 100))
-SATURATED = Metric("signs/saturated", "saturated %", 100, " points", bounds=(0, 100))
-REDUNDANT = Metric("units/redundant", "redundant %", 100, " points", bounds=(0, 100))
-CORRELATION, ACTIVITY = Metric("units/correlation", "correlation"), Metric("units/activity", "activity")
-BOUNCE, WRONG = Metric("signs/bounce", "rise"), Metric("signs/gradient", "gradient's gap")
-(TRAIN, VALID, TEST), FLOPS = ERRORS, Metric("model/flops", "kFLOPs", 1e-3)
-GAP, MISSED = Metric("checked/gap", "gap, 1e-6", 1e6), Metric("checked/missed", "missed")
-WORSE = [(LIKE[one], f"fault/{one}") for one in ("twins", "dead", "gradient", "collapsed", "bouncing", "inputs")]
-JUMPING, *SATURATING = [(f"cured/{one}", f"fault/{one}") for one in ("bouncing", "saturated", "inputs")]
-CLAIMS = [
-    Claim("At least 90 % of the faults are called by their names.", shares.called(*CALLED, NAMED, 0.9), ("C35",)),
-    Claim("So are nets that diverge, collapse, are slow or small.", shares.called(*CALLED, FAILED, 0.9), ("C35",)),
-    Claim(
-        "At most 5 % of the sound runs are called faulty.",
-        shares.called(*CALLED, {row: ["sound"] for row in SOUND_NETS}, 0.95),
+FIGURES = {
+    "confusion.png": Figure(
+        shares.confusion(FIRST, LABELS, groups=("Faults", "Other failures", "Over-fitting")),
+        "Of the runs with each fault (lines), the percentages that are called by each name (columns).",
     ),
-    Claim(
-        "Each remedy brings the validation error to within 1 point of a sound net's.",
-        claims.all_of(*(claims.costs_at_most(VALID, f"cured/{one}", LIKE[one], 1) for one in FAULTS)),
+    "curves.png": Figure(
+        figures.curves("train/loss", "training loss", groups=("Faults",)),
+        "Training loss by epoch: the mean over seeds, in a band from the least to the largest.",
     ),
-    Claim("Finite differences agree with every gradient to 1e-6.", claims.at_most(GAP, "gradients", 1), ("C10",)),
-    Claim("They find a gradient that is 1 % off in one array.", claims.at_most(MISSED, "gradients", 0), ("C10",)),
-    Claim("A sound net learns 500 digits without an error.", claims.at_most(TRAIN, "overfit/sound", 0), ("C11",)),
-    Claim(
-        "So does a net some of whose gradients are wrong, which the gradient check finds.",
-        claims.all_of(
-            claims.at_most(TRAIN, "overfit/wrong", 0), claims.higher(WRONG, "overfit/wrong", "overfit/sound", 0.05)
-        ),
-        ("C14",),
+    "units.png": Figure(
+        pictures, "Upper hidden layer of the first seed: a line a digit, by class; a column a unit; white is large."
     ),
-    Claim(
-        "Large weights, or large inputs, saturate most units before the first update.",
-        claims.higher(SATURATED, ["fault/saturated", "fault/inputs"], TANH_NET, 50),
-        ("C12",),
-    ),
-    Claim(
-        "Smaller weights, or normalised inputs, cure that, and the validation error falls.",
-        claims.all_of(below(SATURATED, *SATURATING), below(VALID, *SATURATING)),
-        ("C12",),
-    ),
-    Claim(
-        "A smaller rate cures a loss that jumps up and down, and the training error falls.",
-        claims.all_of(below(BOUNCE, JUMPING), below(TRAIN, JUMPING)),
-        ("C13",),
-    ),
-    Claim("Hidden units are sparser after good training than after bad.", below(ACTIVITY, *WORSE), ("C33",)),
-    Claim("They are less correlated.", below(CORRELATION, *WORSE), ("C33",)),
-    Claim("Fewer of them ignore the input or are strongly correlated.", below(REDUNDANT, *WORSE), ("C33",)),
-    Claim("A net 4 times wider errs at most 1 point less.", claims.costs_at_most(TEST, RELU_NET, "failure/large", 1)),
-]
+}
 STUDY = Study(
     doc=__doc__,
     data=study.images(quick="digits", paper="mnist", flat=True),
     rows=rows,
     metrics=[*ERRORS, SOUNDS, SATURATED, BOUNCE, WRONG, REDUNDANT, CORRELATION, ACTIVITY, FLOPS, GAP, MISSED],
     claims=CLAIMS,
-    figures={
-        "confusion.png": Figure(
-            shares.confusion(*CALLED, ("Faults", "Other failures", "Over-fitting")),
-            "Of the runs with each fault (lines), the percentages that are called by each name (columns).",
-        ),
-        "curves.png": Figure(
-            figures.curves("train/loss", "training loss", groups=("Faults",)),
-            "Training loss by epoch: the mean over seeds, in a band from the least to the largest.",
-        ),
-        "units.png": Figure(
-            pictures, "Upper hidden layer of the first seed: a line a digit, by class; a column a unit; white is large."
-        ),
-    },
+    figures=FIGURES,
 )
 
 if __name__ == "__main__":

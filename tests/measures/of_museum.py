@@ -21,9 +21,9 @@ from dlx.inspect.diagnose import Signs, diagnose
 from dlx.inspect.faults import Faults, wrong_gradient
 from dlx.losses.supervised import cross_entropy
 from dlx.nets.mlp import mlp
-from dlx.programs.museum import Gradients, Museum
 from dlx.types import Labelled
 from dlx.unit import Result
+from experiments.debugging import Checked, Gradients, Museum
 
 HOW = Faults(0.5, units=0.0, start=15.0, bias=0.1, factor=-1.0, share=0.5, inputs=3.0, leaked=0.2)
 
@@ -56,8 +56,7 @@ def museum(run):
 
     def gap(params):
         bent = wrong_gradient(cross_entropy(net), "hidden_0", -1.0, 0.5)
-        batch = jax.tree.map(lambda leaf: jnp.asarray(leaf[np.minimum(np.arange(50), 29)]), train)
-        return slope_gaps(bent, key_check, params, batch).max()
+        return slope_gaps(bent, key_check, params, jax.tree.map(jnp.asarray, train)).max()
 
     assert abs(gap(fitted.end) - gap(start)) > 0.01
     loss = fitted.metrics["loss"] / fitted.first_loss
@@ -109,13 +108,13 @@ def quadratic(by):
         value = sum(jnp.square(leaf).sum() for leaf in jax.tree.leaves(params)) / 2
         return by(batch[0]) * value + (1 - by(batch[0])) * jax.lax.stop_gradient(value), {}
 
-    return "net", loss
+    return Checked("net", loss)
 
 
 SLIPPED = [quadratic(lambda factor: factor), quadratic(lambda factor: 1.25), quadratic(lambda factor: 1.0)]
 
 
-@told_by(Gradients(), patches={"dlx.programs.museum.SLIPPED": SLIPPED})
+@told_by(Gradients(), patches={"experiments.debugging.SLIPPED": SLIPPED})
 def gradients(run):
     """Of these the first is as it is asked for, the second always wrong, and the third never."""
     return Result(0.0, {"checked": {"gap": 0.25 / 1.25, "missed": 1}})
