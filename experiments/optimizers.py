@@ -82,7 +82,7 @@ WAYS = {
     "rmsprop": Way("RMSProp", 0.016, steadily("rmsprop")),
     "adam": Way("Adam", 0.016, steadily("adam")),
     "clipped": Way("gradient clipped at norm .1", 32.0, steadily("clipped")),
-    # a step of Muon takes as long as twelve
+    # a step of Muon takes as long as twelve of Adam
     "muon": Way("Muon: matrices preconditioned", 0.016, steadily("muon"), search_seeds=1, seeds=5),
     "halving": Way("rate halved on a plateau", 8.0, halved),
     "decay": Way("rate falling to a hundredth", 8.0, falling),
@@ -214,7 +214,7 @@ def rows(options, about):
     sizes = SIZES[options.preset]
 
     def descent(seed, rate, *, rule="plain", batch_size=sizes.usual, examples=None):
-        program = Descent(rule, sizes.widths, EPOCHS, batch_size, sizes.target, examples)
+        program = Descent(rule, sizes.widths, EPOCHS, batch_size=batch_size, target=sizes.target, examples=examples)
         return Unit(program, Rate(rate), seed=seed)
 
     def gradients(seed):

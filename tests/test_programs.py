@@ -1,4 +1,4 @@
-"""The shared programs: each option of a layer reaches its stage in `dlx.pretrain`, each rule of descent is taken."""
+"""The shared programs: each option of a layer reaches its stage in `dlx.pretrain`."""
 
 from functools import partial
 
