@@ -37,9 +37,9 @@ class Net(NamedTuple):
     """A kind of net, and how it is trained on the labels."""
 
     make: Callable[..., Model]
-    """From its hidden layers' widths, the number of classes, and an initialiser; rectified nets have He's."""
+    """`make(widths, classes, initializer)`; rectified nets ignore the initialiser, and start from He's."""
     optimizer: Callable[[Any], optax.GradientTransformation]
-    """From a rate."""
+    """`optimizer(rate)`."""
 
 
 NETS = {
@@ -85,8 +85,10 @@ class Finetune:
         )
         key_init, key_train = jax.random.split(key)
         fresh = start(key_init, net, data, given)
-        params, (curve, measured) = chain(tune, errors(net))(jax.random.fold_in(key_train, len(given)), fresh, data)
-        return {"filters": strongest(params[hidden(0)]["w"], 16), "net": params}, Result.of(curve, measured)
+        key_train = jax.random.fold_in(key_train, len(given))  # a layer takes the number of layers below it
+        params, (curve, measured) = chain(tune, errors(net))(key_train, fresh, data)
+        filters = strongest(params[hidden(0)]["w"], 16)  # of the 16 units of largest norm, for a figure
+        return {"filters": filters, "net": params}, Result.of(curve, measured)
 
 
 @dataclass(frozen=True)
@@ -123,15 +125,15 @@ WAYS = {
 
 
 class Trial(NamedTuple):
-    """What rows fix or search of a way to train."""
+    """The arguments of a trial: each row fixes some and searches the others."""
 
     width: int  # units of a hidden layer
-    batch_size: int  # of fine-tuning, as are the next three
-    epochs: int
-    patience: int
-    rate: float
+    batch_size: int  # of fine-tuning
+    epochs: int  # of fine-tuning
+    patience: int  # of fine-tuning
+    rate: float  # of fine-tuning
     depth: int = 3  # hidden layers
-    top: int | None = None  # units of the last hidden layer, if they are others
+    top: int | None = None  # units of the last hidden layer, if not `width`
     initializer: str = "fan"
     pretrain_epochs: int = 0
     pretrain_rate: float = 0.0
@@ -141,23 +143,31 @@ class Trial(NamedTuple):
 def unit(row: str, options: Options, seed: int, **arguments: Any) -> Unit:
     """The fine-tuning of a trial, on layers that are trained greedily if the row has pre-training."""
     way, trial = WAYS[row], Trial(**arguments)
-    widths = (*[trial.width] * (trial.depth - 1), trial.top or trial.width)
+    widths = (trial.width,) * (trial.depth - 1) + (trial.top or trial.width,)
     layers = ()
     if way.pretraining:
-        layer = {
-            "dbn": partial(Layer, "dbn", k=options.k),
-            "autoassociator": partial(Layer, "autoassociator", tied=options.tied),
-            "denoising": partial(Layer, "denoising", tied=options.tied),
-            "supervised": partial(Layer, "supervised"),
+        fields: dict[str, Any] = {
+            "dbn": {"k": options.k},
+            "autoassociator": {"tied": options.tied},
+            "denoising": {"tied": options.tied},
+            "supervised": {},
         }[way.pretraining]
-        layer = partial(layer, epochs=trial.pretrain_epochs, initializer=trial.initializer)
+        fields |= {"epochs": trial.pretrain_epochs, "initializer": trial.initializer}
+        layer = partial(Layer, way.pretraining, **fields)  # in minibatches of 20, as `Layer` says
         layers = greedy_layers(layer, widths, LayerHypers(trial.pretrain_rate, trial.masking), seed)
-    tune = Finetune(way.net, widths, trial.epochs, trial.patience, trial.batch_size, trial.initializer)
+    tune = Finetune(
+        way.net,
+        widths,
+        epochs=trial.epochs,
+        patience=trial.patience,
+        batch_size=trial.batch_size,
+        initializer=trial.initializer,
+    )
     return Unit(tune, Rate(trial.rate), layers, seed)
 
 
-def trials(width=500, batch_size=100, epochs=30, patience=4, **others: Any) -> dict[str, Any]:
-    """Trials of a search: every combination of the values that are lists. Of equal scores the first is chosen."""
+def part(width=500, batch_size=100, epochs=30, patience=4, **others: Any) -> dict[str, Any]:
+    """A part of a row's space, whose trials are all combinations of its lists. Of equal scores the first is chosen."""
     return {"width": width, "batch_size": batch_size, "epochs": epochs, "patience": patience, **others}
 
 
@@ -166,74 +176,74 @@ class Sizes(NamedTuple):
 
     spaces: dict[str, list[dict[str, Any]]]
     """What is searched, by row; of rows that take over no other row's choice."""
-    narrow: dict[int, list[dict[str, Any]]]
+    finetuning: dict[int, list[dict[str, Any]]]
     """What a deep row of Experiment 3 searches: by the size of the minibatches that Experiment 2 has chosen."""
     from_glorot: tuple[str, ...]
     """Rows of Experiment 2 that are trained once more, from Glorot's initialisation."""
-    masked: tuple[str, ...]
+    denoising: tuple[str, ...]
     """Rows that take over the choice of auto-associators, and search how many of their inputs are set to 0."""
     seeds_of_ours: int
     """Fresh seeds of a row that is not the paper's."""
 
 
-small = partial(trials, width=64, batch_size=20, epochs=20, patience=5)
+small_part = partial(part, width=64, batch_size=20, epochs=20, patience=5)
 SIZES = {
     "quick": Sizes(
         spaces={
-            "exp2/dbn": [small(depth=2, rate=2.0, pretrain_epochs=5, pretrain_rate=[0.05, 0.1])],
-            "exp2/autoassociator": [small(depth=2, rate=2.0, pretrain_epochs=5, pretrain_rate=[0.05, 0.1])],
-            "exp2/supervised": [small(depth=2, rate=2.0, pretrain_epochs=5, pretrain_rate=[0.05, 0.1])],
-            "exp2/deep": [small(depth=2, rate=[0.5, 2.0])],
-            "exp2/shallow": [small(depth=1, rate=[0.5, 2.0])],
-            "exp3/shallow": [small(depth=1, width=20, rate=[0.5, 2.0])],
-            "exp2/relu": [small(depth=2, rate=[0.001, 0.003])],
-            "exp2/dropout": [small(depth=2, rate=[0.001, 0.003])],
-            "exp2/batchnorm": [small(depth=2, rate=[0.001, 0.003])],
+            "exp2/dbn": [small_part(depth=2, rate=2.0, pretrain_epochs=5, pretrain_rate=[0.05, 0.1])],
+            "exp2/autoassociator": [small_part(depth=2, rate=2.0, pretrain_epochs=5, pretrain_rate=[0.05, 0.1])],
+            "exp2/supervised": [small_part(depth=2, rate=2.0, pretrain_epochs=5, pretrain_rate=[0.05, 0.1])],
+            "exp2/deep": [small_part(depth=2, rate=[0.5, 2.0])],
+            "exp2/shallow": [small_part(depth=1, rate=[0.5, 2.0])],
+            "exp3/shallow": [small_part(depth=1, width=20, rate=[0.5, 2.0])],
+            "exp2/relu": [small_part(depth=2, rate=[0.001, 0.003])],
+            "exp2/dropout": [small_part(depth=2, rate=[0.001, 0.003])],
+            "exp2/batchnorm": [small_part(depth=2, rate=[0.001, 0.003])],
         },
-        narrow={20: [{"rate": [0.5, 2.0]}]},
+        finetuning={20: [{"rate": [0.5, 2.0]}]},
         from_glorot=(),
-        masked=(),
+        denoising=(),
         seeds_of_ours=2,
     ),
     "paper": Sizes(
         spaces={
             "exp2/dbn": [
-                trials(epochs=60, patience=10, pretrain_epochs=15, pretrain_rate=0.1, rate=[1.6, 2.4]),
-                trials(rate=[0.8, 1.6, 2.4], pretrain_epochs=15, pretrain_rate=[0.05, 0.1, 0.2]),
-                trials(width=750, pretrain_epochs=15, pretrain_rate=0.1, rate=2.4),
-                trials(width=750, batch_size=20, pretrain_epochs=15, pretrain_rate=0.1, rate=[0.3, 0.5, 0.9]),
-                trials(width=750, batch_size=20, pretrain_epochs=30, pretrain_rate=0.1, rate=0.5),
+                part(epochs=60, patience=10, pretrain_epochs=15, pretrain_rate=0.1, rate=[1.6, 2.4]),
+                part(rate=[0.8, 1.6, 2.4], pretrain_epochs=15, pretrain_rate=[0.05, 0.1, 0.2]),
+                part(width=750, pretrain_epochs=15, pretrain_rate=0.1, rate=2.4),
+                part(width=750, batch_size=20, pretrain_epochs=15, pretrain_rate=0.1, rate=[0.3, 0.5, 0.9]),
+                part(width=750, batch_size=20, pretrain_epochs=30, pretrain_rate=0.1, rate=0.5),
             ],
             "exp2/autoassociator": [
-                trials(epochs=60, patience=10, pretrain_epochs=15, pretrain_rate=0.2, rate=[1.6, 2.4]),
-                trials(rate=[0.8, 1.6, 2.4], pretrain_epochs=15, pretrain_rate=[0.05, 0.1, 0.2]),
-                trials(width=750, batch_size=20, pretrain_epochs=15, pretrain_rate=0.2, rate=[0.6, 1.0, 1.4, 2.0]),
-                trials(width=750, batch_size=20, pretrain_epochs=30, pretrain_rate=0.2, rate=1.4),
+                part(epochs=60, patience=10, pretrain_epochs=15, pretrain_rate=0.2, rate=[1.6, 2.4]),
+                part(rate=[0.8, 1.6, 2.4], pretrain_epochs=15, pretrain_rate=[0.05, 0.1, 0.2]),
+                part(width=750, batch_size=20, pretrain_epochs=15, pretrain_rate=0.2, rate=[0.6, 1.0, 1.4, 2.0]),
+                part(width=750, batch_size=20, pretrain_epochs=30, pretrain_rate=0.2, rate=1.4),
             ],
             "exp2/supervised": [
-                trials(epochs=60, patience=10, pretrain_epochs=5, pretrain_rate=0.3, rate=[1.6, 2.4, 3.2]),
-                trials(epochs=60, patience=10, pretrain_epochs=10, pretrain_rate=0.3, rate=2.4),
-                trials(rate=[0.8, 1.6, 2.4], pretrain_epochs=5, pretrain_rate=[0.1, 0.3, 0.9]),
-                trials(width=750, batch_size=20, pretrain_epochs=5, pretrain_rate=0.3, rate=[0.3, 0.6, 1.0]),
+                part(epochs=60, patience=10, pretrain_epochs=5, pretrain_rate=0.3, rate=[1.6, 2.4, 3.2]),
+                part(epochs=60, patience=10, pretrain_epochs=10, pretrain_rate=0.3, rate=2.4),
+                part(rate=[0.8, 1.6, 2.4], pretrain_epochs=5, pretrain_rate=[0.1, 0.3, 0.9]),
+                part(width=750, batch_size=20, pretrain_epochs=5, pretrain_rate=0.3, rate=[0.3, 0.6, 1.0]),
             ],
             "exp2/deep": [
-                trials(epochs=60, patience=10, rate=[0.8, 1.4]),
-                trials(rate=[0.4, 0.8, 1.2, 1.4, 1.6, 1.8, 2.0, 2.4, 2.8]),
-                trials(width=750, batch_size=20, rate=[0.3, 0.6, 1.0, 1.4, 2.0]),
+                part(epochs=60, patience=10, rate=[0.8, 1.4]),
+                part(rate=[0.4, 0.8, 1.2, 1.4, 1.6, 1.8, 2.0, 2.4, 2.8]),
+                part(width=750, batch_size=20, rate=[0.3, 0.6, 1.0, 1.4, 2.0]),
             ],
             "exp2/shallow": [
-                trials(depth=1, width=[500, 750, 1000], rate=[0.8, 1.6, 2.4]),
-                trials(depth=1, width=[500, 750, 1000], batch_size=20, epochs=40, rate=[0.1, 0.2, 0.3]),
+                part(depth=1, width=[500, 750, 1000], rate=[0.8, 1.6, 2.4]),
+                part(depth=1, width=[500, 750, 1000], batch_size=20, epochs=40, rate=[0.1, 0.2, 0.3]),
             ],
             "exp3/shallow": [
-                trials(depth=1, width=20, epochs=60, patience=10, rate=[0.4, 0.6]),
-                trials(depth=1, width=20, rate=[0.1, 0.2, 0.4, 0.6, 0.8, 1.2, 1.6, 2.0, 2.4]),
+                part(depth=1, width=20, epochs=60, patience=10, rate=[0.4, 0.6]),
+                part(depth=1, width=20, rate=[0.1, 0.2, 0.4, 0.6, 0.8, 1.2, 1.6, 2.0, 2.4]),
             ],
-            "exp2/relu": [trials(epochs=50, patience=6, rate=[0.0003, 0.001])],
-            "exp2/dropout": [trials(epochs=50, patience=6, rate=[0.001, 0.002])],
-            "exp2/batchnorm": [trials(epochs=50, patience=6, rate=[0.001, 0.003])],
+            "exp2/relu": [part(epochs=50, patience=6, rate=[0.0003, 0.001])],
+            "exp2/dropout": [part(epochs=50, patience=6, rate=[0.001, 0.002])],
+            "exp2/batchnorm": [part(epochs=50, patience=6, rate=[0.001, 0.003])],
         },
-        narrow={
+        finetuning={
             20: [
                 {"epochs": 60, "patience": 10, "rate": [0.6, 1.0, 1.4, 2.0]},
                 {"epochs": 30, "patience": 4, "rate": [0.3, 0.6, 1.0]},
@@ -244,7 +254,7 @@ SIZES = {
             ],
         },
         from_glorot=("dbn", "autoassociator", "supervised", "deep", "shallow"),
-        masked=("denoising",),
+        denoising=("denoising",),
         seeds_of_ours=3,
     ),
 }
@@ -282,11 +292,12 @@ def rows(options, about):
         title, seeds = f"ours: {WAYS[way].title}{words}", options.seeds_of_ours or sizes.seeds_of_ours
         return Row(name, title, partial(unit, way, options), space, seeds=seeds, **others)
 
-    def narrow(row, chosen):
-        """The choice of a row of Experiment 2, but for the width of the top layer, and for the fine-tuning."""
+    def narrow_top(row, chosen):
+        """The choice of a row of Experiment 2, with a top layer of 20 units and a new search of the fine-tuning."""
         choice = chosen[row]
-        nearest = min(sizes.narrow, key=lambda batch_size: abs(batch_size - choice["batch_size"]))
-        return [{**choice, "top": 20, **part} for part in sizes.narrow[nearest]]
+        # Other minibatches, which --try may give, search what the nearest ones do.
+        nearest = min(sizes.finetuning, key=lambda batch_size: abs(batch_size - choice["batch_size"]))
+        return [{**choice, "top": 20, **part} for part in sizes.finetuning[nearest]]
 
     def changed(row, chosen, **changes):
         """The choice of a row, but for the changes."""
@@ -299,7 +310,9 @@ def rows(options, about):
             for way in (*DEEP, "shallow")
         ),
         *(
-            of_paper(f"exp3/{way}", way, partial(narrow, f"exp2/{way}"), after=(f"exp2/{way}",), group="Experiment 3")
+            of_paper(
+                f"exp3/{way}", way, partial(narrow_top, f"exp2/{way}"), after=(f"exp2/{way}",), group="Experiment 3"
+            )
             for way in DEEP
         ),
         of_paper("exp3/shallow", "shallow", sizes.spaces["exp3/shallow"], group="Experiment 3"),
@@ -320,7 +333,7 @@ def rows(options, about):
         ),
         *(
             of_ours(f"exp2/{way}", way, masked, after=("exp2/autoassociator",), group="Experiment 2", keep=1)
-            for way in sizes.masked
+            for way in sizes.denoising
         ),
     ]
 
@@ -338,6 +351,7 @@ def drawn_against(row: str, trial: Mapping[str, Any]) -> dict[str, float]:
 
 
 lower, near_paper = claims.lower, claims.near_paper
+# A sentence, the test over seeds that decides it, and the lectures' claims in claims.toml that it is part of.
 CLAIMS = [
     Claim(
         "Experiment 2: without pre-training a deep net errs more than a shallow one.",
