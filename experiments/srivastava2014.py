@@ -74,7 +74,7 @@ class Dropped:
     classes: int = 10
 
     def __post_init__(self):
-        """Raise ValueError for units or a rule that there is not, or for sigmoid ones with batch normalisation."""
+        """Raise ValueError for unknown units or an unknown rule, or for sigmoid ones with batch normalisation."""
         check_name(self.units, START)
         check_name(self.rule, ("momentum", "adam"))
         if self.normalised and self.units != "relu":
@@ -91,7 +91,9 @@ class Dropped:
             return hypers.rate * 0.01 ** (step / steps)
 
         rule = adam(rate) if self.rule == "adam" else sgd(rate, hypers.momentum)
-        scored = self.examples is None
+        scored = (
+            self.examples is None
+        )  # rows on all digits have a curve of validation errors, others an error at the end
         train = classify(
             net,
             optax.chain(rule, max_norm(hypers.norm)),
@@ -104,8 +106,9 @@ class Dropped:
         params, (curve, measured) = chain(train, errors_and_nats(net))(key_train, fresh, data)
         result = Result.of(curve, measured).telling(test={"gap": gap(measured)})
         if not self.normalised:
-            h = first_layer(self.units, params, first(data.valid, 1000).x)
-            result = result.telling(hidden={"correlation": correlation(h)})
+            # Under batch normalisation a layer has another form, which `first_layer` does not read.
+            codes = first_layer(self.units, params, first(data.valid, 1000).x)
+            result = result.telling(hidden={"correlation": correlation(codes)})
         return params, result
 
     def net(self, noise: Noise) -> Model:
@@ -135,8 +138,9 @@ class Averaged:
         def over_masks(params, x):
             if self.samples is None:
                 return over_all_masks(first_layer(self.units, params, x), params["output"])
-            keys = jax.random.split(jax.random.clone(key), self.samples)  # the same masks for all examples
-            each = jax.lax.map(lambda key: jax.nn.log_softmax(net.train(params, key, x)[0]), keys)
+            # `by_batches` gives one example at a time, so that all of them have the same masks.
+            keys = jax.random.split(jax.random.clone(key), self.samples)
+            each = jax.lax.map(lambda key: jax.nn.log_softmax(net.train(params, key, x)[0]), keys)  # [0]: the logits
             return jax.nn.log_softmax(each.mean(0))
 
         def in_use(params, x):
@@ -145,7 +149,7 @@ class Averaged:
         def error(log_probabilities):
             return (log_probabilities.argmax(-1) != data.test.y).astype(jnp.float32).mean()
 
-        average, used = (by_batches(said, params, data.test.x) for said in (over_masks, in_use))
+        average, used = by_batches(over_masks, params, data.test.x), by_batches(in_use, params, data.test.x)
         error_used, error_average = error(used), error(average)
         apart = jnp.abs(jnp.exp(average) - jnp.exp(used))
         test = {
@@ -210,16 +214,16 @@ class Sizes(NamedTuple):
     batch_size: int
     layer_epochs: int  # of the greedy training of a layer
     epochs: int  # of the paper's nets
-    width: int | None  # units a layer of the paper's nets; None stands for as many as there
-    paper: Searched  # of the paper's nets, which have Adam
-    max_norm: Searched  # of the one with max-norm
-    search_epochs: int | None  # this is chosen after so many, on few digits; None: after all epochs, on all digits
+    width: int | None  # units a layer of the paper's nets; None: the paper's own
+    paper_rates: Searched  # of the paper's nets, which have Adam
+    max_norm_trials: Searched  # of the paper's net with max-norm
+    search_epochs: int | None  # of the search of the paper's nets, on `examples` digits; None: all epochs, all digits
     widths: tuple[int, ...]  # of the smaller nets
     small_epochs: int
     examples: int  # digits that smaller nets are trained on
-    momentum: Searched  # of smaller nets of rectified units, with momentum
-    plain: Searched  # and without
-    logistic: Searched  # of smaller nets of logistic units, which have Adam
+    momentum_rates: Searched  # of smaller nets of rectified units with momentum
+    plain_rates: Searched  # of smaller nets of rectified units without momentum
+    logistic_rates: Searched  # of smaller nets of logistic units, which have Adam
     two_data_sets: bool  # whether smaller nets are trained on the 8 x 8 digits as well
 
 
@@ -229,15 +233,15 @@ SIZES = {
         layer_epochs=5,
         epochs=16,
         width=64,
-        paper={"rate": [0.003, 0.01]},
-        max_norm={"rate": [0.003, 0.01]},
+        paper_rates={"rate": [0.003, 0.01]},
+        max_norm_trials={"rate": [0.003, 0.01]},
         search_epochs=None,
         widths=(64, 64),
         small_epochs=20,
         examples=1000,
-        momentum={"rate": [0.02, 0.1]},
-        plain={"rate": [0.1, 0.5]},
-        logistic={"rate": [0.003, 0.01]},
+        momentum_rates={"rate": [0.02, 0.1]},
+        plain_rates={"rate": [0.1, 0.5]},
+        logistic_rates={"rate": [0.003, 0.01]},
         two_data_sets=False,
     ),
     "paper": Sizes(
@@ -245,18 +249,19 @@ SIZES = {
         layer_epochs=6,
         epochs=50,
         width=None,
-        paper={"rate": [0.001, 0.002, 0.004, 0.008]},
-        max_norm={"rate": [0.002, 0.004], "norm": [1.0, 1.5]},
+        paper_rates={"rate": [0.001, 0.002, 0.004, 0.008]},
+        max_norm_trials={"rate": [0.002, 0.004], "norm": [1.0, 1.5]},
         search_epochs=10,
         widths=(512, 512),
         small_epochs=25,
         examples=10_000,
-        momentum={"rate": [0.03, 0.1, 0.2]},
-        plain={"rate": [0.15, 0.5, 1.0]},
-        logistic={"rate": [0.002, 0.004, 0.008]},
+        momentum_rates={"rate": [0.03, 0.1, 0.2]},
+        plain_rates={"rate": [0.15, 0.5, 1.0]},
+        logistic_rates={"rate": [0.002, 0.004, 0.008]},
         two_data_sets=True,
     ),
 }
+# "none" and "relu" are without dropout, "logistic" and "rectified" the same units with it; "norm" has max-norm.
 PAPER_NETS = {
     "none": PaperNet("logistic, no dropout", "sigmoid", (800, 800), error=1.60, drops=False),
     "relu": PaperNet("rectified, no dropout", "relu", (1024, 1024, 1024), error=None, drops=False),
@@ -267,6 +272,7 @@ PAPER_NETS = {
         "logistic, dropout, DBN pre-training", "sigmoid", (500, 500, 2000), error=0.92, drops=True, pretrained=True
     ),
 }
+# Here "norm" is batch normalisation.
 WITH_TRICKS = {
     "plain": Parts("plain descent"),
     "momentum": Parts("momentum", momentum=True),
@@ -281,8 +287,8 @@ AFTER_PRETRAINING = {
     "both": Parts("both", drops=True, pretrained=True),
 }
 PROBABILITIES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9)
-DROPOUT: dict[bool, dict[str, float]] = {True: {"inputs": 0.2, "hidden": 0.5}, False: {}}
-"""The hyper-parameters of a training that drops, with the paper's probabilities, and of one that does not."""
+DROPOUT = {"inputs": 0.2, "hidden": 0.5}
+"""The paper's probabilities. Smaller nets without dropout drop with probability 0, so that all are one program."""
 ON_DIGITS = {"none": "8 x 8 digits, no dropout", "dropout": "8 x 8 digits, dropout"}
 PAPER = "The paper's nets"
 RATES = "Their rates, on 10 000 digits"
@@ -290,8 +296,8 @@ BY_P = "By probability of dropping a hidden unit"
 TRICKS = "Momentum, batch normalisation, dropout"
 PRETRAINED = "With pre-training"
 MASKS = "Averages over masks"
-P = "probability of dropping a hidden unit"
-"""What the rows by p differ in; the axis of their figures."""
+AXIS = "probability of dropping a hidden unit"
+"""Where rows by p stand, and the label of the axis of their figures."""
 
 
 @dataclass(frozen=True)
@@ -319,12 +325,12 @@ def rows(options, about):
         """The layers of a DBN, trained one after the other."""
         return greedy_layers(partial(Layer, "dbn", epochs=sizes.layer_epochs), widths, LayerHypers(rate=0.1), seed)
 
-    def paper_net(net, seed, rate, epochs, examples, **norm):
+    def paper_net(paper, seed, rate, epochs, examples, norm=float("inf")):
         """One of the paper's nets."""
-        widths = (sizes.width,) * len(net.widths) if sizes.width else net.widths
-        program = Dropped(net.units, widths, epochs, sizes.batch_size, examples, net.drops, rule="adam")
-        hypers = Dropping(rate, **DROPOUT[net.drops], **norm)
-        return Unit(program, hypers, dbn(widths, seed) if net.pretrained else (), seed)
+        widths = (sizes.width,) * len(paper.widths) if sizes.width else paper.widths
+        program = Dropped(paper.units, widths, epochs, sizes.batch_size, examples, paper.drops, rule="adam")
+        hypers = Dropping(rate, norm=norm, **(DROPOUT if paper.drops else {}))
+        return Unit(program, hypers, dbn(widths, seed) if paper.pretrained else (), seed)
 
     def rectified_net(seed, rate, normalised=False, data="main", **hypers):
         """A smaller net of rectified units, with momentum if `hypers` do not say otherwise."""
@@ -342,7 +348,7 @@ def rows(options, about):
 
     def paper_rows(name, net):
         """The row of one of the paper's nets, after the row that chooses its rate, if it is chosen on fewer digits."""
-        space = [sizes.max_norm if net.max_norm else sizes.paper]
+        space = [sizes.max_norm_trials if net.max_norm else sizes.paper_rates]
         final = Row(
             f"paper/{name}",
             net.title,
@@ -356,21 +362,23 @@ def rows(options, about):
             return [final]
         build = partial(paper_net, net, epochs=sizes.search_epochs, examples=sizes.examples)
         search = Row(f"rates/{name}", net.title, build, space, group=RATES, seeds=1)
+        # `chosen` has the best trial of each row that it comes after.
         return [search, replace(final, space=lambda chosen: [chosen[search.name]], after=(search.name,))]
 
-    row = partial(Row, seeds=min(5, options.fresh_seeds()))
+    rates = sizes.momentum_rates
+    row = partial(Row, seeds=min(5, options.fresh_seeds()))  # of the 10 fresh seeds of the paper preset, or the 2
     return [
         *(one for name, net in PAPER_NETS.items() for one in paper_rows(name, net)),
         *(
-            row(f"p/{p:g}", f"p = {p:g}", rectified_net, [{**sizes.momentum, "hidden": p}], group=BY_P, at={P: p})
+            row(f"p/{p:g}", f"p = {p:g}", rectified_net, [{**rates, "hidden": p}], group=BY_P, at={AXIS: p})
             for p in PROBABILITIES
         ),
         *(
             row(
                 f"tricks/{name}",
                 parts.title,
-                partial(rectified_net, normalised=parts.normalised, **DROPOUT[parts.drops]),
-                [{**sizes.momentum, "momentum": 0.9} if parts.momentum else {**sizes.plain, "momentum": 0.0}],
+                partial(rectified_net, normalised=parts.normalised, **(DROPOUT if parts.drops else {})),
+                [{**rates, "momentum": 0.9} if parts.momentum else {**sizes.plain_rates, "momentum": 0.0}],
                 group=TRICKS,
             )
             for name, parts in WITH_TRICKS.items()
@@ -379,20 +387,20 @@ def rows(options, about):
             row(
                 f"with/{name}",
                 parts.title,
-                partial(logistic_net, pretrained=parts.pretrained, **DROPOUT[parts.drops]),
-                [sizes.logistic],
+                partial(logistic_net, pretrained=parts.pretrained, **(DROPOUT if parts.drops else {})),
+                [sizes.logistic_rates],
                 group=PRETRAINED,
             )
             for name, parts in AFTER_PRETRAINING.items()
         ),
-        row("masks/all", "10 hidden units, all 1 024 masks", averaged, [{"widths": (10,)}], group=MASKS),
-        row("masks/drawn", "two hidden layers, 100 drawn masks", averaged, [{"samples": 100}], group=MASKS),
+        row("masks/all", "10 hidden units, all 1 024 masks", partial(averaged, widths=(10,)), group=MASKS),
+        row("masks/drawn", "two hidden layers, 100 drawn masks", partial(averaged, samples=100), group=MASKS),
         *(
             row(
                 f"digits/{name}",
                 title,
                 partial(rectified_net, data="digits", hidden=0.5 if name == "dropout" else 0.0),
-                [sizes.momentum],
+                [rates],
                 group="Another data set",
             )
             for name, title in ON_DIGITS.items()
@@ -407,6 +415,7 @@ CORRELATION = Metric("hidden/correlation", "correlation of units")
 APART = Metric("test/apart", "largest difference of a probability")
 EXCESS = Metric("test/excess", "errors above the average's, points", 100, " points")
 lower = claims.lower
+# A sentence, the test over seeds that decides it, and the lectures' claims in claims.toml that it is part of.
 CLAIMS = [
     Claim(
         "Dropout lowers the test error of logistic nets, rectified units do further, and max-norm does again.",
@@ -485,11 +494,11 @@ STUDY = Study(
             "Validation error by epoch: the mean over seeds, in a band from best to worst.",
         ),
         "probability.png": Figure(
-            figures.lines(TEST, x=P, log_x=False),
+            figures.lines(TEST, x=AXIS, log_x=False),
             "Test error after training on 10 000 digits.",
         ),
         "correlation.png": Figure(
-            figures.lines(CORRELATION, x=P, log_x=False),
+            figures.lines(CORRELATION, x=AXIS, log_x=False),
             "Mean absolute correlation of two units of the first hidden layer, on validation digits.",
         ),
         "parts.png": Figure(
