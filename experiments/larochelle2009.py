@@ -19,8 +19,7 @@ import jax.numpy as jnp
 from dlx import study
 from dlx.nets.layer import as_float, check_name
 from dlx.programs import Layer, LayerHypers, Rate, greedy_layers
-from dlx.programs.layers import METHODS as LAYER_METHODS
-from dlx.programs.layers import kind_of
+from dlx.programs.layers import METHODS, kind_of
 from dlx.programs.tuned import Tuned
 from dlx.study import ERRORS, Claim, Figure, Metric, Result, Row, Study, Unit, claims, figures, main
 
@@ -39,14 +38,15 @@ class Reconstructed:
     """How many filters are kept, and how many validation examples."""
 
     def __post_init__(self):
-        """Raise ValueError for a method that there is not."""
-        check_name(self.method, LAYER_METHODS)
+        """Raise ValueError for an unknown method."""
+        check_name(self.method, METHODS)
 
     def __call__(self, key, hypers, given, data, progress):
-        """Shares of the variance of each layer's input that are left, and of the pixels' through all layers."""
-        kind, layers = kind_of(self.method), [layer for kept in given for layer in kept.values()]
+        """For each layer the share of its input's variance that the reconstruction misses; of pixels, by all layers."""
+        kind = kind_of(self.method)
+        layers = [layer for kept in given for layer in kept.values()]  # each given unit keeps one layer
 
-        def share(x, rebuilt):
+        def missed(x, rebuilt):
             return jnp.square(x - rebuilt).sum() / jnp.square(x - x.mean(0)).sum()
 
         def encode(x):
@@ -63,19 +63,22 @@ class Reconstructed:
             return code
 
         def shares_left(codes):
-            shares = {f"left_{i + 1}": share(codes[i], decode(codes[i + 1], [layer])) for i, layer in enumerate(layers)}
-            return {**shares, "pixels": share(codes[0], decode(codes[-1], layers))}
+            shares = {
+                f"left_{i + 1}": missed(codes[i], decode(codes[i + 1], [layer])) for i, layer in enumerate(layers)
+            }
+            return {**shares, "pixels": missed(codes[0], decode(codes[-1], layers))}
 
         codes = encode(data.valid.x)
         valid = shares_left(codes)
+        # Row i: examples from their codes by i layers; row 0 is the examples.
         images = jnp.stack([decode(code[: self.shown], layers[:i]) for i, code in enumerate(codes)])
         filters = layers[0]["w"]
         largest = jnp.argsort(-jnp.linalg.norm(filters, axis=0))[: self.shown]
         kept = {"filters": filters[:, largest].astype(jnp.float16), "images": images.astype(jnp.float16)}
-        return kept, Result(valid["pixels"], {"valid": valid, "test": shares_left(encode(data.test.x))})
+        return kept, Result(score=valid["pixels"], measures={"valid": valid, "test": shares_left(encode(data.test.x))})
 
 
-class Method(NamedTuple):
+class Pretraining(NamedTuple):
     """A way to train the layers first, and what of it is not searched."""
 
     title: str
@@ -83,13 +86,14 @@ class Method(NamedTuple):
     contraction: float = 0.0
 
 
-METHODS = {
-    "none": Method("no pre-training"),
-    "autoassociator": Method("auto-associators, cross-entropy"),
-    "squared": Method("auto-associators, squared error"),
-    "denoising": Method("denoising auto-associators", masking=0.25),
-    "contractive": Method("contractive auto-associators", contraction=0.1),
-    "dbn": Method("RBMs"),
+# By their names in `dlx.programs.layers.METHODS`; of "dbn" the layers are RBMs.
+PRETRAININGS = {
+    "none": Pretraining("no pre-training"),
+    "autoassociator": Pretraining("auto-associators, cross-entropy"),
+    "squared": Pretraining("auto-associators, squared error"),
+    "denoising": Pretraining("denoising auto-associators", masking=0.25),
+    "contractive": Pretraining("contractive auto-associators", contraction=0.1),
+    "dbn": Pretraining("RBMs"),
 }
 
 
@@ -108,13 +112,13 @@ class Sizes(NamedTuple):
     """What is searched, by method: the rate, and the rate `before`, at which the layers are trained first."""
     depths: tuple[int, ...]  # hidden layers
     widths: tuple[int, ...]  # units a layer
-    usual: int  # the width at which rows search
+    usual: int  # the width at which rows search; at other widths they take over what was chosen
     shapes: dict[str, tuple[int, ...]]  # widths of the layers, from below
-    below: int  # layers of the usual width below a last one that is narrower
+    below: int  # layers of the usual width, below a last one of another width
     tops: tuple[int, ...]  # units of this last layer
     layer_epochs: int  # of pre-training
     epochs: int
-    top_epochs: int  # where the last layer is narrower
+    top_epochs: int  # of the nets with such a last layer
     seeds: int
 
 
@@ -157,7 +161,9 @@ SIZES = {
         seeds=5,
     ),
 }
-SHAPED, NARROWED = ("none", "autoassociator", "dbn"), ("none", "autoassociator")
+SHAPE_METHODS, TOP_METHODS = ("none", "autoassociator", "dbn"), ("none", "autoassociator")
+TELL_END = (0.03,)
+"""Levels of the training nats. With any, `Tuned` tells the training error after the last epoch."""
 SHAPE, TOP, LAYERS = "Shapes", "Width of the last layer", "Layer by layer"
 
 
@@ -166,17 +172,21 @@ def rows(options, about):
     sizes = SIZES[options.preset]
     row = partial(Row, seeds=options.seeds or sizes.seeds)
 
-    def layers(method, widths, seed, before):
-        layer = partial(Layer, method, epochs=sizes.layer_epochs)
-        hypers = LayerHypers(before, METHODS[method].masking, METHODS[method].contraction)
-        return greedy_layers(layer, widths, hypers, seed)
+    below = (sizes.usual,) * sizes.below
 
-    def net(method, widths, seed, rate, before=None, epochs=sizes.epochs, levels=()):
-        given = () if method == "none" else layers(method, widths, seed, before)
+    def pretrained(method, widths, seed, before):
+        """The layers, trained one after the other at the rate `before`."""
+        layer, fixed = partial(Layer, method, epochs=sizes.layer_epochs), PRETRAININGS[method]
+        return greedy_layers(layer, widths, LayerHypers(before, fixed.masking, fixed.contraction), seed)
+
+    def tuned(method, widths, seed, rate, before=None, epochs=sizes.epochs, levels=()):
+        """A sigmoid net on the labels by plain descent, for all epochs; judged, and scored, as it was at the best."""
+        given = () if method == "none" else pretrained(method, widths, seed, before)
         return Unit(Tuned(widths, epochs, batch_size=20, levels=levels), Rate(rate), given, seed)
 
     def rebuilt(method, seed, rate, before):
-        given = layers(method, (sizes.usual,) * sizes.depths[-1], seed, before)
+        """What the layers of a chosen trial reconstruct; its rate of fine-tuning is not needed."""
+        given = pretrained(method, (sizes.usual,) * sizes.depths[-1], seed, before)
         return Unit(Reconstructed(method), given=given, seed=seed)
 
     def searching(method):
@@ -189,10 +199,10 @@ def rows(options, about):
         search = searching(method) if width == sizes.usual else as_chosen_by(f"{sizes.usual}/{depth}/{method}")
         return row(
             f"{width}/{depth}/{method}",
-            f"{depth} x {width}, {METHODS[method].title}",
-            partial(net, method, (width,) * depth),
+            f"{depth} x {width}, {PRETRAININGS[method].title}",
+            partial(tuned, method, (width,) * depth),
             group=f"{width} units a layer",
-            at={"units a layer": width, "layers": depth, "method": METHODS[method].title},
+            at={"units a layer": width, "layers": depth, "method": PRETRAININGS[method].title},
             **search,
         )
 
@@ -206,30 +216,30 @@ def rows(options, about):
         *(
             row(
                 f"shape/{shape}/{method}",
-                f"{shape}, {METHODS[method].title}",
-                partial(net, method, widths),
+                f"{shape}, {PRETRAININGS[method].title}",
+                partial(tuned, method, widths),
                 group=SHAPE,
                 **as_chosen_by(f"{sizes.usual}/{len(widths)}/{method}"),
             )
             for shape, widths in sizes.shapes.items()
-            for method in SHAPED
+            for method in SHAPE_METHODS
         ),
         *(
             row(
                 f"top/{units}/{method}",
-                f"{units} units, {METHODS[method].title}",
-                partial(net, method, (*[sizes.usual] * sizes.below, units), epochs=sizes.top_epochs, levels=(0.03,)),
+                f"{units} units, {PRETRAININGS[method].title}",
+                partial(tuned, method, (*below, units), epochs=sizes.top_epochs, levels=TELL_END),
                 group=TOP,
-                at={"units of the last layer": units, "method": METHODS[method].title},
+                at={"units of the last layer": units, "method": PRETRAININGS[method].title},
                 **searching(method),
             )
             for units in sizes.tops
-            for method in NARROWED
+            for method in TOP_METHODS
         ),
         *(
             row(
                 f"layers/{method}",
-                METHODS[method].title,
+                PRETRAININGS[method].title,
                 partial(rebuilt, method),
                 group=LAYERS,
                 keep=1,
@@ -241,11 +251,12 @@ def rows(options, about):
     ]
 
 
+# Without `per_example` the report has no paired tests between all rows of a group; the claims have tests of their own.
 TRAIN, VALID, TEST = (metric._replace(per_example="") for metric in ERRORS)
 END = Metric("train/end", "training error % after the last epoch", 100, " points", bounds=(0, 100))
 LEFT = [Metric(f"test/left_{layer}", f"variance left by layer {layer}, %", 100, " %") for layer in (1, 2, 3, 4)]
 PIXELS = Metric("test/pixels", "variance left of pixels, %", 100, " %")
-TRAINED = {name: method.title for name, method in METHODS.items() if name != "none"}
+TRAINED = {name: method.title for name, method in PRETRAININGS.items() if name != "none"}
 all_of, at_most, costs_at_most = claims.all_of, claims.at_most, claims.costs_at_most
 higher, lower = claims.higher, claims.lower
 
@@ -255,6 +266,7 @@ def errs_less(method, than):
     return all_of(*(lower(TEST, f"200/{depth}/{method}", than=f"200/{depth}/{than}") for depth in (2, 3, 4)))
 
 
+# A sentence, the test over seeds that decides it, and the lectures' claims in claims.toml that it is part of.
 CLAIMS = [
     *(
         Claim(
@@ -309,7 +321,7 @@ CLAIMS = [
         all_of(
             *(
                 costs_at_most(TEST, f"shape/constant/{method}", than=f"shape/{shape}/{method}", bound=0.1)
-                for method in SHAPED
+                for method in SHAPE_METHODS
                 for shape in ("increasing", "decreasing")
             )
         ),

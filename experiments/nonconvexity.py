@@ -48,7 +48,7 @@ class Small(NamedTuple):
     title: str
     output: Callable[[Array, Array], Array]  # of w [2] and x [n]
     target: Callable[[Array], Array]
-    largest: float  # inputs are uniform between this and the same below 0
+    largest: float  # inputs are uniform on [-largest, largest]
     rate: float  # one with which the descent is stable on the square of starts
     towards: tuple[tuple[float, float], ...]  # a start close to each minimum
 
@@ -85,14 +85,14 @@ class Grid:
     batch_size: int = 4
 
     def __post_init__(self):
-        """Raise ValueError for a net that there is not."""
+        """Raise ValueError for an unknown net."""
         check_name(self.net, SMALL)
 
     def __call__(self, key, hypers, given, data, progress):
         """Shares of the starts that end at the worse minimum, and at the nearer one; how far above it they end."""
         net = SMALL[self.net]
 
-        def loss(w, key, x):
+        def loss(w, key, x):  # of the form of a `Loss`, without metrics
             return jnp.square(net.output(w, x) - net.target(x)).mean(), {}
 
         def draw(key):
@@ -102,35 +102,37 @@ class Grid:
             return loss(w, key, jnp.linspace(-net.largest, net.largest, 501))[0]
 
         def settle(w):
+            """The minimum that descent of the whole loss reaches from w."""
             return jax.lax.fori_loop(0, 2000, lambda _, w: w - 0.1 * jax.grad(whole_loss)(w), w)
 
         train = fit(gradient(loss, sgd(hypers.rate)), generated(draw, self.steps), epochs=1)
         minima = jax.vmap(settle)(jnp.array(net.towards))
 
         def nearest(w):
+            """The index of the minimum that is nearest to each w."""
             return jnp.square(w[:, None] - minima).sum(-1).argmin(1)
 
         side = jnp.linspace(-SIDE, SIDE, self.points)
-        starts = jnp.stack(jnp.meshgrid(side, side), -1).reshape(-1, 2)
+        starts = jnp.stack(jnp.meshgrid(side, side), -1).reshape(-1, 2)  # u across, v up
         keys = jax.random.split(key, len(starts))
         ends, curves = jax.vmap(train, (0, 0, None))(keys, starts, data)
-        near, reached = nearest(starts), nearest(ends)
-        depths = jax.vmap(whole_loss)(minima)
+        nearest_to_start, reached = nearest(starts), nearest(ends)
+        loss_at_minimum = jax.vmap(whole_loss)(minima)
         shares = {
-            "worse": (depths[reached] > depths.min() + 0.01).mean(),
-            "nearest": (near == reached).mean(),
-            "above": (jax.vmap(whole_loss)(ends) - depths[reached]).mean(),
+            "worse": (loss_at_minimum[reached] > loss_at_minimum.min() + 0.01).mean(),  # .01 is for rounding
+            "nearest": (nearest_to_start == reached).mean(),
+            "above": (jax.vmap(whole_loss)(ends) - loss_at_minimum[reached]).mean(),
         }
         images = {"loss": jax.vmap(whole_loss)(starts), "end": reached.astype(jnp.float32)}
         kept = {name: image.reshape(self.points, self.points) for name, image in images.items()}
-        return kept, Result(0.0, {"starts": shares}, diverged=curves.diverged.any())
+        return kept, Result(score=0.0, measures={"starts": shares}, diverged=curves.diverged.any())
 
 
 class Way(NamedTuple):
     """How a net is trained: its rate, and which of several orders its minibatches have."""
 
     rate: float
-    order: float = 0.0
+    order: float = 0.0  # it goes into the key of the minibatches
 
 
 @dataclass(frozen=True)
@@ -160,17 +162,17 @@ class Solution:
 
 
 class Matched(NamedTuple):
-    """Whether the other net gets the order of the one's units: then it is 1, else 0."""
+    """1 if the hidden units of the second net are put into the order of the first's, else 0."""
 
     matched: float
 
 
 @dataclass(frozen=True)
 class Between:
-    """The line from one net to the other, on the first training examples. Keeps the loss on two planes through the one.
+    """The loss on the straight line between two nets, on the first training examples.
 
-    One plane goes through the other net, as it is and with its units in order. The second has random directions.
-    Planes take 500 examples at most.
+    Keeps the loss on two planes through the first net: one with the second net, as it is and with its units in order,
+    and one in two random directions. Planes take 500 examples at most.
     """
 
     examples: int
@@ -179,8 +181,8 @@ class Between:
 
     def __call__(self, key, hypers, given, data, progress):
         """The loss and the error on the line, and by how much they rise above the chord."""
-        one, other = given
-        net = mlp(*widths_of(one))
+        first_net, second_net = given
+        net = mlp(*widths_of(first_net))
         on_line = first(data.train, self.examples)
 
         def loss(params, batch):
@@ -190,43 +192,44 @@ class Between:
             "loss": lambda params: loss(params, on_line),
             "error": lambda params: misclassified(net)(params, on_line).mean(),
         }
-        ordered = match(other, one, on_line.x)
-        end = jax.tree.map(lambda a, b: jnp.where(hypers.matched > 0, a, b), ordered, other)
+        ordered = match(second_net, first_net, on_line.x)  # the second net, its units in the order of the first's
+        end = jax.tree.map(lambda a, b: jnp.where(hypers.matched > 0, a, b), ordered, second_net)
         places, across = jnp.array(LINE), jnp.linspace(-0.5, 1.5, self.points)
-        lines = {name: line(value, one, end, places) for name, value in values.items()}
-        ends = [errors(net)(key, params, data)[1]._asdict() for params in (one, end)]
-        means = {
-            split: {"error": jnp.mean(jnp.array([measured[split]["error"] for measured in ends]))}
-            for split in Data._fields
-        }
+        lines = {name: line(value, first_net, end, places) for name, value in values.items()}
+        measured = [errors(net)(key, params, data)[1] for params in (first_net, end)]
+
+        def mean_error(split):
+            return jnp.mean(jnp.array([getattr(one, split)["error"] for one in measured]))
+
+        means = {split: {"error": mean_error(split)} for split in Data._fields}
         measures = means | {"barrier": {name: barrier(along, places) for name, along in lines.items()}}
-        neighbours = [random_neighbour(direction, one) for direction in jax.random.split(key)]
+        neighbours = [random_neighbour(key_axis, first_net) for key_axis in jax.random.split(key)]  # one an axis
         on_planes = first(data.train, min(500, self.examples))
         kept = {
-            name: plane(lambda params: loss(params, on_planes), one, *pair, across)
-            for name, pair in {"through": (other, ordered), "random": neighbours}.items()
+            name: plane(lambda params: loss(params, on_planes), first_net, right, above, across)
+            for name, (right, above) in {"through": (second_net, ordered), "random": neighbours}.items()
         }
-        return kept, Result(means["valid"]["error"], measures, {"line": lines})
+        return kept, Result(score=means["valid"]["error"], measures=measures, curves={"line": lines})
 
 
 @dataclass(frozen=True)
 class Identities:
-    """What must hold to rounding: the Hessian of z = xy, and what a net computes with its units in another order."""
+    """What holds but for rounding: the Hessian of z = xy, and what a net computes with its units in another order."""
 
     widths: tuple[int, ...]
 
     def __call__(self, key, hypers, given, data, progress):
         """How far the eigenvalues at random points are from -1 and 1, and how far the outputs are from each other."""
-        key_points, key_init, *keys = jax.random.split(key, 2 + len(self.widths))
-        hessians = jax.vmap(jax.hessian(jnp.prod))(jax.random.normal(key_points, (100, 2)))
+        key_points, key_init, *keys_order = jax.random.split(key, 2 + len(self.widths))
+        hessians = jax.vmap(jax.hessian(jnp.prod))(jax.random.normal(key_points, (100, 2)))  # of x y
         net, x = mlp(self.widths), first(data.train, 100).x
         params = net.init(key_init, x[0])
-        orders = [jax.random.permutation(one, n) for one, n in zip(keys, self.widths, strict=True)]
+        orders = [jax.random.permutation(one, width) for one, width in zip(keys_order, self.widths, strict=True)]
         gaps = {
             "hessian": jnp.linalg.eigvalsh(hessians) - jnp.array([-1.0, 1.0]),
             "order": net.apply(params, x) - net.apply(reorder(params, orders), x),
         }
-        return {}, Result(0.0, {"exact": {name: jnp.abs(gap).max() for name, gap in gaps.items()}})
+        return {}, Result(score=0.0, measures={"exact": {name: jnp.abs(gap).max() for name, gap in gaps.items()}})
 
 
 class Pair(NamedTuple):
