@@ -68,7 +68,7 @@ class Finetune:
     classes: int = 10
 
     def __post_init__(self):
-        """Raise ValueError for a net or an initialiser that there is not."""
+        """Raise ValueError for an unknown net or initialiser."""
         check_name(self.net, NETS)
         check_name(self.initializer, INITIALIZERS)
 

@@ -92,7 +92,7 @@ class Normalised:
     classes: int = 10
 
     def __post_init__(self):
-        """Raise ValueError for a kind that there is not."""
+        """Raise ValueError for an unknown kind."""
         check_name(self.kind, KINDS)
 
     def __call__(self, key, hypers, given, data, progress):

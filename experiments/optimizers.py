@@ -106,7 +106,7 @@ class Descent:
     classes: int = 10
 
     def __post_init__(self):
-        """Raise ValueError for a rule that there is not."""
+        """Raise ValueError for an unknown rule."""
         check_name(self.rule, WAYS)
 
     def __call__(self, key, hypers, given, data, progress):

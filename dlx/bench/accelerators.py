@@ -74,7 +74,7 @@ class Options:
     """Compile in this environment for one kind, and print one line of JSON per program. The command uses it itself."""
 
     def check(self, pages: Iterable[str]) -> None:
-        """Raise ValueError for kinds that there are not, and for pages that are not among those."""
+        """Raise ValueError for unknown kinds, and for pages that are not among those."""
         for name, given, known in (("pages", self.pages, list(pages)), ("kinds", self.kinds, list(KINDS))):
             if wrong := sorted({*given} - {*known}):
                 raise ValueError(f"--{name} {' '.join(wrong)}: there are {', '.join(known)}")

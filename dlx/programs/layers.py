@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from dlx import pretrain
+from dlx.classify import start
 from dlx.losses.penalties import contraction
 from dlx.nets.deep import affine
 from dlx.nets.layer import BINARY, GAUSSIAN, INITIALIZERS, SIGMOID, LayerKind, check_name
@@ -57,7 +58,7 @@ class Layer:
     classes: int = 10
 
     def __post_init__(self):
-        """Raise ValueError for a method or an initialiser that there is not."""
+        """Raise ValueError for an unknown method or initialiser."""
         check_name(self.method, METHODS)
         check_name(self.initializer, INITIALIZERS)
 
@@ -78,8 +79,8 @@ class Layer:
         after_epoch = progress(f"layer {i + 1}", epochs=self.epochs, percent=self.method == "supervised")
         stage = train(rate=hypers.rate, epochs=self.epochs, batch_size=self.batch_size, progress=after_epoch)
         key_init, key_train = jax.random.split(key)
-        start = {**net.init(key_init, data.train.x[0]), **merge(given)}
-        params, curve = focus(hidden(i), codes(i), stage)(jax.random.fold_in(key_train, i), start, data)
+        fresh = start(key_init, net, data, given)
+        params, curve = focus(hidden(i), codes(i), stage)(jax.random.fold_in(key_train, i), fresh, data)
         return {hidden(i): params[hidden(i)]}, Result.of(curve)
 
 
