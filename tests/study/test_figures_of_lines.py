@@ -48,7 +48,8 @@ def test_without_a_line_rows_of_a_group_share_one_beside_functions_of_their_plac
 
 def test_there_is_a_panel_for_each_value_of_an_entry():
     drawn = figures.lines(ERROR, x="hidden layers", line="kind", panel="kind")(trained(PLACED))
-    assert [figure.get_suptitle() for figure in drawn] == ["kind: a", "kind: b", "kind: c"]
+    names = [figure.axes[0].get_xlabel() for figure in drawn]
+    assert names == ["hidden layers, a kind", "hidden layers, b kind", "hidden layers, c kind"]
     np.testing.assert_allclose(drawn[0].axes[0].lines[0].get_xydata(), [[1, 20], [20, 60]])
 
 

@@ -65,28 +65,28 @@ def lines(
     """A metric over what differs between rows, such as depth, with a line for rows that share one.
 
     `x` is the entry of `Row.at` that places a row on the horizontal axis, and the name of this axis. `line` is the
-    entry that names its line; None stands for its group. With `panel` there is a figure for each value of this entry.
-    Rows without these entries, or not of `where`, are left out. `beside` has functions of x, by name, which are drawn
+    entry that names its line; None stands for its group. With `panel` there is a figure for each value of this entry,
+    whose horizontal axis names it, too. Rows without these entries, or not of `where`, are left out. `beside` has functions of x, by name, which are drawn
     dashed. The vertical axis is logarithmic, and with `log_x` the horizontal one, too.
     """
 
     def figure(found: Found) -> Any:
         drawn: dict[str, dict[str, dict[float, np.ndarray]]] = {}
         for runs in rows_at(found, [entry for entry in (x, line, panel) if entry], where):
-            of = f"{panel}: {runs.row.at[panel]}" if panel else ""
+            xlabel = f"{x}, {runs.row.at[panel]} {panel}" if panel else x
             name = str(runs.row.at[line]) if line else runs.row.group
-            drawn.setdefault(of, {}).setdefault(name, {})[float(runs.row.at[x])] = values(runs, metric)
-        several = [_lines(there, x, metric.label, of, log_x, beside or {}) for of, there in drawn.items()]
+            drawn.setdefault(xlabel, {}).setdefault(name, {})[float(runs.row.at[x])] = values(runs, metric)
+        several = [_lines(there, xlabel, metric.label, log_x, beside or {}) for xlabel, there in drawn.items()]
         return several if panel else next(iter(several), None)
 
     return figure
 
 
-def _lines(drawn: dict[str, dict[float, np.ndarray]], xlabel: str, ylabel: str, title: str, log_x: bool, beside) -> Any:
+def _lines(drawn: dict[str, dict[float, np.ndarray]], xlabel: str, ylabel: str, log_x: bool, beside) -> Any:
     places = sorted({x for line in drawn.values() for x in line})
     known = {name: {x: np.array([value(x)]) for x in places} for name, value in beside.items()}
     there = {line: (sorted(at), [at[x] for x in sorted(at)]) for line, at in (drawn | known).items()}
-    return draw_lines(there, xlabel=xlabel, ylabel=ylabel, title=title, log_x=log_x)
+    return draw_lines(there, xlabel=xlabel, ylabel=ylabel, log_x=log_x)
 
 
 def rows_at(found: Found, entries: Collection[str], where: Where | None = None) -> list[Runs]:
