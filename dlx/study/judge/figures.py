@@ -66,8 +66,9 @@ def lines(
 
     `x` is the entry of `Row.at` that places a row on the horizontal axis, and the name of this axis. `line` is the
     entry that names its line; None stands for its group. With `panel` there is a figure for each value of this entry,
-    whose horizontal axis names it, too. Rows without these entries, or not of `where`, are left out. `beside` has functions of x, by name, which are drawn
-    dashed. The vertical axis is logarithmic, and with `log_x` the horizontal one, too.
+    whose horizontal axis names it, too. Rows without these entries, or not of `where`, are left out. `beside` has
+    functions of x, by name, which are drawn dashed. The vertical axis is logarithmic, and with `log_x` the horizontal
+    one, too.
     """
 
     def figure(found: Found) -> Any:
