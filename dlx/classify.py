@@ -18,7 +18,12 @@ from dlx.types import Batch, Data, Key, Loss, Model, Params, Review, Scalar, Sta
 
 def start(key: Key, net: Model, data: Data, given: Sequence[Mapping[str, Params]] = ()) -> Params:
     """Fresh parameters of a net for these data. Entries that are `given`, such as trained layers, take their places."""
-    return {**net.init(key, data.train.x[0]), **{name: entry for one in given for name, entry in one.items()}}
+    return {**net.init(key, data.train.x[0]), **merge(given)}
+
+
+def merge(given: Sequence[Mapping[str, Params]]) -> Mapping[str, Params]:
+    """What units have kept, as one tree; of entries of the same name the last one."""
+    return {name: entry for kept in given for name, entry in kept.items()}
 
 
 def classify(

@@ -20,17 +20,16 @@ import jax.numpy as jnp
 import optax
 
 from dlx import study
-from dlx.algorithms import gradient
-from dlx.classify import classify, errors
+from dlx.classify import classify, errors, merge
 from dlx.inspect.layers import by_layer, decades_apart, decades_lost, gap_to_inputs, largest_step, logarithm
 from dlx.losses.supervised import cross_entropy, misclassified
 from dlx.nets.deep import BLOCKS, activations, deep, plain
 from dlx.nets.layer import INITIALIZERS, UNITS, as_float, check_name, number_of, switch_initializers, switch_units
 from dlx.optim import clipped, sgd
-from dlx.programs import Rate, Stack, merge
+from dlx.programs import Rate, Stack
 from dlx.stage import chain
 from dlx.study import ERRORS, Claim, Figure, Metric, Result, Row, Study, Unit, claims, figures, main
-from dlx.train import first, fit, minibatches, valid
+from dlx.train import first, valid
 
 
 class NetHypers(NamedTuple):
@@ -171,7 +170,7 @@ class Exact:
         # Every start takes the same key.
         starts = {name: net.init(jax.random.clone(key_init), data.train.x[0]) for name, net in nets.items()}
         gradient_at_zero, _ = jax.grad(cross_entropy(nets["zeros"]), has_aux=True)(starts["zeros"], key, batch)
-        train = fit(gradient(cross_entropy(nets["equal"]), sgd(0.1)), minibatches(self.batch_size), epochs=1)
+        train = classify(nets["equal"], sgd(0.1), epochs=1, batch_size=self.batch_size, scored=False)
         units = view(train(key_train, starts["equal"], data)[0], batch.x)  # [depth, n, width]
         example = example._replace(x=as_float(example.x))  # gaps are measured against inputs as the net sees them
         gaps = {

@@ -40,5 +40,5 @@ def test_what_a_program_tells_is_what_is_computed_by_hand(monkeypatch, program, 
     run, hypers = one_run(case.program, silent), case.hypers
     if not on_host(case.program):
         run, hypers = jax.jit(run), jax.tree.map(np.float32, hypers)
-    kept, found = jax.device_get(run(KEY, (hypers, case.given), case.data))
-    close(found._asdict(), case.oracle(Run(KEY, hypers, case.given, case.data, kept))._asdict())
+    kept, result = jax.device_get(run(KEY, (hypers, case.given), case.data))
+    close(result._asdict(), case.oracle(Run(KEY, hypers, case.given, case.data, kept))._asdict())

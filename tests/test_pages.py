@@ -46,15 +46,15 @@ def parts(unit: Unit) -> tuple[int, int]:
 
 def covering(places: Sequence[Place], of_tuple: Callable[[tuple[Any, ...]], Any]) -> dict[Place, list[int]]:
     """The numbers of a few units of each page and preset. Together they have every value of every field."""
-    found: dict[Place, list[int]] = {place: [] for place in places}
+    numbers: dict[Place, list[int]] = {place: [] for place in places}
     units = [(place, i, unit) for place in places for i, unit in enumerate(pages.planned(*place).units)]
     units = sorted((one for one in units if not on_host(one[2].program)), key=lambda one: parts(one[2]))
     left = [(place, i, traits(unit, of_tuple)) for place, i, unit in units]
     while left:
         place, i, seen = max(left, key=lambda one: len(one[2]))
-        found[place].append(i)
+        numbers[place].append(i)
         left = [(place, i, unseen) for place, i, mine in left if (unseen := mine - seen)]
-    return found
+    return numbers
 
 
 LOWERED = covering(BOTH, len)
@@ -81,13 +81,13 @@ def test_every_program_lowers_for_any_platform_uses_no_key_twice_and_gives_one_s
 
 def named(jaxpr: Any) -> set[int]:
     """The numbers of outputs among which a program looks for the largest, example by example: those of its nets."""
-    found = set()
+    sizes = set()
     for equation in jaxpr.eqns:
         if equation.primitive.name == "argmax" and equation.invars[0].aval.ndim > 1:
-            found |= {equation.invars[0].aval.shape[axis] for axis in equation.params["axes"]}
+            sizes |= {equation.invars[0].aval.shape[axis] for axis in equation.params["axes"]}
         inner = (getattr(value, "jaxpr", value) for value in jax.tree.leaves(list(equation.params.values())))
-        found = found.union(*(named(one) for one in inner if hasattr(one, "eqns")))
-    return found
+        sizes = sizes.union(*(named(one) for one in inner if hasattr(one, "eqns")))
+    return sizes
 
 
 def test_no_two_programs_of_all_pages_have_one_name():
@@ -95,7 +95,7 @@ def test_no_two_programs_of_all_pages_have_one_name():
     for name, preset in BOTH:
         for unit in pages.planned(name, preset).units:
             kinds.setdefault(type(unit.program).__name__, set()).add(type(unit.program))
-    assert {name: len(found) for name, found in kinds.items() if len(found) > 1} == {}
+    assert {name: len(some) for name, some in kinds.items() if len(some) > 1} == {}
 
 
 @pytest.mark.parametrize("name", pages.studies())

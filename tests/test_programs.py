@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from dlx import pretrain
+from dlx.classify import merge
 from dlx.losses.penalties import contraction
 from dlx.nets.layer import GAUSSIAN, INITIALIZERS, SIGMOID, UNITS, LayerKind
 from dlx.nets.mlp import codes, hidden, mlp
-from dlx.programs import Layer, LayerHypers, greedy_layers, merge
+from dlx.programs import Layer, LayerHypers, greedy_layers
 from dlx.show.progress import silent
 from dlx.stage import focus
 from dlx.study.run.record import one_run

@@ -3,6 +3,6 @@
 Pages that start from the same layers train them once, whichever comes first.
 """
 
-from dlx.programs.layers import Layer, LayerHypers, Rate, Stack, greedy_layers, merge
+from dlx.programs.layers import Layer, LayerHypers, Rate, Stack, greedy_layers
 
-__all__ = ["Layer", "LayerHypers", "Rate", "Stack", "greedy_layers", "merge"]
+__all__ = ["Layer", "LayerHypers", "Rate", "Stack", "greedy_layers"]

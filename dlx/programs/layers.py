@@ -1,9 +1,9 @@
 """The greedy training of layers, one after the other, as units that pages share."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from dlx.nets.mlp import codes, hidden, mlp
 from dlx.stage import focus
 from dlx.train import by_batches
 from dlx.types import Data
-from dlx.unit import Kept, Program, Result, Unit
+from dlx.unit import Program, Result, Unit
 
 METHODS = ("dbn", "autoassociator", "denoising", "supervised", "squared", "contractive")
 
@@ -126,8 +126,3 @@ def greedy_layers(
     for depth in range(1, len(widths) + 1):
         layers += (Unit(program(widths=tuple(widths[:depth])), hypers, layers, seed),)
     return layers
-
-
-def merge(given: Sequence[Kept]) -> Mapping[str, Any]:
-    """What units have kept, as one tree; of entries of the same name the last one."""
-    return {name: entry for kept in given for name, entry in kept.items()}

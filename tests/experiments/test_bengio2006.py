@@ -74,18 +74,18 @@ def test_the_rows_stand_in_two_experiments_under_the_papers_come_ours():
 
 
 def test_rows_of_the_paper_that_are_compared_have_equal_searches():
-    found = outcomes()
-    assert {len(found[f"exp2/{name}"].tried) for name in DEEP} == {16}
-    assert {len(found[f"exp3/{name}"].tried) for name in DEEP} == {7}
+    by_row = outcomes()
+    assert {len(by_row[f"exp2/{name}"].tried) for name in DEEP} == {16}
+    assert {len(by_row[f"exp3/{name}"].tried) for name in DEEP} == {7}
     for name in DEEP:
-        trials = [one.trial for one in found[f"exp3/{name}"].tried]
+        trials = [one.trial for one in by_row[f"exp3/{name}"].tried]
         assert {trial["top"] for trial in trials} == {20}
-        first = found[f"exp2/{name}"].trial
+        first = by_row[f"exp2/{name}"].trial
         kept = {key: value for key, value in first.items() if key not in ("rate", "epochs", "patience")}
         assert all({**trial, **kept} == trial for trial in trials), "the choice of Experiment 2"
-    assert all(len({repr(one.trial) for one in outcome.tried}) == len(outcome.tried) for outcome in found.values())
-    for name in found:
-        widths = found[name].wanted[0].program.widths
+    assert all(len({repr(one.trial) for one in outcome.tried}) == len(outcome.tried) for outcome in by_row.values())
+    for name in by_row:
+        widths = by_row[name].wanted[0].program.widths
         depth, top = 1 if "shallow" in name else 3, 20 if name.startswith("exp3") else None
         assert len(widths) == depth
         assert top in (None, widths[-1])
@@ -102,29 +102,29 @@ def test_the_searches_of_experiment_3_for_nets_of_both_minibatches():
 
 
 def test_what_a_row_of_ours_takes_over():
-    found = outcomes()
+    by_row = outcomes()
     for name in (*DEEP, "shallow"):
-        row = found[f"exp2/{name}/glorot"]
+        row = by_row[f"exp2/{name}/glorot"]
         assert row.tried == [], "nothing is searched"
-        assert row.trial == {**found[f"exp2/{name}"].trial, "initializer": "glorot"}
+        assert row.trial == {**by_row[f"exp2/{name}"].trial, "initializer": "glorot"}
         programs = {one.program.initializer for one in row.wanted[0].lineage}
         assert programs == {"glorot"}
-        plain = found[f"exp2/{name}"].wanted[0]
+        plain = by_row[f"exp2/{name}"].wanted[0]
         assert [replace(one.program, initializer="fan") for one in row.wanted[0].lineage] == [
             one.program for one in plain.lineage
         ]
-    one = found["exp2/autoassociator"].trial
-    tried = [attempt.trial for attempt in found["exp2/denoising"].tried]
+    one = by_row["exp2/autoassociator"].trial
+    tried = [attempt.trial for attempt in by_row["exp2/denoising"].tried]
     assert tried == [{**one, "masking": masking} for masking in (0.1, 0.25, 0.4)]
-    layers = found["exp2/denoising"].wanted[0].given
+    layers = by_row["exp2/denoising"].wanted[0].given
     assert {layer.program.method for layer in layers} == {"denoising"}
     assert {layer.hypers for layer in layers} == {LayerHypers(one["pretrain_rate"], 0.1)}
 
 
 def test_experiment_3_stands_on_the_lower_layers_of_experiment_2():
-    found = outcomes()
+    by_row = outcomes()
     for name in GREEDY:
-        two, three = (found[f"exp{e}/{name}"].wanted[0] for e in (2, 3))
+        two, three = (by_row[f"exp{e}/{name}"].wanted[0] for e in (2, 3))
         assert two.given[:2] == three.given[:2]
         assert two.given[2] != three.given[2]
 

@@ -50,17 +50,17 @@ def test_a_member_is_trained_on_the_first_examples_alone(data, example, seen):
 
 
 def test_members_of_the_page_differ_in_what_their_row_says(data):
-    found = {}
+    members = {}
     rows = STUDY.rows(STUDY.options(), {"main": Dataset(data, Provenance("none", "none", "none", ""), (8, 8), 10)})
     for row in rows:
         unit = row.build(3, rate=0.1)
         assert {one.seed for one in (unit, *unit.given)} == {3}
-        found[row.name] = [(one.hypers.start, one.hypers.order) for one in unit.given]
+        members[row.name] = [(one.hypers.start, one.hypers.order) for one in unit.given]
     eight = range(8)
-    assert found["single"] == found["large"] == [(0, 0)]
-    assert found["order"] == [(0, i) for i in eight]
-    assert found["start"] == [(i, 0) for i in eight]
-    assert found["both"] == [(i, i) for i in eight]
+    assert members["single"] == members["large"] == [(0, 0)]
+    assert members["order"] == [(0, i) for i in eight]
+    assert members["start"] == [(i, 0) for i in eight]
+    assert members["both"] == [(i, i) for i in eight]
 
 
 def test_members_that_are_not_groups_are_refused(data):

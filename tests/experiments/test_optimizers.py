@@ -54,7 +54,7 @@ def by_numpy(data):
 )
 def test_a_net_descends_by_its_rule_and_not_as_by_plain_descent(data, plain, rule, optimizer):
     """Against the same net, trained and evaluated by the parts of the library, with optax's optimizers."""
-    found = descent(rule)(RATES, data)
+    result = descent(rule)(RATES, data)
     net, prepared = mlp((8,)), rule == "standardised"
 
     def by_hand(rate, data):
@@ -67,12 +67,12 @@ def test_a_net_descends_by_its_rule_and_not_as_by_plain_descent(data, plain, rul
         return stages(key_train, net.init(key_init, data.train.x[0]), data)[1][-2:]
 
     curve, errors = jax.jit(jax.vmap(by_hand, in_axes=(0, None)))(RATES, by_numpy(data) if prepared else data)
-    loss, close = found.curves["train"]["loss"], partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5)
+    loss, close = result.curves["train"]["loss"], partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5)
     close(loss, curve.metrics["loss"])
-    close(found.curves["valid"]["score"], curve.score)
+    close(result.curves["valid"]["score"], curve.score)
     for split in ("train", "valid", "test"):
-        close(found.measures[split]["error"], getattr(errors, split)["error"])
-    np.testing.assert_array_equal(found.score, found.measures["valid"]["error"])
+        close(result.measures[split]["error"], getattr(errors, split)["error"])
+    np.testing.assert_array_equal(result.score, result.measures["valid"]["error"])
     assert abs(loss - plain.curves["train"]["loss"])[:, -1].max() > 0.05
 
 
@@ -92,18 +92,18 @@ def test_on_some_examples_the_score_is_the_largest_rate_at_which_the_loss_fell(d
     """And they are the first ones, whatever the others are."""
     rates = np.array([0.3, 1, 3e3, 1e38], np.float32)
     run = descent("plain", examples=20)
-    found = run(rates, data)
-    loss = found.curves["train"]["loss"]
-    fell = np.asarray(loss[:, -1] < found.measures["fit"]["first_loss"])
+    result = run(rates, data)
+    loss = result.curves["train"]["loss"]
+    fell = np.asarray(loss[:, -1] < result.measures["fit"]["first_loss"])
     assert fell.tolist() == [True, True, False, False]
-    assert np.asarray(found.diverged).tolist() == [False, False, False, True], "a loss may rise and stay finite"
-    np.testing.assert_array_equal(found.score, np.where(fell, -rates, np.inf))
+    assert np.asarray(result.diverged).tolist() == [False, False, False, True], "a loss may rise and stay finite"
+    np.testing.assert_array_equal(result.score, np.where(fell, -rates, np.inf))
     cut = data._replace(train=Labelled(*(leaf[:20] for leaf in data.train)))
     spoiled = data._replace(train=Labelled(np.concatenate([data.train.x[:20], data.train.x[20:] // 2]), data.train.y))
     few = descent("plain")(rates, cut)
     np.testing.assert_allclose(loss, few.curves["train"]["loss"], rtol=1e-4)
-    np.testing.assert_allclose(found.measures["train"]["error"], few.measures["train"]["error"])
-    jax.tree.map(np.testing.assert_array_equal, run(rates, spoiled), found)
+    np.testing.assert_allclose(result.measures["train"]["error"], few.measures["train"]["error"])
+    jax.tree.map(np.testing.assert_array_equal, run(rates, spoiled), result)
 
 
 def test_the_progress_of_a_descent_is_told_by_its_rule(data):

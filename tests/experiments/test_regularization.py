@@ -56,9 +56,9 @@ def test_each_kind_trains_another_net_by_its_amount_and_none_without(data, kind,
 
 
 def test_ridge_by_descent_is_the_closed_form_and_its_objective_is_scikit_learns(data):
-    _, found = run(Ridge(60, 500), data, Regular(1.0, 0.1))
-    assert found.measures["ridge"]["apart"] < 1e-3
-    assert found.measures["ridge"]["slope"] < 1e-3
+    _, result = run(Ridge(60, 500), data, Regular(1.0, 0.1))
+    assert result.measures["ridge"]["apart"] < 1e-3
+    assert result.measures["ridge"]["slope"] < 1e-3
     x, y = data.train.x / 255, np.eye(10)[data.train.y]
     # The mean of |x w - y|^2 plus 0.1 / 2 |w|^2, times the number of examples.
     closed = RidgeOfSklearn(alpha=0.05 * len(x), fit_intercept=False).fit(x, y).coef_.T

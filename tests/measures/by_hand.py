@@ -74,14 +74,14 @@ def told_by(
     return enter
 
 
-def close(found: Any, expected: Any, rtol: float = 1e-3, atol: float = 1e-5) -> None:
+def close(actual: Any, expected: Any, rtol: float = 1e-3, atol: float = 1e-5) -> None:
     """Two trees are of one structure, and their numbers are close."""
-    found, expected = (dict(jax.tree_util.tree_leaves_with_path(tree)) for tree in (found, expected))
-    assert {*map(jax.tree_util.keystr, found)} == {*map(jax.tree_util.keystr, expected)}
+    actual, expected = (dict(jax.tree_util.tree_leaves_with_path(tree)) for tree in (actual, expected))
+    assert {*map(jax.tree_util.keystr, actual)} == {*map(jax.tree_util.keystr, expected)}
     for path, value in expected.items():
         where = jax.tree_util.keystr(path)
         np.testing.assert_allclose(
-            np.asarray(found[path], float), np.asarray(value, float), rtol, atol, err_msg=f"at {where}"
+            np.asarray(actual[path], float), np.asarray(value, float), rtol, atol, err_msg=f"at {where}"
         )
 
 
@@ -123,11 +123,11 @@ def layers(params: Any) -> list[Any]:
 
 def units(params: Any, x: Any, f: Callable = expit) -> list[np.ndarray]:
     """The values of each hidden layer of an `mlp`."""
-    h, found = floats(x), []
+    h, codes = floats(x), []
     for layer in layers(params):
         h = f(h @ layer["w"] + layer["b"])
-        found.append(h)
-    return found
+        codes.append(h)
+    return codes
 
 
 def said(params: Any, x: Any, f: Callable = expit) -> np.ndarray:
@@ -138,15 +138,15 @@ def said(params: Any, x: Any, f: Callable = expit) -> np.ndarray:
 
 def inputs_of_units(params, x, statistics=None):
     """What the units of each hidden layer get, and the logits. With statistics there is batch normalisation."""
-    h, found = floats(x), []
+    h, inputs = floats(x), []
     for i, layer in enumerate(layers(params)):
         z = h @ layer["w"]
         if statistics is not None:
             of = statistics[f"hidden_{i}"]
             z = layer["scale"] * (z - of["mean"]) / np.sqrt(np.asarray(of["var"], float) + 1e-5)
-        found.append(z + layer["b"])
-        h = expit(found[-1])
-    return [*found, h @ params["output"]["w"] + params["output"]["b"]]
+        inputs.append(z + layer["b"])
+        h = expit(inputs[-1])
+    return [*inputs, h @ params["output"]["w"] + params["output"]["b"]]
 
 
 def wrong(told: np.ndarray, y: Any) -> np.ndarray:

@@ -152,8 +152,8 @@ def solution(run):
     key = jax.random.fold_in(jax.random.fold_in(key_train, 3), 0)
     fitted = descended(key, start_of(net, key_init, run.data), run.data, net, optax.sgd(0.5), 10, 2)
     close(run.kept, fitted.end)
-    found, end = fitted.result(errors(run.data, fitted)), judged(run.data, lambda x: said(fitted.end, x))
-    return found._replace(score=end["valid"]["error"], measures={**found.measures, **end})
+    fit, end = fitted.result(errors(run.data, fitted)), judged(run.data, lambda x: said(fitted.end, x))
+    return fit._replace(score=end["valid"]["error"], measures={**fit.measures, **end})
 
 
 ENDS = random_net(mlp((5, 4)), 1), random_net(mlp((5, 4)), 2)

@@ -70,7 +70,7 @@ def boltzmann(run):
 
 @told_by(Stack(3, 6, 2, 20), Rate(0.3))
 def stack(run):
-    seen, nats, found = run.data, [], []
+    seen, nats, kept = run.data, [], []
     for key in jax.random.split(run.key, 3):
         key_init, key_train = jax.random.split(key)
         visible = seen.train.x.shape[1]
@@ -79,9 +79,9 @@ def stack(run):
         rule = gradient(contrastive_divergence(1, True), optax.sgd(0.3))
         layer = trained(key_train, start, seen, rule, 20, 2).end
         nats.append(left(layer, seen.valid.x))
-        found.append({"w": layer["w"], "b": layer["b"]})
+        kept.append({"w": layer["w"], "b": layer["b"]})
         seen = coded(layer, seen)
-    close(run.kept, {"input": found[0], "layers": jax.tree.map(lambda *leaves: np.stack(leaves), *found[1:])})
+    close(run.kept, {"input": kept[0], "layers": jax.tree.map(lambda *leaves: np.stack(leaves), *kept[1:])})
     return Result(np.mean(nats[1:]))
 
 
@@ -143,16 +143,16 @@ def trained_deep(run):
         return lambda x: log_softmax(logits(params, floats(x), lambda u: np.maximum(u, 0), plain), -1)
 
     valid = run.data.valid
-    found = fitted.result([wrong(told(params)(valid.x), valid.y).mean() for params in fitted.params])
+    fit = fitted.result([wrong(told(params)(valid.x), valid.y).mean() for params in fitted.params])
     before, after = (looked_into(one, *run.data.train, jax.nn.relu, plain) for one in (start, fitted.end))
     moved = np.abs(fitted.end["input"]["w"] - start["input"]["w"]).max()
     ends = {
         "start": {"base": np.log10(before["gradient"][0]), "inactive": before["inactive"].mean()},
         "end": {"active": after["active"].mean(), "inactive": after["inactive"].mean(), "moved": moved},
     }
-    measures = {**found.measures, **judged(run.data, told(fitted.end)), **ends}
-    curves = {**found.curves, "start": before, "end": after}
-    return found._replace(score=measures["valid"]["error"], measures=measures, curves=curves)
+    measures = {**fit.measures, **judged(run.data, told(fitted.end)), **ends}
+    curves = {**fit.curves, "start": before, "end": after}
+    return fit._replace(score=measures["valid"]["error"], measures=measures, curves=curves)
 
 
 @told_by(Ladder(2, 5, 10, (0.1, 1.0, 1e30)), hypers_of("relu", "he", 0.0, 1e30, 2.0))
@@ -160,15 +160,15 @@ def ladder(run):
     net = deep(plain, 2, 5, units=RELU, initializer=lambda *how: 2 * INITIALIZERS["he"](*how))
     key_init, key_train = jax.random.split(run.key)
     start, valid = start_of(net, key_init, run.data), run.data.valid
-    found = []
+    shares = []
     for rate in (0.1, 1.0):
         end = descended(key_train, start, run.data, net, optax.sgd(rate), 10, 1).end
-        found.append(wrong(logits(end, floats(valid.x), lambda u: np.maximum(u, 0), plain), valid.y).mean())
-    found.append(1.0)  # it diverges
+        shares.append(wrong(logits(end, floats(valid.x), lambda u: np.maximum(u, 0), plain), valid.y).mean())
+    shares.append(1.0)  # it diverges
     batch = jax.tree.map(lambda leaf: jnp.asarray(leaf[:10]), run.data.train)
     norm = optax.tree.norm(jax.grad(lambda params: cross_entropy(net)(params, run.key, batch)[0])(start))
-    told = {"lost": np.mean(np.array(found) > 0.8), "error": np.mean(found), "under": np.log10(15 / norm)}
-    return Result(min(found), {"ladder": told}, {"ladder": {"error": np.array(found)}})
+    told = {"lost": np.mean(np.array(shares) > 0.8), "error": np.mean(shares), "under": np.log10(15 / norm)}
+    return Result(min(shares), {"ladder": told}, {"ladder": {"error": np.array(shares)}})
 
 
 STARTS = {**INITIALIZERS, "zeros": INITIALIZERS["he"], "equal": INITIALIZERS["fan"]}

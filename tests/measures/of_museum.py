@@ -50,7 +50,7 @@ def museum(run):
 
     rule = optax.chain(optax.stateless(turned), optax.sgd(0.5))
     fitted = descended(jax.random.fold_in(key_train, 0), start, data, net, rule, 10, 3)
-    found, end = fitted.result(errors(data, fitted)), judged(data, lambda x: said(fitted.end, x))
+    fit, end = fitted.result(errors(data, fitted)), judged(data, lambda x: said(fitted.end, x))
     del end["test"]["wrong"]
     before, after = (units(params, train.x) for params in (start, fitted.end))
 
@@ -98,7 +98,7 @@ def museum(run):
     }
     picture = ((top - top.min()) / (top.max() - top.min()))[np.argsort(train.y, kind="stable")][::5]
     close(run.kept, {"units": picture}, atol=1e-3)
-    return found._replace(score=end["valid"]["error"], measures={**found.measures, **end, **measures})
+    return fit._replace(score=end["valid"]["error"], measures={**fit.measures, **end, **measures})
 
 
 def quadratic(by):

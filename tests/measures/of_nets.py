@@ -46,20 +46,20 @@ def decay(run):
 
 @told_by(Descent("nesterov", (7,), 8, 5, 0.7, examples=20), Rate(1.0))
 def on_a_subset(run):
-    found = descent(run, first(run.data, 20), optax.sgd(1.0, 0.9, nesterov=True))
-    fell = found.curves["train"]["loss"][-1] < found.measures["fit"]["first_loss"]
-    return found._replace(score=-1.0 if fell else np.inf)
+    fit = descent(run, first(run.data, 20), optax.sgd(1.0, 0.9, nesterov=True))
+    fell = fit.curves["train"]["loss"][-1] < fit.measures["fit"]["first_loss"]
+    return fit._replace(score=-1.0 if fell else np.inf)
 
 
 def descent(run, data, rule):
     net, (key_init, key_train) = mlp((7,)), jax.random.split(run.key)
     fitted = descended(jax.random.fold_in(key_train, 0), start_of(net, key_init, data), data, net, rule, 5, 8)
     score = errors(data, fitted)
-    found, end = fitted.result(score), judged(data, lambda x: said(fitted.end, x))
+    fit, end = fitted.result(score), judged(data, lambda x: said(fitted.end, x))
     i = int(np.argmax(np.array(score) <= 0.7))
     race = i + np.interp(-0.7, -np.array(score)[[i - 1, i]], [0, 1]) if i else 1.0
     race = race if min(score) <= 0.7 else np.inf
-    return found._replace(score=end["valid"]["error"], measures={**found.measures, **end, "race": {"epochs": race}})
+    return fit._replace(score=end["valid"]["error"], measures={**fit.measures, **end, "race": {"epochs": race}})
 
 
 DROPS = Dropping(0.05, 0.2, 0.5, norm=0.8)
@@ -80,13 +80,13 @@ def dropped(run):
         3,
     )
     close(run.kept, fitted.end)
-    found = fitted.result(errors(run.data, fitted))
+    fit = fitted.result(errors(run.data, fitted))
     end = judged(run.data, lambda x: said(fitted.end, x), with_nats=True)
     end["test"]["gap"] = end["test"]["nats"] - end["train"]["nats"]
     h = units(fitted.end, run.data.valid.x)[0]
     apart = np.abs(np.corrcoef(h.T))[~np.eye(6, dtype=bool)]
-    measures = {**found.measures, **end, "hidden": {"correlation": apart.mean()}}
-    return found._replace(score=end["valid"]["error"], measures=measures)
+    measures = {**fit.measures, **end, "hidden": {"correlation": apart.mean()}}
+    return fit._replace(score=end["valid"]["error"], measures=measures)
 
 
 @told_by(Dropped("relu", (6, 5), 3, 10, 30, normalised=True), DROPS)
@@ -113,9 +113,9 @@ def dropped_and_normalised(run):
             h = rectified(norm["scale"] * z + norm["bias"])
         return log_softmax(h @ params["output"]["w"] + params["output"]["b"], -1)
 
-    found, end = fitted.result(), judged(data, told, with_nats=True)
+    fit, end = fitted.result(), judged(data, told, with_nats=True)
     end["test"]["gap"] = end["test"]["nats"] - end["train"]["nats"]
-    return found._replace(score=end["valid"]["error"], measures={**found.measures, **end})
+    return fit._replace(score=end["valid"]["error"], measures={**fit.measures, **end})
 
 
 NETS = tuple(random_net(HE, seed) for seed in range(4))

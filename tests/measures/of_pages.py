@@ -160,9 +160,9 @@ def judged_machine(run, exact, cautious):
 @told_by(Annealed(20, 5), given=(layer_of(4),))
 def annealed(run):
     a = jnp.asarray(log_odds(run.data.train.x), jnp.float32)
-    found = sampling.ais(run.key, run.given[0], a, sampling.temperatures(20), 5)
-    gap = abs(float(found.mean) - log_z(run.given[0]))
-    return Result(0.0, {"annealing": {"gap": gap, "deviation": found.deviation}})
+    estimate = sampling.ais(run.key, run.given[0], a, sampling.temperatures(20), 5)
+    gap = abs(float(estimate.mean) - log_z(run.given[0]))
+    return Result(0.0, {"annealing": {"gap": gap, "deviation": estimate.deviation}})
 
 
 @told_by(ExactCheck("rectified"), Hypers(0.0, 2.0))
@@ -220,16 +220,16 @@ def prune(run):
     def error(params, split):
         return wrong(said(params, split.x, rectified), split.y).mean()
 
-    found = []
+    errors_at = []
     for share in SHARES:
         least = sizes[max(round(share * sizes.size) - 1, 0)]
         cut = {
             name: {**layer, "w": np.where(np.abs(layer["w"]) >= least, layer["w"], 0)} for name, layer in params.items()
         }
-        found.append(
+        errors_at.append(
             (error(cut, run.data.test), error(trained(key_again, cut, run.data, again, 10, 1).end, run.data.test))
         )
-    cut, after = np.array(found).T
+    cut, after = np.array(errors_at).T
     test = {"error": cut[0], "lost": cut[3] - cut[0], "lost_again": after[3] - cut[0]}
     near = np.mean(sizes < 0.1 * np.sqrt(np.square(sizes).mean()))
     curves = {"test": {"cut": cut, "again": after}}

@@ -73,14 +73,14 @@ def regularised(run):
     loss = penalised(cross_entropy(GLOROT), l2(0.01), l1(0.002))
     rule = optax.sgd(1.5, 0.9)
     fitted = descended(key_train, run.given[0], data, GLOROT, rule, 10, 9, loss=loss, steps=2)
-    score, found = errors(data, fitted), of_size(fitted.end, data, lambda x: said(fitted.end, x))
+    score, measured = errors(data, fitted), of_size(fitted.end, data, lambda x: said(fitted.end, x))
     stops = [stop(score, one) for one in STOPS]
     assert len({*stops}) == 3
     best, count = zip(*stops, strict=True)
     params = jax.tree.map(lambda *leaves: np.stack(leaves), *(fitted.params[one] for one in best))
     close(run.kept, {"params": params, "best": np.array(best), "run": np.array(count)})
     fit = fitted.result(score)
-    return found._replace(measures={**fit.measures, **found.measures}, curves={**fit.curves, **found.curves})
+    return measured._replace(measures={**fit.measures, **measured.measures}, curves={**fit.curves, **measured.curves})
 
 
 @told_by(Regularised("dropout", (6, 5), 10, 2, 3, 40, normalised=True), Regular(0.5, amount=0.5))
@@ -94,8 +94,8 @@ def regularised_and_normalised(run):
 
     valid = run.data.valid
     fit = fitted.result([wrong(told(one)(valid.x), valid.y).mean() for one in fitted.params])
-    found = of_size(fitted.end, run.data, told(fitted.end))
-    return found._replace(measures={**fit.measures, **found.measures}, curves={**fit.curves, **found.curves})
+    measured = of_size(fitted.end, run.data, told(fitted.end))
+    return measured._replace(measures={**fit.measures, **measured.measures}, curves={**fit.curves, **measured.curves})
 
 
 AT_STOPS = {
@@ -108,8 +108,8 @@ AT_STOPS = {
 @told_by(Stopped(30), StopHypers(1.0), (AT_STOPS,), labelled_by(random_net(GLOROT, 1), expit))
 def stopped(run):
     params = random_net(GLOROT, 1)
-    found = of_size(params, first(run.data, 30), lambda x: said(params, x))
-    return found._replace(measures={**found.measures, "fit": {"run": 7, "best": 5}})
+    measured = of_size(params, first(run.data, 30), lambda x: said(params, x))
+    return measured._replace(measures={**measured.measures, "fit": {"run": 7, "best": 5}})
 
 
 @told_by(Ridge(30, 4), Regular(0.0, l2=0.3))

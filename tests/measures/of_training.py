@@ -86,9 +86,9 @@ def of_parts(run, net, data, parts, targets):
     race = {f"to_{i + 1}": raced(score, target, 4) for i, target in enumerate(targets)}
     race |= {f"log_{name}": np.log2(steps) for name, steps in race.items()}
     last = {"saturated": watched["saturated"][-1], "drift": medians.std(0).mean()}
-    found = fitted.result(score)
-    measures = {**found.measures, **end, "race": race, "last": last}
-    return found._replace(score=end["valid"]["error"], measures=measures, curves={**found.curves, "watched": watched})
+    fit = fitted.result(score)
+    measures = {**fit.measures, **end, "race": race, "last": last}
+    return fit._replace(score=end["valid"]["error"], measures=measures, curves={**fit.curves, "watched": watched})
 
 
 LEVELS = (2.1, 0.1)
