@@ -77,6 +77,8 @@ class Metric(NamedTuple):
     """Where the booleans stand whose mean it is, one per example of a split. For tests that pair examples."""
     bounds: tuple[float, float] = (float("-inf"), float("inf"))
     """The least and the largest value that it can have, after scaling."""
+    matters: float = 0
+    """The smallest difference of interest, after scaling. It is fixed before the runs."""
 
 
 ERRORS = tuple(
@@ -106,6 +108,10 @@ class Claim(NamedTuple):
     decide: Callable[[Any], Finding]
     numbers: tuple[str, ...] = ()
     """The numbers of the lectures' claims that it decides."""
+    figure: str = ""
+    """The name of the figure that shows it."""
+    answers: bool = False
+    """Whether its finding answers the page's question."""
 
 
 class Figure(NamedTuple):
