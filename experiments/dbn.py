@@ -1,4 +1,4 @@
-"""What Boltzmann machines have learnt: their likelihood, their samples, and what they take for a digit, on MNIST.
+"""What Boltzmann machines have learnt: their likelihood, their samples, and what they take for a digit.
 
 A restricted Boltzmann machine is the layer of a deep belief network. It is trained by contrastive divergence with 1 and
 10 Gibbs steps, and by persistent chains. How probable are unseen digits then? With 20 hidden units the partition
@@ -249,6 +249,7 @@ CLAIMS = [
     Claim(
         "Persistent chains and CD-10 give a more probable machine than CD-1 at the larger size.",
         claims.lower(NATS, ["larger/cd10", "larger/pcd"], than="larger/cd1"),
+        figure="likelihood-2.png",
     ),
     Claim(
         "At the smaller size annealing is within .1 nat of the sum.",
@@ -258,6 +259,7 @@ CLAIMS = [
     Claim(
         "The larger machine of persistent chains gives a digit 95 nats at most, by both ways.",
         claims.all_of(at_most(NATS, "larger/pcd", 95), at_most(BACK, "larger/pcd", 95)),
+        figure="likelihood-2.png",
     ),
 ]
 FIGURES = {

@@ -333,11 +333,22 @@ def falls_with_good_training(metric):
 
 
 CLAIMS = [
-    Claim("At least 90 % of the faults are called by their names.", called(NAMED, least=0.9), ("C35",)),
-    Claim("So are nets that diverge, collapse, are slow or small.", called(FAILED, least=0.9), ("C35",)),
+    Claim(
+        "At least 90 % of the faults are called by their names.",
+        called(NAMED, least=0.9),
+        ("C35",),
+        figure="confusion.png",
+    ),
+    Claim(
+        "So are nets that diverge, collapse, are slow or small.",
+        called(FAILED, least=0.9),
+        ("C35",),
+        figure="confusion.png",
+    ),
     Claim(
         "At most 5 % of the sound runs are called faulty.",
         called({net: ["sound"] for net in SOUND_NETS}, least=0.95),
+        figure="confusion.png",
     ),
     Claim(
         "Each remedy brings the validation error to within 1 point of a sound net's.",
@@ -365,10 +376,21 @@ CLAIMS = [
         "A smaller rate cures a loss that jumps up and down, and the training error falls.",
         all_of(falls_when_cured(BOUNCE, "bouncing"), falls_when_cured(TRAIN, "bouncing")),
         ("C13",),
+        figure="curves.png",
     ),
-    Claim("Hidden units are sparser after good training than after bad.", falls_with_good_training(ACTIVITY), ("C33",)),
-    Claim("They are less correlated.", falls_with_good_training(CORRELATION), ("C33",)),
-    Claim("Fewer of them ignore the input or are strongly correlated.", falls_with_good_training(REDUNDANT), ("C33",)),
+    Claim(
+        "Hidden units are sparser after good training than after bad.",
+        falls_with_good_training(ACTIVITY),
+        ("C33",),
+        figure="units.png",
+    ),
+    Claim("They are less correlated.", falls_with_good_training(CORRELATION), ("C33",), figure="units.png"),
+    Claim(
+        "Fewer of them ignore the input or are strongly correlated.",
+        falls_with_good_training(REDUNDANT),
+        ("C33",),
+        figure="units.png",
+    ),
     Claim(
         "A net 4 times wider errs at most 1 point less.", costs_at_most(TEST, RELU_NET, than="failure/large", bound=1)
     ),

@@ -1,4 +1,4 @@
-"""Why were deep nets hard to train, and what makes them trainable: gradients layer by layer, on MNIST.
+"""Why were deep nets hard to train, and what makes them trainable: gradients layer by layer.
 
 Nets of 1 to 20 layers of sigmoid, tanh, rectified linear and leaky units are looked into at the start and after
 training. What helps: a start that keeps the variance, rectifiers, greedy pre-training, a limit on the norm of the
@@ -359,40 +359,48 @@ CLAIMS = [
         "At the start every sigmoid layer has a smaller gradient than the layer above it.",
         at_most(STEP, SIGMOID, 1),
         ("A5",),
+        figure="gradient-3.png",
     ),
     Claim(
         "From layer to layer, sigmoid nets lose more of the gradient than rectified linear ones.",
         higher(DECADES, SIGMOID, than=RECTIFIED),
         ("B19",),
+        figure="gradient-3.png",
     ),
     Claim(
         "Rectified linear nets lose at most a tenth of the gradient a layer.",
         at_most(DECADES, RECTIFIED, A_TENTH_LESS),
         ("B19",),
+        figure="gradient-3.png",
     ),
     Claim(
         "With the lecture's start tanh units have more alike variances than with U[-1/√d, 1/√d].",
         lower(APART, "start/glorot/tanh", than="start/fan/tanh"),
         ("C3", "C31"),
+        figure="variance-2.png",
     ),
     Claim(
         "With the lecture's start the variances of 20 tanh layers are within a factor of 2.",
         at_most(APART, "start/glorot/tanh", FACTOR_2),
         ("C3",),
+        figure="variance-2.png",
     ),
     Claim(
         "With He's start the variances of 20 rectified linear layers are within a factor of 2.",
         at_most(APART, "start/he/relu", FACTOR_2),
+        figure="variance-3.png",
     ),
     Claim(
         "After all epochs 20 sigmoid layers err on 50 points more of the training digits than one.",
         higher(TRAIN, "depth/20/sigmoid", than="depth/1/sigmoid", least=50),
         ("E2",),
+        figure="train.png",
     ),
     Claim(
         "Greedy pre-training makes the gradient at the base larger.",
         higher(BASE, "greedy/10/rbm", than="greedy/10/none"),
         ("A9",),
+        figure="greedy.png",
     ),
     Claim(
         "Greedy pre-training lowers the training error of ten sigmoid layers.",
@@ -408,11 +416,13 @@ CLAIMS = [
         "From these weights a limit of 15 on the norm lowers the error, averaged over rates.",
         lower(ERROR, "ladder/large/clamped", than="ladder/large/free"),
         ("B23",),
+        figure="ladder-2.png",
     ),
     Claim(
         "From He's start a limit of 15 on the norm lowers the error, averaged over rates.",
         lower(ERROR, "ladder/he/clamped", than="ladder/he/free"),
         ("B23",),
+        figure="ladder-1.png",
     ),
     Claim("With weights of 0 all gradients of a tanh net's weights are 0.", at_most(ZERO, "exact", 1e-6), ("C1",)),
     Claim("Equal weights keep hidden units equal.", at_most(EQUAL, "exact", 1e-6), ("C2",)),
@@ -437,12 +447,16 @@ CLAIMS = [
         "At depth 50 nets with skip connections or gates err less than plain ones.",
         lower(TEST, ["kind/50/skip", "kind/50/gated"], than="kind/50/plain"),
         ("D11",),
+        figure="kinds.png",
     ),
-    Claim("At depth 50 gated nets err on at most 3 %.", at_most(TEST, "kind/50/gated", 3), ("D11",)),
+    Claim(
+        "At depth 50 gated nets err on at most 3 %.", at_most(TEST, "kind/50/gated", 3), ("D11",), figure="kinds.png"
+    ),
     Claim(
         "At depth 50 plain nets err on 80 points more than gated ones, which is near chance.",
         higher(TEST, "kind/50/plain", than="kind/50/gated", least=80),
         ("D11",),
+        figure="kinds.png",
     ),
 ]
 GRADIENT = "norm of the gradient"

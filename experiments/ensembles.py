@@ -244,20 +244,35 @@ CLAIMS = [
         "An ensemble of 8 nets that differ in both errs less than one net, by more than .2 points.",
         lower(TEST, "both", than="single", least=0.2),
         ("B22",),
+        figure="members.png",
     ),
-    Claim("Two members save at least half of the errors that eight save.", claims.at_least(EARLY, list(KINDS), 0)),
-    Claim("Different starts alone help.", lower(TEST, "start", than="single")),
-    Claim("Different orders of the minibatches alone help.", lower(TEST, "order", than="single")),
+    Claim(
+        "Two members save at least half of the errors that eight save.",
+        claims.at_least(EARLY, list(KINDS), 0),
+        figure="members.png",
+    ),
+    Claim("Different starts alone help.", lower(TEST, "start", than="single"), figure="members.png"),
+    Claim("Different orders of the minibatches alone help.", lower(TEST, "order", than="single"), figure="members.png"),
     Claim(
         "Different starts with one order help more than different orders from one start.",
         lower(TEST, "start", than="order"),
+        figure="members.png",
     ),
     Claim(
         "Where starts differ, orders that differ too save at most .1 points more.",
         claims.costs_at_most(TEST, "start", than="both", bound=0.1),
+        figure="members.png",
     ),
-    Claim("The ensemble errs less than one net with as many parameters.", lower(TEST, "both", than="large")),
-    Claim("One net with as many parameters as 8 errs less than one of these.", lower(TEST, "large", than="single")),
+    Claim(
+        "The ensemble errs less than one net with as many parameters.",
+        lower(TEST, "both", than="large"),
+        figure="members.png",
+    ),
+    Claim(
+        "One net with as many parameters as 8 errs less than one of these.",
+        lower(TEST, "large", than="single"),
+        figure="members.png",
+    ),
     Claim(
         "The ensemble has at most three quarters of the negative log-likelihood of its members.",
         claims.at_most(LEFT, "both", 0.75),
@@ -265,6 +280,7 @@ CLAIMS = [
     Claim(
         "Members with other starts disagree more often than members with other orders only.",
         claims.higher(DISAGREEMENT, "start", than="order"),
+        figure="disagreement.png",
     ),
 ]
 

@@ -259,6 +259,7 @@ CLAIMS = [
             f"With {of_layers(depth)}, pre-training brings test errors of random starts closer together.",
             steadier(TEST, f"depth/{depth}/pre", than=f"depth/{depth}/none"),
             ("E7",),
+            figure="boxes.png",
         )
         for depth in (1, 2, 3, 4, 5)
     ),
@@ -266,23 +267,32 @@ CLAIMS = [
         "Without pre-training, test errors of 5 layers lie farther apart than those of 2.",
         steadier(TEST, "depth/2/none", than="depth/5/none"),
         ("A9", "E7"),
+        figure="boxes.png",
     ),
-    Claim("With pre-training, nets of 2 to 5 layers err less on test data.", lower_at((2, 3, 4, 5), TEST), ("A9",)),
+    Claim(
+        "With pre-training, nets of 2 to 5 layers err less on test data.",
+        lower_at((2, 3, 4, 5), TEST),
+        ("A9",),
+        figure="boxes.png",
+    ),
     Claim(
         "Without pre-training, nets of 5 layers err more than those of 2.",
         higher(TEST, "depth/5/none", than="depth/2/none"),
         ("A9",),
+        figure="boxes.png",
     ),
     Claim(
         "With pre-training, nets of 5 layers err on at most .1 points more than those of 2.",
         claims.costs_at_most(TEST, "depth/5/pre", than="depth/2/pre", bound=0.1),
         ("A9",),
+        figure="boxes.png",
     ),
     *(
         Claim(
             f"At {level:g} nats in training, pre-trained nets of 2 and of 3 layers have lower test nats.",
             lower_at((2, 3), NATS[level]),
             ("E5", "C19"),
+            figure="paths.png",
         )
         for level in LEVELS
     ),
@@ -291,6 +301,7 @@ CLAIMS = [
             f"With {labels} labels pre-training lowers the test error by more points than with all.",
             gains_more(TEST, gain(f"labels/{labels}"), than=ALL_LAYERS),
             ("C17",),
+            figure="labels.png",
         )
         for labels in (100, 1000)
     ),
@@ -298,24 +309,29 @@ CLAIMS = [
         "With 25 units a layer, nets err more with pre-training.",
         higher(TEST, "width/25/pre", than="width/25/none"),
         ("C19",),
+        figure="width.png",
     ),
     Claim(
         "Pre-training gains more in wide layers than in layers of 25 units.",
         gains_more(TEST, ALL_LAYERS, than=gain("width/25")),
+        figure="width.png",
     ),
     Claim(
         "Pre-training of the first layer gains more than that of the second, or that of the third.",
         all_of(*(gains_more(TEST, FIRST_LAYER, than=later) for later in (SECOND_LAYER, THIRD_LAYER))),
+        figure="layers.png",
     ),
     Claim(
         "Functions of two kinds lie farther apart than those of one kind, on average.",
         claims.at_least(RATIO, "functions", 1),
         ("A9",),
+        figure="functions.png",
     ),
     Claim(
         "At most one net of twenty is nearer to one of the other kind than to all of its own.",
         claims.at_most(MIXED, "functions", 5),
         ("A9",),
+        figure="functions.png",
     ),
 ]
 SETTLED = {

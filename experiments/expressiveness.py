@@ -294,23 +294,35 @@ CLAIMS = [
             lower(RMS, "width/256", than="width/64"),
         ),
         ("B4",),
+        figure="width.png",
     ),
-    Claim("With 256 units the error is at most 1 % of the function's spread.", at_most(RMS, "width/256", 1), ("B4",)),
+    Claim(
+        "With 256 units the error is at most 1 % of the function's spread.",
+        at_most(RMS, "width/256", 1),
+        ("B4",),
+        figure="width.png",
+    ),
     Claim(
         "From 16 to 256 units the error falls to a quarter or less, as Barron's bound 1 / sqrt(units) does.",
         lower(LOG_RMS, "width/256", than="width/16", least=2),
+        figure="width.png",
     ),
     Claim(
         "An OR of ANDs for the parity of n bits needs 2^(n-1) + 1 gates; a deep circuit does it with 3 (n - 1).",
         at_most(GAP, "exact/circuits", 0),
         ("B5",),
+        figure="parity.png",
     ),
     Claim(
         "A saw of 2^n pieces takes 2 n rectified units in n layers; one layer has a unit for each piece.",
         at_most(GAP, "exact/saw", 0),
         ("B5",),
     ),
-    Claim("Parity does not need many threshold units: n in one hidden layer.", at_most(GAP, "exact/thresholds", 0)),
+    Claim(
+        "Parity does not need many threshold units: n in one hidden layer.",
+        at_most(GAP, "exact/thresholds", 0),
+        figure="parity.png",
+    ),
     Claim(
         "Of trained nets of one hidden layer, the smallest that learns parity grows by more than sqrt(2) a bit.",
         by_bits(
@@ -318,10 +330,12 @@ CLAIMS = [
                 LOG_UNITS, f"parity1/{most}", than=f"parity1/{fewest}", least=(most - fewest) * LOG_ROOT_2
             )
         ),
+        figure="parity.png",
     ),
     Claim(
         "At the most bits, nets of two and of three hidden layers learn parity with fewer units than nets of one.",
         by_bits(lambda fewest, most: lower(LOG_UNITS, [f"parity2/{most}", f"parity3/{most}"], than=f"parity1/{most}")),
+        figure="parity.png",
     ),
     Claim("On truth values the minimum is AND, and the maximum is OR.", at_most(GAP, "exact/gates", 0), ("B6",)),
     Claim(

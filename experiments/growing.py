@@ -234,48 +234,60 @@ CLAIMS = [
         "Ash's nets get more units with every turn of the spirals.",
         claims.all_of(higher(UNITS, "ash/2", than="ash/1"), higher(UNITS, "ash/3", than="ash/2")),
         ("D10",),
+        figure="size.png",
     ),
     Claim(
         "Cascades get more units with every turn of the spirals.",
         claims.all_of(higher(UNITS, "cascade/2", than="cascade/1"), higher(UNITS, "cascade/3", than="cascade/2")),
         ("D10",),
+        figure="size.png",
     ),
     Claim(
         "Nets that grow learn the spirals in at least 90 % of the runs.",
         shares.called("grown/solved", labels=("no", "yes"), rows=dict.fromkeys(GROWN, ("yes",)), least=0.9),
         ("D10",),
+        figure="size.png",
     ),
     Claim(
         "Ash's nets get at most twice the units of the smallest net of fixed size that learns the spirals.",
         at_all_turns(lambda turns: costs_at_most(LOG_UNITS, f"ash/{turns}", than=f"fixed/{turns}", bound=1)),
         ("D10",),
+        figure="size.png",
     ),
     Claim(
         "Between the training points Ash's nets err on at most 3 points more than fixed nets of 64 units.",
         at_all_turns(lambda turns: costs_at_most(TEST, f"ash/{turns}", than=f"largest/{turns}", bound=3)),
+        figure="pictures.png",
     ),
     Claim(
         "Between the training points Cascades err on at most 3 points more than fixed nets of 64 units.",
         at_all_turns(lambda turns: costs_at_most(TEST, f"cascade/{turns}", than=f"largest/{turns}", bound=3)),
+        figure="pictures.png",
     ),
     Claim(
         "Cascades learn the spirals with fewer units than Ash's nets.",
         at_all_turns(lambda turns: lower(UNITS, f"cascade/{turns}", than=f"ash/{turns}")),
+        figure="size.png",
     ),
     Claim(
         "With weight decay .001 a tenth of the weights is enough: at most half a point is lost.",
         at_most(LOST, "decay/0.001", 0.5),
         ("D10",),
+        figure="cut.png",
     ),
-    Claim("Without weight decay more is lost.", higher(LOST, "decay/0", than="decay/0.001"), ("D10",)),
+    Claim(
+        "Without weight decay more is lost.", higher(LOST, "decay/0", than="decay/0.001"), ("D10",), figure="cut.png"
+    ),
     Claim("Weight decay .001 leaves more weights near 0.", higher(NEAR, "decay/0.001", than="decay/0"), ("D10",)),
     Claim(
         "With all of its weights, a net with weight decay .001 errs on at most .2 points more than one without.",
         costs_at_most(TEST, "decay/0.001", than="decay/0", bound=0.2),
+        figure="cut.png",
     ),
     Claim(
         "Without weight decay at most half a point is lost if the tenth that is left is trained for an epoch.",
         at_most(AGAIN, "decay/0", 0.5),
+        figure="again.png",
     ),
 ]
 

@@ -244,28 +244,47 @@ CLAIMS = [
         "With batch normalisation fewer steps lead to a validation error of 5 %, and to one of 3 %.",
         claims.all_of(lower(TO_FIRST, BATCH, than=PLAIN), lower(TO_SECOND, BATCH, than=PLAIN)),
         ("C24", "D3"),
+        figure="race.png",
     ),
-    Claim("It takes less than half of the steps to 5 %.", lower(LOG_TO_FIRST, BATCH, than=PLAIN, least=1), ("D3",)),
+    Claim(
+        "It takes less than half of the steps to 5 %.",
+        lower(LOG_TO_FIRST, BATCH, than=PLAIN, least=1),
+        ("D3",),
+        figure="race.png",
+    ),
     *(
         Claim(
             f"At the rate {rate:g} for both, fewer steps lead to a validation error of 5 %.",
             lower(TO_FIRST, f"even/batch/{rate:g}", than=f"even/plain/{rate:g}"),
             ("D3",),
+            figure="even.png",
         )
         for rate in SIZES["paper"].rates
     ),
     Claim("After all steps its test error is lower.", lower(TEST, BATCH, than=PLAIN), ("C24",)),
-    Claim("Fewer of the last hidden layer's inputs saturate.", lower(INPUTS_SATURATED, BATCH, than=PLAIN), ("C24",)),
-    Claim("Their medians drift less in the second half of training.", lower(DRIFT, BATCH, than=PLAIN), ("C24",)),
+    Claim(
+        "Fewer of the last hidden layer's inputs saturate.",
+        lower(INPUTS_SATURATED, BATCH, than=PLAIN),
+        ("C24",),
+        figure="saturated.png",
+    ),
+    Claim(
+        "Their medians drift less in the second half of training.",
+        lower(DRIFT, BATCH, than=PLAIN),
+        ("C24",),
+        figure="quantiles.png",
+    ),
     Claim(
         "With batch normalisation, smaller minibatches leave a smaller gap of test to training likelihood.",
         lower(GAP, "noise/batch/10", than="noise/batch/250"),
         ("C25",),
+        figure="gap.png",
     ),
     Claim(
         "In minibatches of 10 it lowers the test error on 10 000 digits.",
         lower(TEST, "noise/batch/10", than="noise/plain/10"),
         ("C25",),
+        figure="error.png",
     ),
     Claim(
         "Running averages and stored statistics differ by at most .1 points of test error.",

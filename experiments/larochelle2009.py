@@ -273,6 +273,7 @@ CLAIMS = [
             f"Nets of 2 to 4 layers of 200 units err less if their layers are first trained as {title}.",
             errs_less(method, than="none"),
             ("E3",) if method in ("autoassociator", "squared") else (),
+            figure="depth-2.png",
         )
         for method, title in TRAINED.items()
     ),
@@ -280,11 +281,13 @@ CLAIMS = [
         "An auto-associator of 200 units, trained by squared error, leaves at most a tenth of the pixels' variance.",
         at_most(LEFT[0], "layers/squared", 10),
         ("A7",),
+        figure="images.png",
     ),
     Claim(
         "Of four such layers each leaves at most a tenth of the variance of its input.",
         all_of(*(at_most(metric, "layers/squared", 10) for metric in LEFT)),
         ("A7", "E3"),
+        figure="images.png",
     ),
     Claim(
         "Pre-training by squared error costs at most .2 points beside cross-entropy, at 1 to 4 layers.",
@@ -295,22 +298,27 @@ CLAIMS = [
             )
         ),
         ("E3",),
+        figure="depth-2.png",
     ),
     Claim(
         "Denoising auto-associators lower the test error of 2 to 4 layers by more than plain ones do.",
         errs_less("denoising", than="autoassociator"),
+        figure="depth-2.png",
     ),
     Claim(
         "RBMs lower the test error of 2 to 4 layers by more than auto-associators do.",
         errs_less("dbn", than="autoassociator"),
+        figure="depth-2.png",
     ),
     Claim(
         "Without pre-training, nets of 4 layers err more than those of 2.",
         higher(TEST, "200/4/none", than="200/2/none"),
+        figure="depth-2.png",
     ),
     Claim(
         "With it they err on at most .1 points more, whichever it is.",
         all_of(*(costs_at_most(TEST, f"200/4/{method}", than=f"200/2/{method}", bound=0.1) for method in TRAINED)),
+        figure="depth-2.png",
     ),
     Claim(
         "Pre-training as auto-associators gains more with 400 units a layer than with 50.",
@@ -325,26 +333,31 @@ CLAIMS = [
                 for shape in ("increasing", "decreasing")
             )
         ),
+        figure="shape.png",
     ),
     Claim(
         "Without pre-training, a net whose last layer has 200 units ends with at most .05 % of training error.",
         at_most(END, "top/200/none", 0.05),
         ("E4",),
+        figure="end.png",
     ),
     Claim(
         "Without pre-training, nets whose last layer has 5 or 10 units end above that.",
         claims.at_least(END, ["top/5/none", "top/10/none"], 0.05),
         ("E4",),
+        figure="end.png",
     ),
     Claim(
         "With pre-training these end with a lower training error.",
         all_of(*(lower(END, f"top/{units}/autoassociator", than=f"top/{units}/none") for units in (5, 10))),
         ("E4",),
+        figure="end.png",
     ),
     Claim(
         "With 200 units there, pre-training lowers the test error all the same.",
         lower(TEST, "top/200/autoassociator", than="top/200/none"),
         ("E4",),
+        figure="top.png",
     ),
 ]
 FIGURES = {

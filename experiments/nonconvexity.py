@@ -335,6 +335,7 @@ CLAIMS = [
         "z = xy is not convex: its Hessian has the eigenvalues -1 and 1 everywhere.",
         claims.at_most(HESSIAN, "exact", 1),
         ("A4",),
+        figure="small.png",
     ),
     Claim(
         "A net computes the same with its hidden units in another order: its minima come in many copies.",
@@ -344,32 +345,44 @@ CLAIMS = [
         "From a tenth of the starts or more, descent ends at the worse of the two minima of a net with a step.",
         claims.at_least(WORSE, "grid/step", 10),
         ("A4",),
+        figure="small.png",
     ),
     Claim(
         "At least nine starts of ten lead to the minimum that is nearer.",
         claims.at_least(NEAREST, ["grid/product", "grid/step"], 90),
         ("A4",),
+        figure="small.png",
     ),
     Claim(
         "Between two nets that learnt digits the loss rises by .1 nats or more above the chord.",
         claims.at_least(LOSS, ["none/apart", "rbm/apart"], 0.1),
         ("A4",),
+        figure="line.png",
     ),
     Claim(
         "It rises less if the hidden units of one net are put into the order of the other's.",
         claims.all_of(lower(LOSS, "none/ordered", than="none/apart"), lower(LOSS, "rbm/ordered", than="rbm/apart")),
+        figure="line.png",
     ),
     Claim(
         "It rises less between two nets that had one start.",
         claims.all_of(lower(LOSS, "none/shared", than="none/ordered"), lower(LOSS, "rbm/shared", than="rbm/ordered")),
+        figure="line.png",
     ),
-    Claim("It still rises between them, by .01 nats or more.", claims.at_least(LOSS, "none/shared", 0.01)),
+    Claim(
+        "It still rises between them, by .01 nats or more.",
+        claims.at_least(LOSS, "none/shared", 0.01),
+        figure="line-1.png",
+    ),
     Claim(
         "Pre-training lowers it, between two starts with units in order and from one start.",
         claims.all_of(lower(LOSS, "rbm/ordered", than="none/ordered"), lower(LOSS, "rbm/shared", than="none/shared")),
+        figure="line.png",
     ),
     Claim(
-        "From one pre-trained start the error rises by at most half a point.", claims.at_most(POINTS, "rbm/shared", 0.5)
+        "From one pre-trained start the error rises by at most half a point.",
+        claims.at_most(POINTS, "rbm/shared", 0.5),
+        figure="line-2.png",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""Ways to descend: minibatches, momentum, adaptive and falling rates, each at its best rate, on MNIST.
+"""Ways to descend: minibatches, momentum, adaptive and falling rates, each at its best rate.
 
 One net of two sigmoid layers is trained by each of the lectures' rules. Every rule has five rates to choose from, a
 factor of 2 apart. The choice is by the validation error at the end, over two seeds (of Muon, one). The rule is then
@@ -279,30 +279,36 @@ CLAIMS = [
         "Momentum, in both forms, reaches the target in fewer epochs than plain descent.",
         lower(TO_TARGET, ["momentum/momentum", "momentum/average"], than="momentum/plain"),
         ("B25", "C8"),
+        figure="race-1.png",
     ),
     Claim(
         "Halving the rate on a plateau errs less in the end than a constant rate.",
         lower(TEST, "falling/halving", than="falling/plain"),
         ("B26", "C6"),
+        figure="curves-3.png",
     ),
     Claim(
         "A rate that falls to a hundredth errs less in the end than a constant rate.",
         lower(TEST, "falling/decay", than="falling/plain"),
         ("C29",),
+        figure="curves-3.png",
     ),
     Claim(
         "With standardised inputs the target is reached in fewer epochs.",
         lower(TO_TARGET, "falling/standardised", than="falling/plain"),
         ("C5",),
+        figure="race-3.png",
     ),
     Claim(
         "Preconditioned in the way of K-FAC, by Muon, a net needs fewer epochs to the target than by plain descent.",
         lower(TO_TARGET, "adaptive/muon", than="adaptive/plain"),
+        figure="race-2.png",
     ),
     Claim(
         "The gradient of a minibatch is more accurate: its spread falls nearly as 1 / size.",
         claims.at_most(SLOPE, "gradients", -0.9),
         ("B24", "C7"),
+        figure="spread.png",
     ),
     Claim(
         "An example costs less time in a large minibatch than in a small one.",
@@ -313,11 +319,13 @@ CLAIMS = [
         "Rates rank on a tenth of the examples as on all of them.",
         claims.ranks_agree(VALID, "rates/part", than="rates/all", least=0.5),
         ("C28",),
+        figure="search-part.png",
     ),
     Claim(
         "The largest rate that does not diverge on a tenth costs at most .2 points.",
         claims.costs_at_most(TEST, "rates/taken", than="rates/all", bound=0.2),
         ("C28",),
+        figure="search-part.png",
     ),
     Claim("Every rule does what the lectures' formulas say.", claims.at_most(GAP, "formulas", 100), ("C9", "D2")),
 ]

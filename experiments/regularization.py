@@ -465,21 +465,25 @@ CLAIMS = [
         "With 100 labels the net errs more than the linear map; with 50 000 it errs less.",
         all_of(lower(TEST, f"{FEW}/linear", than=f"{FEW}/none"), lower(TEST, f"{ALL}/none", than=f"{ALL}/linear")),
         ("B34",),
+        figure="labels.png",
     ),
     Claim(
         "Ten times the labels lower the net's error, and so do the last five times.",
         all_of(*(lower(TEST, f"{more}/none", than=f"{less}/none") for less, more in pairwise(LABELS))),
         ("B34",),
+        figure="labels.png",
     ),
     Claim(
         "With 1 000 labels early stopping errs less if it waits 5 or 10 parts, not 0.",
         lower(TEST, [f"{MORE}/stop/5", f"{MORE}/stop/10"], than=f"{MORE}/stop/0"),
         ("C4",),
+        figure="parts.png",
     ),
     Claim(
         "Early stopping that waits 10 parts errs less than training to the end, with 100 labels and with 1 000.",
         err_less("stop/10"),
         ("C4",),
+        figure="parts.png",
     ),
     Claim(
         "In a deep net batch normalisation lowers the training nats, with dropout and without it.",
@@ -496,16 +500,23 @@ CLAIMS = [
         lower(TEST, "deep/both", than=["deep/batch", "deep/dropout"]),
         ("C16",),
     ),
-    Claim("Pre-training lowers the error, with 100 labels and with 1 000.", err_less("pretrained"), ("C17",)),
+    Claim(
+        "Pre-training lowers the error, with 100 labels and with 1 000.",
+        err_less("pretrained"),
+        ("C17",),
+        figure="labels.png",
+    ),
     Claim(
         "Pre-training gains more with 100 labels and with 1 000 than with 50 000.",
         all_of(*(claims.gains_more(TEST, PRETRAINED[n], PRETRAINED[ALL]) for n in (FEW, MORE))),
         ("C17",),
+        figure="labels.png",
     ),
     Claim(
         "Virtual examples and the hint each lower the error, with 100 labels and with 1 000.",
         err_less("virtual", "hint"),
         ("D4",),
+        figure="labels.png",
     ),
     Claim(
         "Weight decay leaves a smaller norm of the weights than training without it, with 100 to 10 000 labels.",
@@ -522,13 +533,20 @@ CLAIMS = [
         "Noise narrows the gap from training to test nats, in each of the three places at its best level.",
         lower(GAP, NOISIEST, than=f"{MANY}/none"),
         ("D6",),
+        figure="gap.png",
     ),
     Claim("It lowers the test error in each of the three places.", lower(TEST, NOISIEST, than=f"{MANY}/none"), ("D6",)),
-    Claim("A strong L1 penalty leaves most weights below .001.", claims.at_least(ZERO, "weights/l1", 50), ("E6",)),
+    Claim(
+        "A strong L1 penalty leaves most weights below .001.",
+        claims.at_least(ZERO, "weights/l1", 50),
+        ("E6",),
+        figure="weights.png",
+    ),
     Claim(
         "A strong L2 penalty brings down the size that a hundredth of the weights exceeds.",
         lower(LARGE, "weights/l2", than="weights/none"),
         ("E6",),
+        figure="weights.png",
     ),
 ]
 DRAWN = ["nothing", "linear map", "early stopping, look-ahead 10", "L2", "pre-training", "dropout", "virtual examples"]

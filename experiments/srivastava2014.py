@@ -424,10 +424,12 @@ CLAIMS = [
             lower(TEST, "paper/rectified", than="paper/logistic"),
             lower(TEST, "paper/norm", than="paper/rectified"),
         ),
+        figure="bars.png",
     ),
     Claim(
         "No mean is over .15 points above the paper's.",
         claims.near_paper(TEST, [f"paper/{name}" for name, net in PAPER_NETS.items() if net.error], 0.15),
+        figure="bars.png",
     ),
     Claim(
         "On 10 000 digits, dropout with p = .5 leaves a smaller gap of test to training likelihood than none.",
@@ -442,11 +444,13 @@ CLAIMS = [
             lower(TEST, "digits/dropout", than="digits/none"),
         ),
         ("C23",),
+        figure="bars.png",
     ),
     Claim(
         "Hidden units are less correlated with p = .5 than without dropout.",
         lower(CORRELATION, "p/0.5", than="p/0"),
         ("C20",),
+        figure="correlation.png",
     ),
     Claim(
         "p = .5 costs at most .1 points of test error beside any other probability.",
@@ -454,6 +458,7 @@ CLAIMS = [
             *(claims.costs_at_most(TEST, "p/0.5", than=f"p/{p:g}", bound=0.1) for p in PROBABILITIES if p != 0.5)
         ),
         ("C20",),
+        figure="probability.png",
     ),
     Claim(
         "With one hidden layer the net in use is the geometric average over all masks, but for rounding.",
@@ -469,11 +474,13 @@ CLAIMS = [
         "Dropout after pre-training errs less than either alone.",
         lower(TEST, "with/both", than=["with/dropout", "with/dbn"]),
         ("C22",),
+        figure="parts-2.png",
     ),
     Claim(
         "Momentum, batch normalisation and dropout together err less than each alone.",
         lower(TEST, "tricks/all", than=["tricks/dropout", "tricks/norm", "tricks/momentum"]),
         ("C27",),
+        figure="parts-1.png",
     ),
 ]
 

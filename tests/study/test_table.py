@@ -196,6 +196,7 @@ def test_results_say_where_they_come_from():
         "words": "2 rows",
         "p": 0.001,
         "interval": None,
+        "figure": "",
     }
     assert content["claims"] == [said]
     assert (len(content["rows"]), len(content["tests"]), len(content["search"])) == (6, 1, 2)

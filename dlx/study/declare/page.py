@@ -4,6 +4,7 @@ A `Row` of the table is a way to train, with a space of trials to choose from. E
 the row: it is the last one that the row trains. Everything here is data and small functions; nothing runs.
 """
 
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -109,7 +110,7 @@ class Claim(NamedTuple):
     numbers: tuple[str, ...] = ()
     """The numbers of the lectures' claims that it decides."""
     figure: str = ""
-    """The name of the figure that shows it."""
+    """The name of the figure that shows it, or of one of several pictures of it."""
     answers: bool = False
     """Whether its finding answers the page's question."""
 
@@ -147,6 +148,10 @@ class Study:
         module = sys.modules.get(self.rows.__module__) if isinstance(self.rows, FunctionType) else None
         path = Path(getattr(module, "__file__", None) or "")
         return path if path.is_file() else None
+
+    def names_figure(self, name: str) -> bool:
+        """Whether this is the name of a figure, or of one of several pictures of it: "race.png" and "race-2.png"."""
+        return name in self.figures or re.sub(r"-\d+(\.\w+)$", r"\1", name) in self.figures
 
     def notes(self, name: str) -> str:
         """Markdown for the end of the report of the preset "paper": the text of notes/NAME.md beside the page's file.

@@ -186,6 +186,7 @@ def decided(found: Found, claims: Sequence[Claim]) -> list[dict[str, Any]]:
                 "words": finding.words,
                 "p": finding.p,
                 "interval": finding.interval and finding.interval._asdict(),
+                "figure": claim.figure,
             }
         )
     return entries

@@ -41,7 +41,7 @@ def publish(
     folder.write("records.tar.xz", records.store.archive(names, shown, without=NET))
     files, images, faults = drawn(study, found)
     for old in folder.folder.glob("*.png"):
-        if old.name not in images and is_of(study, old.name):
+        if old.name not in images and study.names_figure(old.name):
             old.unlink(missing_ok=True)
     for file, image in images.items():
         folder.write(file, image)
@@ -77,11 +77,6 @@ def drawn(study: Study, found: Found) -> tuple[dict[str, list[str]], dict[str, b
             faults.append(f"{name} could not be drawn: {type(error).__name__}: {error}")
             print(f"warning: {faults[-1]}{where(error)}", file=sys.stderr)
     return files, images, faults
-
-
-def is_of(study: Study, file: str) -> bool:
-    """Whether a file has the name of one of the study's figures, or of one of the several that stand side by side."""
-    return file in study.figures or re.sub(r"-\d+(\.\w+)$", r"\1", file) in study.figures
 
 
 def text(study: Study, content: Mapping[str, Any], images: Mapping[str, Sequence[str]], remarks: Sequence[str]) -> str:
