@@ -7,7 +7,6 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -15,9 +14,11 @@ from urllib.parse import quote, unquote
 from dlx.show import html
 from dlx.show.console import steady
 from dlx.show.progress import duration
+from dlx.study.judge.claims import FAILS, HOLDS, OPEN
 from dlx.study.publish import ledger
 from dlx.study.publish.ledger import Experiment
-from dlx.study.publish.report import MARKS
+from dlx.study.publish.marks import CLASSES, VERDICTS
+from dlx.study.publish.report import answer
 
 _CONTENT = {"experiment": str, "command": str, "seconds": (int, float), "data": dict, "rows": list, "claims": list}
 _CLAIM = {"claim": str, "numbers": list, "verdict": str, "words": str}
@@ -48,8 +49,8 @@ def read_results(path: Path) -> dict[str, Any]:
             _check(row, _ROW)
         for claim in content["claims"]:
             _check(claim, _CLAIM)
-            if claim["verdict"] not in MARKS:
-                raise ValueError(f"{claim['verdict']!r} is not one of the verdicts {', '.join(MARKS)}")
+            if claim["verdict"] not in (HOLDS, FAILS, OPEN):
+                raise ValueError(f"{claim['verdict']!r} is not one of the verdicts {HOLDS}, {FAILS}, {OPEN}")
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -62,50 +63,39 @@ def _title(text: str, otherwise: str) -> str:
     return heading[1].strip() if heading else otherwise
 
 
-def card(experiment: Experiment, lectures: str | None = None) -> str:
-    """The card of an experiment, as HTML: title, command, time, data, verdicts, first figure, links.
-
-    `lectures` is the link to the page of the lectures, if there is one.
-    """
-    content, report = experiment.content, escape(experiment.report)
-    diverged = {row["row"]: row["diverged"] for row in content["rows"]}
-    data = content["data"]
-    facts = (
-        f"<code>{escape(content['command'])}</code><br>"
-        f"{duration(content['seconds'])} on {escape(content.get('device') or 'an unknown device')}; "
-        f"data {escape(data['name'])} ({escape(data['variant'])}); "
-        f"{len(diverged)} rows, {sum(diverged.values())} diverged runs"
-    )
-    claims = "".join(ledger.finding(claim, _numbers(claim["numbers"], lectures)) for claim in content["claims"])
-    return (
-        f'<article class="card" id="{escape(content["experiment"])}">\n{ledger.picture(experiment)}<div>\n'
-        f'<h2><a href="{report}">{html.inline(experiment.title)}</a></h2>\n'
-        f'<p class="facts">{facts}</p>\n{f"<ul>{claims}</ul>" if claims else ""}\n'
-        f'<p><a href="{report}">The whole report</a></p>\n</div>\n</article>\n'
-    )
-
-
-def _numbers(numbers: Sequence[str], lectures: str | None) -> str:
-    """The numbers of the lectures' claims as links to their page; empty if there is no such page."""
-    links = [f'<a href="{escape(lectures or "")}#{number}">{number}</a>' for number in numbers]
-    return f"({', '.join(links)})" if links and lectures else ""
-
-
 def page(experiments: Sequence[Experiment], lectures: str | None = None) -> str:
     """The HTML page of all experiments. `lectures` is the link to the page of the lectures, if there is one."""
     of = Counter(claim["verdict"] for one in experiments for claim in one.content["claims"])
-    way = f'<p><a href="{escape(lectures)}">The lectures, claim by claim</a></p>\n' if lectures else ""
-    summary = (
-        f"<p>{len(experiments)} {'experiment puts' if len(experiments) == 1 else 'experiments put'} "
-        f"{of.total()} claims to the test: {ledger.tally(of)}.</p>\n"
+    return html.render(
+        "index.html.j2",
+        title="Experiments",
+        lectures=lectures,
+        cards=[card(one) for one in experiments],
+        total=of.total(),
+        tally=ledger.tally(of),
+        verdicts=VERDICTS,
     )
-    cards = "".join(card(one, lectures) for one in experiments)
-    return html.document(f"<h1>Experiments</h1>\n{way}{summary}{ledger.LEGEND}{cards}", "Experiments", html.CARDS)
 
 
-def _first_image(text: str) -> str | None:
-    shown = re.search(r"!\[[^]]*\]\(([^)]+)\)", text)
-    return unquote(shown[1]) if shown else None
+def card(experiment: Experiment) -> dict[str, Any]:
+    """What the page shows of an experiment: title, answer, verdicts, its first picture, command, time and data."""
+    content = experiment.content
+    diverged = {row["row"]: row["diverged"] for row in content["rows"]}
+    return {
+        "experiment": experiment,
+        "content": content,
+        "answer": answer(content) if content["claims"] else "",
+        "tally": ledger.tally(Counter(claim["verdict"] for claim in content["claims"])),
+        "picture": next(iter(experiment.pictures.values()), None),
+        "duration": duration(content["seconds"]),
+        "rows": len(diverged),
+        "diverged": sum(diverged.values()),
+    }
+
+
+def _images(text: str) -> list[str]:
+    """The files of the images that a Markdown text shows, in its order."""
+    return [unquote(shown) for shown in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)]
 
 
 def read_experiments(results: Path, out: Path) -> list[Experiment]:
@@ -122,14 +112,13 @@ def read_experiments(results: Path, out: Path) -> list[Experiment]:
         figures = {file.name: file.read_bytes() for file in sorted(folder.glob("*.png"))}
         if not (folder / "report.html").exists():
             try:
-                report = html.page(text, figures, title)
+                report = html.page(text, figures, title, CLASSES)
             except ValueError as error:
                 raise ValueError(f"{folder / 'report.md'}: {error}") from error
             (folder / "report.html").write_text(report, encoding="utf-8")
         link = quote(Path(os.path.relpath(folder, out)).as_posix())
-        first = _first_image(text)
-        picture = f"{link}/{quote(first)}" if first in figures else None
-        experiments.append(Experiment(title, content, f"{link}/report.html", picture))
+        pictures = {file: f"{link}/{quote(file)}" for file in _images(text) if file in figures}
+        experiments.append(Experiment(title, content, f"{link}/report.html", pictures))
     if not experiments:
         raise ValueError(f"{results} has no folder with a results.json")
     return experiments

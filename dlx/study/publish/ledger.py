@@ -8,24 +8,17 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dlx.show import html
-from dlx.study.judge.claims import FAILS, HOLDS, OPEN, joined
-from dlx.study.publish.report import MARKS
+from dlx.study.judge.claims import joined
+from dlx.study.publish.marks import UNTESTED, VERDICTS, kind
+from dlx.study.publish.report import pictures_of, sentence
 
-UNTESTED = "not tested yet"
-VERDICTS = (HOLDS, FAILS, OPEN, UNTESTED)
-_CLASSES = dict(zip(VERDICTS, ("holds", "fails", "open", "untested"), strict=True))
+FEW_TESTS = 2
+"""The numbers of the tests are folded if there are more."""
 _NUMBER = re.compile(r"([A-Z]+)(\d+)([a-z]?)")
-
-LEGEND = f"""\
-<p class="legend">{MARKS[HOLDS]} <b>{HOLDS}</b>: a test over several seeds shows it. {MARKS[FAILS]} <b>{FAILS}</b>: the
-runs show that it is not so. {MARKS[OPEN]} <b>{OPEN}</b>: the runs do not decide it. Seeds are runs that differ only in
-their random numbers.</p>
-"""
 
 
 class LectureClaim(NamedTuple):
@@ -55,8 +48,8 @@ class Experiment(NamedTuple):
     """What its results.json says."""
     report: str
     """The link to its report."""
-    picture: str | None
-    """The link to its first figure, if it has one."""
+    pictures: Mapping[str, str]
+    """The links to its pictures, by file; the first is the one at the top of its report."""
 
 
 class Decided(NamedTuple):
@@ -131,12 +124,12 @@ def verdict_of(decided: Sequence[Decided]) -> str:
 
 def counts(lecture: Lecture, decided: Decisions) -> Counter[str]:
     """How many of a lecture's claims have each verdict."""
-    return Counter(verdict_of(decided[claim.number]) for claim in lecture.claims)
+    return Counter(kind(verdict_of(decided[claim.number])) for claim in lecture.claims)
 
 
-def tally(of: Counter[str]) -> str:
+def tally(of: Mapping[str, int]) -> str:
     """How often each verdict of a test was found, in words."""
-    return ", ".join(f"{verdict}: {of[verdict]}" for verdict in MARKS)
+    return ", ".join(f"{verdict}: {of[verdict]}" for verdict in VERDICTS if verdict != UNTESTED and of.get(verdict))
 
 
 def page(lectures: Sequence[Lecture], experiments: Sequence[Experiment], index: str) -> str:
@@ -146,91 +139,47 @@ def page(lectures: Sequence[Lecture], experiments: Sequence[Experiment], index: 
     has.
     """
     decided = decisions(lectures, experiments)
-    parts = [
-        f'<h1>The lectures, claim by claim</h1>\n<p><a href="{escape(index)}">All experiments</a></p>\n',
-        _summary(lectures, decided),
-        LEGEND,
-        _table_of_counts(lectures, decided),
-        '<p><label><input type="checkbox" id="tested"> Show only the claims that are tested</label></p>\n',
-        *(_lecture(lecture, decided) for lecture in lectures),
-    ]
-    return html.document("".join(parts), "The lectures, claim by claim", html.CARDS)
-
-
-def _summary(lectures: Sequence[Lecture], decided: Decisions) -> str:
-    of = sum((counts(lecture, decided) for lecture in lectures), Counter())
-    total, tested = of.total(), of.total() - of[UNTESTED]
-    return (
-        f"<p>{len(lectures)} lectures make {total} claims about deep learning. {tested} of them are tested "
-        f"({tally(of)}), and {of[UNTESTED]} are not tested yet. Each verdict is computed from the runs of an "
-        "experiment. Where several findings decide a claim, it holds if all of them hold. It does not hold if one of "
-        "them does not. Otherwise it is not resolved. Brackets hold the 95 % interval of a mean.</p>\n"
+    by_lecture = [counts(lecture, decided) for lecture in lectures]
+    of = sum(by_lecture, Counter())
+    return html.render(
+        "lectures.html.j2",
+        title="The lectures, claim by claim",
+        index=index,
+        lectures=[
+            (lecture, of_lecture, [card(claim, decided[claim.number], experiments) for claim in lecture.claims])
+            for lecture, of_lecture in zip(lectures, by_lecture, strict=True)
+        ],
+        total=of,
+        tally=tally(of),
+        verdicts=VERDICTS,
+        untested=UNTESTED,
     )
 
 
-def _table_of_counts(lectures: Sequence[Lecture], decided: Decisions) -> str:
-    def cells(of: Counter[str]) -> str:
-        return "".join(f'<td style="text-align:right">{n}</td>' for n in (of.total(), *(of[one] for one in VERDICTS)))
-
-    each = [counts(lecture, decided) for lecture in lectures]
-    rows = [
-        f'<tr><td><a href="#{lecture.letter}">{lecture.letter}. {html.inline(lecture.name)}</a></td>{cells(of)}</tr>\n'
-        for lecture, of in zip(lectures, each, strict=True)
-    ]
-    heads = "".join(f"<th>{name}</th>" for name in ("lecture", "claims", *VERDICTS))
-    return (
-        f'<div class="scroll">\n<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{"".join(rows)}</tbody>\n'
-        f"<tfoot><tr><td>all lectures</td>{cells(sum(each, Counter()))}</tr></tfoot>\n</table>\n</div>\n"
-    )
-
-
-def _lecture(lecture: Lecture, decided: Decisions) -> str:
-    shown = "".join(_claim(claim, decided[claim.number]) for claim in lecture.claims)
-    return f'<h2 id="{lecture.letter}">{lecture.letter}. {html.inline(lecture.name)}</h2>\n{shown}'
-
-
-def _claim(claim: LectureClaim, decided: Sequence[Decided]) -> str:
+def card(claim: LectureClaim, decided: Sequence[Decided], experiments: Sequence[Experiment]) -> dict[str, Any]:
+    """What the page shows of a claim: its verdict and, by experiment, the tests, the pictures and the report."""
     verdict = verdict_of(decided)
-    planned = ", ".join(f"<code>{escape(name)}</code>" for name in claim.experiments)
-    reports = list(dict.fromkeys(one.experiment.report for one in decided))
-    evidence = "".join(_evidence([one for one in decided if one.experiment.report == link]) for link in reports)
-    return (
-        f'<article class="claim {_CLASSES[verdict]}" id="{claim.number}">\n'
-        f'<div class="top"><a class="number" href="#{claim.number}">{claim.number}</a> '
-        f'<span class="heading">{html.inline(claim.heading)}</span> {mark(verdict)}</div>\n'
-        f'<p class="words">{html.inline(claim.words)}</p>\n'
-        + (evidence or f'<p class="planned">The experiment that is planned: {planned}</p>\n')
-        + "</article>\n"
-    )
+    titles = {one.content["experiment"]: one for one in experiments}
+    tests: dict[str, list[Mapping[str, Any]]] = {}
+    for one in decided:
+        tests.setdefault(one.experiment.content["experiment"], []).append(one.claim)
+    return {
+        "claim": claim,
+        "verdict": verdict,
+        "kind": kind(verdict),
+        "few": len(decided) <= FEW_TESTS,
+        "evidence": [
+            {
+                "experiment": titles[name],
+                "tests": [{**one, "words": sentence(one["words"])} for one in some],
+                "pictures": [titles[name].pictures[file] for file in pictures_of_all(some, titles[name])],
+            }
+            for name, some in tests.items()
+        ],
+    }
 
 
-def _evidence(decided: Sequence[Decided]) -> str:
-    """The findings of one experiment, with the numbers that decided them, beside its first figure."""
-    experiment = decided[0].experiment
-    lines = [finding(claim, f'<span class="decided">{html.inline(claim["words"])}</span>') for _, claim in decided]
-    return (
-        f'<div class="evidence">\n{picture(experiment)}<div>\n<ul>\n{"".join(lines)}</ul>\n'
-        f'<p>The report: <a href="{escape(experiment.report)}">{html.inline(experiment.title)}</a></p>\n'
-        "</div>\n</div>\n"
-    )
-
-
-def finding(claim: Mapping[str, Any], more: str) -> str:
-    """A claim of an experiment as an item of a list: its verdict, its words, and `more`, which is HTML."""
-    verdict = claim["verdict"]
-    return f'<li class="{_CLASSES[verdict]}">{mark(verdict)}: {html.inline(claim["claim"])} {more}</li>\n'
-
-
-def mark(verdict: str) -> str:
-    """A verdict with its mark, in the colour of the element around it."""
-    return f'<span class="verdict">{MARKS[verdict] + " " if verdict in MARKS else ""}{verdict}</span>'
-
-
-def picture(experiment: Experiment) -> str:
-    """The first figure of an experiment, with a link to the report; empty without a figure."""
-    if experiment.picture is None:
-        return ""
-    return (
-        f'<a href="{escape(experiment.report)}"><img src="{escape(experiment.picture)}" '
-        f'alt="The first figure of {escape(experiment.content["experiment"])}" loading="lazy"></a>\n'
-    )
+def pictures_of_all(tests: Sequence[Mapping[str, Any]], experiment: Experiment) -> list[str]:
+    """The files that the claims of an experiment name, each once."""
+    files = list(experiment.pictures)
+    return list(dict.fromkeys(file for one in tests for file in pictures_of(one.get("figure", ""), files)))

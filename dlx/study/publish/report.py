@@ -1,91 +1,168 @@
-"""The parts of report.md that follow from results.json alone: findings, protocol, tests and search, in Markdown."""
+"""The text of a report, in Markdown: question, answer and a figure; then claim by claim; then tables and protocol."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dlx.show.progress import duration
 from dlx.show.tables import markdown
+from dlx.study.declare.page import Metric, Study
+from dlx.study.publish.marks import VERDICTS
+from dlx.study.publish.sections import SEARCHED, cells, paired_tests, provenance, signs, tables_of, trials
 
-MARKS = {"holds": "✔", "does not hold": "✘", "not resolved": "?"}
-SEARCHED = (
-    "## Search\n\nEvery trial, from seeds that no reported run has and without the test split; the least score wins. "
-    "The score is what the page's programs call so, for classifiers the validation error."
-)
-
-
-def findings(content: Mapping[str, Any]) -> str:
-    """The claims with their verdicts, as a list."""
-    lines = []
-    for one in content["claims"]:
-        numbers = f" ({', '.join(one['numbers'])})" if one["numbers"] else ""
-        lines.append(
-            f"- {MARKS[one['verdict']]} **{one['verdict']}**: {one['claim'].rstrip('.')}{numbers}: {one['words']}."
-        )
-    return "\n".join(lines)
+Asked = Mapping[str, Mapping[str, Sequence[str]]]
+"""The rows that each claim asks for, by the claim's words, and the measures that it asks of each."""
+DATA = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "kmnist": "KMNIST", "digits": "8 x 8 digits"}
+"""The names of data sets, as a reader knows them."""
+FEW_ROWS = 6
+"""The rows of a claim are folded if there are more."""
 
 
-def provenance(content: Mapping[str, Any]) -> str:
-    """Command, time, device and data."""
-    data = content["data"]
-    marks = (
-        " Figures of the paper marked A in results.json are consistent across sources, those marked B come from one "
-        "secondary source."
-    ) * any(row["paper"] is not None for row in content["rows"])
-    return (
-        f"`{content['command']}`, {duration(content['seconds'])} on {content['device']}; the units that the "
-        f"rows start from are not counted. Data: {data['name']}, source {data['source']}, variant {data['variant']}, "
-        f"fingerprint {data['fingerprint'][:16]}. ± is half the 95 % interval of the mean over n seeds; where that "
-        f"says little, the seeds' values are shown.{marks}"
-    )
+def text(
+    study: Study,
+    content: Mapping[str, Any],
+    files: Mapping[str, Sequence[str]],
+    asked: Asked,
+    remarks: Sequence[str],
+) -> str:
+    """Markdown, from the content of results.json, the files of each figure, and the rows that each claim asks for.
 
-
-def paired_tests(content: Mapping[str, Any]) -> str:
-    """The p-values of each group as a square."""
-    if not content["tests"]:
-        return ""
+    `remarks` are sentences on what is missing. Each picture is shown once: at the top, with the claims that name it, or
+    after the tables.
+    """
+    title, _, rest = study.doc.strip().partition("\n")
+    question = "\n\n".join(part for part in rest.strip().split("\n\n") if not re.match(r"( {4}|Lecture)", part))
+    pictures = [file for names in files.values() for file in names]
+    named = {claim["claim"]: tuple(pictures_of(claim.get("figure", ""), pictures)) for claim in content["claims"]}
+    first = opening(next(iter(study.figures), ""), files, list(named.values()))
+    left = [file for file in pictures if file not in {*first, *(file for group in named.values() for file in group)}]
+    searches = [file for file in left if file.startswith("search")]
+    tables = tables_of(study.metrics, content).items()
     parts = [
-        "## Paired tests\n\nSeed s of one row against seed s of the other. Below the diagonal, exact McNemar tests on "
-        "the test examples, their p-values merged over seeds by twice the median; above it, t-tests over seeds. The "
-        "former speak of these runs and other examples, the latter of other runs and these examples."
+        f"# {title.rstrip('.')}",
+        f"*{scope(content)}*",
+        question,
+        f"**Answer.** {answer(content)}" * bool(content["claims"]),
+        shown(study, files, first),
+        claims(study, content, files, asked, named, first),
+        *(f"## {group or 'Results'}\n\n{markdown(heads, lines)}" for group, (heads, lines) in tables),
+        signs(content),
+        "\n".join(f"- {line}" for line in remarks),
+        *(
+            shown(study, files, [file for file in left if file in names and file not in searches])
+            for names in files.values()
+        ),
     ]
-    for group in dict.fromkeys(one["group"] for one in content["tests"]):
-        parts.append(f"{group or 'Results'}:\n\n{matrix([one for one in content['tests'] if one['group'] == group])}")
+    if content["search"]:
+        parts.append(folded("Search", "\n\n".join([SEARCHED, shown(study, files, searches), trials(content)])))
+    if content["tests"]:
+        parts.append(folded("Paired tests", paired_tests(content)))
+    notes = study.notes(content["experiment"]) if content["preset"] == "paper" else ""
+    parts.append(folded("Protocol", f"{provenance(content)}\n\n{notes}"))
+    return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
+
+
+def scope(content: Mapping[str, Any]) -> str:
+    """The data, how many ways to train are compared, and over how many seeds."""
+    runs = {row["row"]: row["n"] + row["diverged"] for row in content["rows"]}
+    least, most = min(runs.values()), max(runs.values())
+    name, seeds = content["data"]["name"], f"{least} to {most}" if least < most else f"{most}"
+    ways = f"{len(runs)} ways to train" if len(runs) > 1 else "One way to train"
+    quick = " This is the quick preset: small nets, few seeds." * (content["preset"] == "quick")
+    return f"{ways} on {DATA.get(name, name)}, {seeds} {'seed' if seeds == '1' else 'seeds'} each.{quick}"
+
+
+def answer(content: Mapping[str, Any]) -> str:
+    """The answer to the page's question: what was found of its first claim."""
+    claim = content["claims"][0]
+    return f"{claim['claim'].rstrip('.')}: this {claim['verdict']}. {sentence(claim['words'])}"
+
+
+def sentence(words: str) -> str:
+    """The words with a full stop."""
+    return f"{words.rstrip('.')}."
+
+
+def pictures_of(figure: str, files: Sequence[str]) -> list[str]:
+    """The files that a claim's `figure` names: that file, or else all pictures of the figure.
+
+    A quick preset may have one picture where the whole has several: "race-2.png" is then "race.png".
+    """
+    if figure in files:
+        return [figure]
+    stem, _, kind = re.sub(r"-\d+(\.\w+)$", r"\1", figure).rpartition(".")
+    return [file for file in files if stem and re.fullmatch(rf"{re.escape(stem)}(-\d+)?\.{kind}", file)]
+
+
+def opening(figure: str, files: Mapping[str, Sequence[str]], named: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """The pictures at the top: those of the first figure that a claim names, or else all of it."""
+    own = tuple(files.get(figure, ()))
+    return next((group for group in named if group and set(group) <= set(own)), own)
+
+
+def shown(study: Study, files: Mapping[str, Sequence[str]], pictures: Sequence[str]) -> str:
+    """Pictures of each figure in one paragraph, and its caption in the next."""
+    parts = []
+    for name, several in files.items():
+        if some := [file for file in several if file in pictures]:
+            caption = study.figures[name].caption or name.partition(".")[0].capitalize()
+            parts.append("\n".join(f"![{caption}]({file})" for file in some) + f"\n\n*{caption}*")
     return "\n\n".join(parts)
 
 
-def matrix(tests: Sequence[Mapping[str, Any]]) -> str:
-    """P-values as a square, in Markdown: over examples below the diagonal, over seeds above."""
-    p = {frozenset((one["a"], one["b"])): one for one in tests}
-    names = list(dict.fromkeys(name for one in tests for name in (one["a"], one["b"])))
+def claims(
+    study: Study,
+    content: Mapping[str, Any],
+    files: Mapping[str, Sequence[str]],
+    asked: Asked,
+    named: Mapping[str, tuple[str, ...]],
+    first: Sequence[str],
+) -> str:
+    """Each claim with its verdict, what decided it, and its rows; under the pictures that it names.
 
-    def entry(i: int, j: int) -> str:
-        test = None if i == j else p.get(frozenset((names[i], names[j])))
-        value = None if test is None else test["p_digits" if i > j else "p_seeds"]
-        return "" if value is None else f"{value:.2g}"
-
-    short, places = shortened(names), range(len(names))
-    return markdown(["p", *short], [[short[i], *(entry(i, j) for j in places)] for i in places])
-
-
-def shortened(names: Sequence[str]) -> list[str]:
-    """The names without the parts, separated by "/", with which all of them begin or end."""
-    parts = [name.split("/") for name in names]
-    while min(map(len, parts)) > 1 and len({part[0] for part in parts}) == 1:
-        parts = [part[1:] for part in parts]
-    while min(map(len, parts)) > 1 and len({part[-1] for part in parts}) == 1:
-        parts = [part[:-1] for part in parts]
-    return ["/".join(part) for part in parts]
+    The claims of the opening pictures come first. Those without a picture come last.
+    """
+    groups: dict[tuple[str, ...], list[str]] = {tuple(first): []}
+    for one in content["claims"]:
+        rows = asked.get(one["claim"], {})
+        groups.setdefault(named[one["claim"]], []).append(claim(one, table_of(study.metrics, content, rows)))
+    last = groups.pop((), [])
+    seen, parts = set(first), []
+    for pictures, told in [*groups.items(), ((), last)]:
+        new = [file for file in pictures if file not in seen]
+        seen |= {*new}
+        if told:
+            parts.append("\n\n".join(part for part in (shown(study, files, new), *told) if part))
+    return "## What was found\n\n" + "\n\n---\n\n".join(parts) if parts else ""
 
 
-def trials(content: Mapping[str, Any]) -> str:
-    """Every trial of the search."""
-    names = [name for name in content["search"][0] if name not in ("row", "score", "brief", "chosen")]
+def claim(one: Mapping[str, Any], rows: str) -> str:
+    """A claim under its mark, with its verdict and what decided it."""
+    numbers = f" ({', '.join(one['numbers'])})" if one["numbers"] else ""
+    said = f"**{one['verdict']}**{numbers}: {sentence(one['words'])}"
+    return f"### {VERDICTS[one['verdict']].mark} {one['claim']}\n\n{said}\n\n{rows}".strip()
+
+
+def table_of(metrics: Sequence[Metric], content: Mapping[str, Any], rows: Mapping[str, Sequence[str]]) -> str:
+    """The table of the rows that a claim asks for, with the measures that it asks of them, as far as they are shown."""
+    wanted = {measure for measures in rows.values() for measure in measures}
+    here = [metric for metric in metrics if metric.name in wanted]
+    by_row: dict[str, dict[str, Any]] = {}
+    for entry in content["rows"]:
+        if entry["row"] in rows and entry["metric"] in {metric.label for metric in here}:
+            by_row.setdefault(entry["row"], {})[entry["metric"]] = entry
+    if not by_row:
+        return ""
+    of = {name: next(iter(entries.values())) for name, entries in by_row.items()}
+    alike = len({one["title"] for one in of.values()}) < len(of)
     lines = []
-    for one in content["search"]:
-        score = "diverged" if one["score"] is None else f"{one['score']:.4g}"
-        values = [
-            "–" if one[name] is None else f"{one[name]:g}" if isinstance(one[name], float) else str(one[name])
-            for name in names
-        ]
-        lines.append([one["row"], score, "chosen" if one["chosen"] else "brief" if one["brief"] else "", *values])
-    return markdown(["row", "score", "", *(name.replace("_", " ") for name in names)], lines)
+    for name, entries in by_row.items():
+        group = f"{of[name]['group']}: " if alike and of[name]["group"] else ""
+        title, *rest = cells(entries, here, (), False)
+        lines.append([group + title, *rest])
+    table = markdown(["row", *(metric.label for metric in here), "n"], lines)
+    return table if len(lines) <= FEW_ROWS else folded(f"Its {len(lines)} rows", table)
+
+
+def folded(summary: str, body: str) -> str:
+    """A part that is shown when a reader asks for it."""
+    return f"<details>\n<summary>{summary}</summary>\n\n{body.strip()}\n\n</details>"
