@@ -131,13 +131,15 @@ def _in_a_box(token: Token) -> Iterator[Token]:
 
 
 def _shape_tables(tokens: Sequence[Token]) -> None:
+    """Give classes to tables of many columns, to cells of numbers, and to the long ones among these."""
     for place, token in enumerate(tokens):
         if token.type == "table_open":
             head = takewhile(lambda token: token.type != "tr_close", tokens[place:])
             if sum(token.type == "th_open" for token in head) > _FEW_COLUMNS:
                 token.attrSet("class", "many")
-        if token.type == "td_open" and len(tokens[place + 1].content) > _FEW_LETTERS:
-            token.attrSet("class", "long")
+        if token.attrs.pop("style", None) == "text-align:right":
+            long = token.type == "td_open" and len(tokens[place + 1].content) > _FEW_LETTERS
+            token.attrSet("class", "n long" if long else "n")
 
 
 def _only_images(inline: Token) -> bool:

@@ -3,6 +3,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from jinja2 import UndefinedError
 
 from dlx.show import html, tables
 
@@ -71,7 +72,7 @@ def test_the_text_is_all_there(page):
     assert page.text("th") == ["row", "error %"]
     assert page.text("td") == ["deep | net", "1.31 ± 0.04", "two\nlines", "–"]
     assert len(page.every("br")) == 2
-    assert "text-align:right" in str(page.every("td")[1])
+    assert [cell.get("class") for cell in page.every("td")] == [None, "n", None, "n"]
 
 
 def test_raw_html_is_shown_and_never_obeyed(page):
@@ -110,7 +111,7 @@ def test_an_image_that_is_missing_is_named(source):
 
 
 def test_a_page_may_be_empty():
-    assert Reader(html.page("", {}, "")).text("main") == ["\n"]
+    assert [text.strip() for text in Reader(html.page("", {}, "")).text("main")] == [""]
 
 
 def classes(text, tag):
@@ -147,7 +148,7 @@ def test_images_side_by_side_are_wide_enough_to_read_and_none_is_wider_than_the_
 def test_a_table_of_many_columns_has_smaller_cells_in_a_box_that_scrolls(columns, kind):
     text = tables.markdown(["row"] * columns, [["1.31 ± 0.04"] * columns, ["74.10, 75.21, 76.33"] * columns])
     assert classes(text, "table") == [kind]
-    assert classes(text, "td") == [None] * columns + ["long"] * columns
+    assert classes(text, "td") == ["n"] * columns + ["n long"] * columns
     assert classes(text, "div") == ["scroll"]
     assert classes(f"{text}\n{tables.markdown(['n'], [['1']])}", "table") == [kind, None]
 
@@ -156,11 +157,46 @@ def test_a_line_of_markdown_has_no_paragraph_and_no_html():
     assert html.inline("A *b* <i>`c`") == "A <em>b</em> &lt;i&gt;<code>c</code>"
 
 
-def test_a_page_can_be_made_from_html():
-    page = Reader(html.document('<p>a <img src="beside.png" alt=""></p>', "<t>", html.CARDS))
-    assert page.text("title") == ["<t>"]
-    assert page.text("p") == ["a "]
-    assert [image["src"] for image in page.every("img")] == ["beside.png"]
-    (style,) = page.text("style")
-    assert style.endswith(html.CARDS)
-    assert not re.search(r"url\(|@import|https?:", style)
+FOLDED = """<details>
+<summary>The *trials* <b></summary>
+
+| row | n |
+| --- | - |
+| a   | 1 |
+
+</details>
+
+Behind it, **holds** and **so**.
+"""
+
+
+def test_a_part_can_be_folded():
+    page = Reader(html.page(FOLDED, {}, "", {"holds": "green"}))
+    assert page.text("summary") == ["The trials <b>"]
+    assert page.text("em") == ["trials"]
+    (inside,) = page.text("details")
+    assert "row" in inside
+    assert "Behind" not in inside
+    assert [strong.get("class") for strong in page.every("strong")] == ["green", None]
+    inline = "Inside of <details> a line, and </details>."
+    assert Reader(html.page(inline, {}, "")).text("p") == [inline]
+
+
+@pytest.mark.parametrize("text", ["<details>", "</details>", "</details>\n\n<details>", "> <details>\n\n</details> x"])
+def test_what_is_folded_must_end(text):
+    with pytest.raises(ValueError, match="<details>"):
+        html.page(text, {}, "")
+
+
+def test_templates_escape_what_they_are_given(monkeypatch, tmp_path):
+    (tmp_path / "a.html.j2").write_text(
+        '<p title="{{ text }}">{{ text }} {{ text | inline }} {{ "a.css" | file }}</p>\n'
+    )
+    (tmp_path / "a.css").write_text("p > b { }\n")
+    monkeypatch.setattr(html, "_WEB", tmp_path)
+    shown = html.render("a.html.j2", text='<i>*"x"*')
+    escaped = "&lt;i&gt;*&#34;x&#34;*"
+    assert shown == f'<p title="{escaped}">{escaped} &lt;i&gt;<em>&quot;x&quot;</em> p > b {{ }}</p>\n'
+    (tmp_path / "a.html.j2").write_text("{{ missing }}")
+    with pytest.raises(UndefinedError, match="missing"):
+        html.render("a.html.j2")

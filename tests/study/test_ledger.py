@@ -10,6 +10,7 @@ import pytest
 from dlx.study.publish import ledger
 from dlx.study.publish.index import read_results
 from dlx.study.publish.ledger import Experiment, decisions, read_lectures, verdict_of
+from dlx.study.publish.marks import VERDICTS
 from experiments.__main__ import FOLDER
 
 CLAIMS = """\
@@ -69,17 +70,18 @@ class Shown(HTMLParser):
 
     def verdicts(self) -> dict[str, str]:
         """The verdict at the top of each claim."""
-        matches = {number: re.search("|".join(ledger.VERDICTS), text) for number, text in self.texts.items()}
+        matches = {number: re.search("|".join(VERDICTS), text) for number, text in self.texts.items()}
         return {number: match[0] for number, match in matches.items() if match}
 
 
-def claim(verdict, *numbers, words="0.3 [0.2, 0.4] points below"):
-    return {"claim": f"It is {verdict}.", "numbers": list(numbers), "verdict": verdict, "words": words}
+def claim(verdict, *numbers, words="0.3 [0.2, 0.4] points below", figure="first.png"):
+    return {"claim": f"It is {verdict}.", "numbers": [*numbers], "verdict": verdict, "words": words, "figure": figure}
 
 
 def experiment(name, *claims):
     content = {"experiment": name, "claims": claims}
-    return Experiment(f"The title of {name}", content, f"{name}/report.html", f"{name}/first.png")
+    pictures = {file: f"{name}/{file}" for file in ("first.png", "race-1.png", "race-2.png")}
+    return Experiment(f"The title of {name}", content, f"{name}/report.html", pictures)
 
 
 FIRST = experiment("first", claim("holds", "A2", "B1"), claim("not resolved", "A2a"), claim("does not hold"))
@@ -142,7 +144,7 @@ def test_each_claim_shows_its_verdict_its_numbers_a_figure_and_a_link(tmp_path):
     assert page.verdicts() == expected
     for part in ("Earlier", "The second claim.", "It is holds.", "0.3 [0.2, 0.4] points below", "The title of first"):
         assert part in page.texts["A2"]
-    assert set(page.links["A2"]) == {"#A2", "first/report.html"}
+    assert set(page.links["A2"]) == {"#A2", "first/report.html", "first/first.png"}
     assert page.images["A2"] == ["first/first.png"]
     assert "x < y" in page.texts["A10"]
     assert "planned, too" in page.texts["A10"]
@@ -155,7 +157,7 @@ def test_a_claim_that_two_experiments_decide_shows_both(tmp_path):
     assert "It is holds." in page.texts["B1"]
     assert "1 over 2 seeds" in page.texts["B1"]
     assert page.images["B1"] == ["first/first.png", "second/first.png"]
-    assert page.links["B1"].count("second/report.html") == 2, "of the figure and of the title"
+    assert page.links["B1"].count("second/report.html") == 1
 
 
 def test_other_results_give_another_verdict(tmp_path):
@@ -171,18 +173,38 @@ def test_claims_are_counted_by_verdict(tmp_path):
     assert counted == [{"holds": 1, "not resolved": 1, "not tested yet": 1}, {"holds": 1}]
     text = ledger.page(both, [FIRST], "index.html")
     assert "2 lectures make 4 claims" in text
-    assert "3 of them are tested (holds: 2, does not hold: 0, not resolved: 1), and 1 are not tested yet" in text
+    assert "3 of them are tested (holds: 2, not resolved: 1), and 1 are not tested yet" in text
     totals = re.findall(r"<td[^>]*>([^<]*)</td>", text.partition("<tfoot>")[2].partition("</tfoot>")[0])
-    assert totals == ["all lectures", "4", "2", "0", "1", "1"]
+    assert totals == ["all lectures", "4", "2", "0", "0", "1", "1"]
     text = ledger.page(both, [experiment("first", claim("does not hold", "B1"))], "index.html")
-    assert "1 of them are tested (holds: 0, does not hold: 1, not resolved: 0), and 3 are not tested yet" in text
+    assert "1 of them are tested (does not hold: 1), and 3 are not tested yet" in text
     assert 'href="index.html"' in text
 
 
-def test_an_experiment_without_a_figure_is_shown_without(tmp_path):
-    page = shown(tmp_path, FIRST._replace(picture=None))
-    assert page.images["A2"] == []
+@pytest.mark.parametrize(
+    ("figures", "images"),
+    [
+        ([""], []),
+        (["race-2.png"], ["race-2.png"]),
+        (["race.png", "race-1.png"], ["race-1.png", "race-2.png"]),
+        (["first.png", "", "first.png"], ["first.png"]),
+        (["gone.png"], []),
+    ],
+)
+def test_a_claim_shows_the_pictures_that_its_tests_name_each_once(tmp_path, figures, images):
+    one = experiment("first", *(claim("holds", "A2", figure=figure) for figure in figures))
+    page = shown(tmp_path, one)
+    assert page.images["A2"] == [f"first/{file}" for file in images]
     assert "first/report.html" in page.links["A2"]
+
+
+def test_of_many_tests_the_numbers_are_folded(tmp_path):
+    def unfolded(*tests):
+        text = ledger.page(lectures(tmp_path), [experiment("first", *tests)], "index.html")
+        return re.findall(r'<details class="test" (\w*)>', text)
+
+    assert unfolded(claim("holds", "A2"), claim("holds", "A2")) == ["open", "open"]
+    assert unfolded(*[claim("holds", "A2")] * 3) == ["", "", ""]
 
 
 def test_a_number_that_no_lecture_has_is_refused(tmp_path):

@@ -63,13 +63,13 @@ def test_all_files_are_written_and_the_table_is_printed(published):
     assert content["experiment"] == "page"
     assert [entry["row"] for entry in content["rows"]] == ["one"] * 3 + ["two"] * 3
     text = (folder / "report.md").read_text()
-    assert "- ✔ **holds**: It is so: by far." in text
+    assert "### ✔ It is so.\n\n**holds**: by far." in text
     assert "![Bars](bars.png)" in text
     assert "- Not finished, by number of seeds: two (1 of 2)." in text
     html = (folder / "report.html").read_text()
     assert "<title>A title.</title>" in html
     assert html.count("data:image/png;base64,") == 1
-    assert "G on mnist" in out
+    assert "G on MNIST" in out
     assert all(word in out for word in ("One", "Two", "10.00, 20.00", "40.00", "Not finished"))
     assert out.splitlines()[-1] == f"report: {folder / 'report.html'}"
     assert err == ""

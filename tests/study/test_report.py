@@ -1,6 +1,7 @@
 """The text of a report, from a synthetic study: what stands where, and that it says what was found."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from scipy import stats
@@ -9,9 +10,8 @@ from synthetic import find, of_error, rates, record, row
 from dlx.store import to_json
 from dlx.study.declare.page import ERRORS, Claim, Figure, Finding, Metric, Published, Study
 from dlx.study.judge import table
-from dlx.study.publish import report
-from dlx.study.publish.publish import tables_of
-from dlx.study.publish.publish import text as report_text
+from dlx.study.publish import report, sections
+from dlx.study.publish.sections import tables_of
 
 DOC = """Does it help?
 
@@ -25,12 +25,27 @@ Lecture: one that is not repeated.
 And why.
 """
 PAPER = {"train/error": Published(0.004, "B"), "valid/error": Published(1.4, "B"), "test/error": Published(1.5)}
-FIGURES = {name: Figure(lambda found: None) for name in ("second.png", "search.png")}
-FIGURES = {"first.png": Figure(lambda found: None, "What came out."), **FIGURES}
+FIGURES = {
+    "first.png": Figure(lambda found: None, "What came out."),
+    "second.png": Figure(lambda found: None),
+    "third.png": Figure(lambda found: None, "What no claim names."),
+    "search.png": Figure(lambda found: None),
+}
+FILES = {
+    "first.png": ["first-1.png", "first-2.png"],
+    "second.png": ["second.png"],
+    "third.png": ["third.png"],
+    "search.png": ["search.png"],
+}
+ASKED = {"It helps.": {"one": ["test/error"], "two": ["test/error"]}, "It is known why.": {"other": ["some/thing"]}}
 
 
 def study(**more):
     return Study(DOC, lambda options: None, lambda options, about: [], **{"figures": FIGURES, **more})
+
+
+def report_text(page, made, files=FILES, asked=ASKED, remarks=()):
+    return report.text(page, made, files, asked, remarks)
 
 
 def content(rows, records, seeds=3, metrics=ERRORS, claims=(), preset="quick"):
@@ -56,45 +71,79 @@ def three_rows():
         rows,
         records,
         claims=[
-            Claim("It helps.", lambda found: Finding("holds", "by 3; p = 0.001", 0.001), ("A1", "B2")),
-            Claim("It costs nothing.", lambda found: Finding("does not hold", "it costs 4")),
             Claim("It is known why.", lambda found: Finding("not resolved", "nobody asked")),
+            Claim("It costs nothing.", lambda found: Finding("does not hold", "it costs 4"), figure="second.png"),
+            Claim("It helps.", lambda found: Finding("holds", "by 3; p = 0.001"), ("A1", "B2"), "first-2.png"),
+            Claim("So it does.", lambda found: Finding("holds", "as well"), figure="second.png"),
         ],
     )
 
 
 def test_the_parts_stand_in_order():
-    text = report_text(
-        study(),
-        three_rows(),
-        {"first.png": ["first-1.png", "first-2.png"], "second.png": ["second.png"], "search.png": ["search.png"]},
-        ["Something is missing."],
-    )
+    text = report_text(study(), three_rows(), remarks=["Something is missing."])
     parts = [
-        "# Does it help?\n",
+        "# Does it help?\n\n*4 ways to train on MNIST, 2 to 3 seeds each. This is the quick preset",
         "What is asked stands here,\nin two lines.\n\nAnd why.\n",
-        "- ✔ **holds**: It helps (A1, B2): by 3; p = 0.001.\n- ✘ **does not hold**: It costs nothing: it costs 4.\n"
-        "- ? **not resolved**: It is known why: nobody asked.\n",
-        "![What came out.](first-1.png)\n![What came out.](first-2.png)\n\n*What came out.*\n",
+        "**Answer.** It is known why: not resolved. nobody asked.\n",
+        "![What came out.](first-2.png)\n\n*What came out.*\n",
+        "## What was found\n",
+        "### ✔ It helps.\n\n**holds** (A1, B2): by 3; p = 0.001.\n\n| row |     test error % |",
+        "\n---\n\n![Second](second.png)\n\n*Second*\n",
+        "### ✘ It costs nothing.\n\n**does not hold**: it costs 4.\n\n### ✔ So it does.\n",
+        "\n---\n\n### ? It is known why.\n\n**not resolved**: nobody asked.\n",
         "## G1\n",
         "## G2\n",
+        "± is half the 95 % interval",
         "- Something is missing.\n",
-        "`python -m page`, 24 seconds on cpu x 2;",
-        "## Paired tests\n",
-        "![Second](second.png)\n\n*Second*\n",
-        "## Search\n",
+        "![What came out.](first-1.png)\n\n*What came out.*\n",
+        "![What no claim names.](third.png)\n\n*What no claim names.*\n",
+        "<details>\n<summary>Search</summary>\n",
         "![Search](search.png)\n\n*Search*\n",
         "| row ",
+        "</details>\n\n<details>\n<summary>Paired tests</summary>\n",
+        "</details>\n\n<details>\n<summary>Protocol</summary>\n\n`python -m page`, 24 seconds on cpu x 2;",
     ]
-    places, start = [], 0
+    start = 0
     for part in parts:
         assert part in text[start:], part
         start = text.index(part, start) + len(part)
-        places.append(start)
     assert "python -m experiments page" not in text
     assert "Lecture" not in text
-    assert text.endswith("|\n")
+    assert text.endswith("\n</details>\n")
     assert "\n\n\n" not in text
+    assert all(text.count(f"({file})") == 1 for files in FILES.values() for file in files), "each picture once"
+
+
+@pytest.mark.parametrize(
+    ("figure", "files"),
+    [
+        ("a.png", ["a.png"]),
+        ("b.png", ["b-1.png", "b-2.png"]),
+        ("b-2.png", ["b-2.png"]),
+        ("a-2.png", ["a.png"]),
+        ("search-1.png", ["search-1.png"]),
+        ("none.png", []),
+        ("", []),
+    ],
+)
+def test_a_claims_figure_is_one_picture_or_all_pictures_of_a_figure(figure, files):
+    assert report.pictures_of(figure, ["ab.png", "a.png", "b-1.png", "b-2.png", "search-1.png"]) == files
+
+
+def test_the_rows_of_a_claim_show_what_it_asks_for_and_many_are_folded():
+    made = three_rows()
+    rows = {"one": ["test/error"], "two": ["test/error", "valid/error"]}
+    head, *lines = cells(report.table_of(ERRORS, made, rows), "")
+    assert head == ["row", "valid error %", "test error %", "n"]
+    assert [line[0] for line in lines] == ["One", "Two"]
+    assert lines[1][1:] == ["2.50, 5.00", "5.00, 10.00", "2 (1 diverged)"]
+    assert report.table_of(ERRORS, made, {"other": ["some/thing"]}) == ""
+    alike = [row(name, group=f"G{name}") for name in "abcdefg"]
+    alike = [replace(one, title="The same") for one in alike]
+    made = content(alike, {one.build(1): of_error(0.1) for one in alike}, 1)
+    table = report.table_of(ERRORS, made, {one.name: ["test/error"] for one in alike})
+    assert table.startswith("<details>\n<summary>Its 7 rows</summary>\n\n| row ")
+    assert [line[0] for line in cells(table, "")[1:]] == [f"G{name}: The same" for name in "abcdefg"]
 
 
 def cells(text, title):
@@ -110,7 +159,7 @@ def cells(text, title):
 
 
 def test_a_group_has_its_rows_in_order_beside_the_papers_figures_under_their_metrics():
-    text = report_text(study(), three_rows(), {}, [])
+    text = report_text(study(), three_rows(), {})
     head, *lines = cells(text, "## G1")
     paper = "paper: train / valid / test error %"
     assert head == ["row", paper, *(metric.label for metric in ERRORS), "n", "test error %: verdict"]
@@ -166,16 +215,16 @@ def test_p_values_over_examples_stand_below_the_diagonal_and_over_seeds_above():
         return {"a": a, "b": b, "group": "g", "p_digits": digits, "p_seeds": seeds, "seeds": 2}
 
     made = [entry("x", "y", 0.011, 0.12), entry("x", "z", 0.021, None), entry("y", "z", 1e-7, 0.32)]
-    head, *lines = cells(report.matrix(made), "")
+    head, *lines = cells(sections.matrix(made), "")
     assert head == ["p", "x", "y", "z"]
     assert lines == [["x", "", "0.12", ""], ["y", "0.011", "", "0.32"], ["z", "0.021", "1e-07", ""]]
-    text = report.paired_tests({"tests": [*made, {**entry("u", "v", 0.5, 0.6), "group": ""}]})
+    text = sections.paired_tests({"tests": [*made, {**entry("u", "v", 0.5, 0.6), "group": ""}]})
     assert text.index("\n\ng:\n\n| p ") < text.index("\n\nResults:\n\n| p ")
-    assert report.paired_tests({"tests": []}) == ""
+    assert sections.paired_tests({"tests": []}) == ""
 
 
 def test_the_search_shows_every_trial_with_chosen_and_diverged():
-    head, *lines = cells(report_text(study(), three_rows(), {}, []), "## Search")
+    head, *lines = cells(report_text(study(), three_rows(), {}), "<summary>Search")
     assert head == ["row", "score", "", "rate"]
     assert lines == [["one", "0.2", "chosen", "0.25"], ["one", "diverged", "", "0.5"]]
     entries = [
@@ -190,17 +239,18 @@ def test_the_search_shows_every_trial_with_chosen_and_diverged():
         },
         {"row": "b", "rate": 1e-4, "pretrain_rate": 0.5, "epochs": 9, "score": 0.2, "brief": False, "chosen": True},
     ]
-    head, *lines = cells(report.trials({"search": entries}), "")
+    head, *lines = cells(sections.trials({"search": entries}), "")
     assert head == ["row", "score", "", "rate", "pretrain rate", "epochs"]
     assert lines == [["a", "0.1235", "brief", "0.1", "–", "3"], ["b", "0.2", "chosen", "0.0001", "0.5", "9"]]
 
 
 def test_the_data_and_what_the_marks_mean_are_told():
-    told = report.provenance(three_rows())
-    assert "Data: mnist, source idx, variant canonical, fingerprint ffffffffffffffff. " in told
-    assert "marked A" in told
+    assert sections.provenance(three_rows()).endswith(
+        "Data: mnist, source idx, variant canonical, fingerprint ffffffffffffffff."
+    )
+    assert "marked A" in sections.signs(three_rows())
     one = row("a")
-    assert "marked A" not in report.provenance(content([one], {one.build(1): of_error(0.1)}))
+    assert "marked A" not in sections.signs(content([one], {one.build(1): of_error(0.1)}))
 
 
 @pytest.mark.parametrize(("preset", "shown"), [("paper", True), ("quick", False)])
@@ -210,16 +260,18 @@ def test_words_by_hand_stand_at_the_end_of_the_paper_preset(tmp_path, monkeypatc
     one = row("a")
     made = content([one], {one.build(1): of_error(0.1)}, preset=preset)
     monkeypatch.setattr(Study, "file", tmp_path / "page.py")
-    text = report_text(study(), made, {}, [])
-    assert text.endswith("## Protocol\n\nBy hand: ±.\n") == shown
+    text = report_text(study(), made, {})
+    assert text.endswith("\n\n## Protocol\n\nBy hand: ±.\n\n</details>\n") == shown
 
 
 def test_a_page_without_figures_claims_and_groups_has_a_report():
     one = row("a")
-    text = report_text(study(figures={}), content([one], {one.build(1): of_error(0.1)}), {}, [])
+    text = report_text(study(figures={}), content([one], {one.build(1): of_error(0.1)}), {})
     assert "## Results\n\n| row | train error %" in text
     assert "![" not in text
-    assert "## Search" not in text
+    assert "Search" not in text
+    assert "What was found" not in text
+    assert "One way to train on MNIST, 1 seed each." in text
 
 
 def test_the_table_of_a_group_shows_only_the_metrics_that_a_row_of_the_group_has():
@@ -232,7 +284,7 @@ def test_the_table_of_a_group_shows_only_the_metrics_that_a_row_of_the_group_has
     ]
     records = {one.build(1): record(measures=these) for one, these in zip(rows, measures, strict=True)}
     made = content(rows, records, 1, metrics)
-    text = report_text(study(metrics=metrics), made, {}, [])
+    text = report_text(study(metrics=metrics), made, {})
     assert cells(text, "## G1") == [["row", "test error %", "n"], ["A", "50.00", "1"]]
     head, *lines = cells(text, "## G2")
     assert head == ["row", "valid error %", "gap", "n"]

@@ -84,7 +84,7 @@ def card(experiment: Experiment) -> dict[str, Any]:
     return {
         "experiment": experiment,
         "content": content,
-        "answer": answer(content) if content["claims"] else "",
+        "answer": answer(content),
         "tally": ledger.tally(Counter(claim["verdict"] for claim in content["claims"])),
         "picture": next(iter(experiment.pictures.values()), None),
         "duration": duration(content["seconds"]),

@@ -41,7 +41,7 @@ def text(
         f"# {title.rstrip('.')}",
         f"*{scope(content)}*",
         question,
-        f"**Answer.** {answer(content)}" * bool(content["claims"]),
+        f"**Answer.** {answer(content)}" if content["claims"] else "",
         shown(study, files, first),
         claims(study, content, files, asked, named, first),
         *(f"## {group or 'Results'}\n\n{markdown(heads, lines)}" for group, (heads, lines) in tables),
@@ -72,9 +72,11 @@ def scope(content: Mapping[str, Any]) -> str:
 
 
 def answer(content: Mapping[str, Any]) -> str:
-    """The answer to the page's question: what was found of its first claim."""
+    """The answer to the page's question: what was found of its first claim. Empty for a page without claims."""
+    if not content["claims"]:
+        return ""
     claim = content["claims"][0]
-    return f"{claim['claim'].rstrip('.')}: this {claim['verdict']}. {sentence(claim['words'])}"
+    return f"{claim['claim'].rstrip('.')}: {claim['verdict']}. {sentence(claim['words'])}"
 
 
 def sentence(words: str) -> str:
