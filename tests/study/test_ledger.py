@@ -179,6 +179,7 @@ def test_claims_are_counted_by_verdict(tmp_path):
     text = ledger.page(both, [experiment("first", claim("does not hold", "B1"))], "index.html")
     assert "1 of them are tested (does not hold: 1), and 3 are not tested yet" in text
     assert 'href="index.html"' in text
+    assert re.search('<form id="filter".* hidden>', text), "it does nothing without the script"
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,7 @@ def card(claim: LectureClaim, decided: Sequence[Decided], experiments: Sequence[
         "claim": claim,
         "verdict": verdict,
         "kind": kind(verdict),
+        "single": len(decided) == 1,
         "few": len(decided) <= FEW_TESTS,
         "evidence": [
             {
