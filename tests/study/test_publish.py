@@ -16,7 +16,7 @@ from dlx.study import figures
 from dlx.study.declare.options import CommonOptions
 from dlx.study.declare.page import ERRORS, Claim, Figure, Finding, Published, Study
 from dlx.study.judge.table import missing, results, unfinished
-from dlx.study.publish.publish import drawn, event_curves, publish
+from dlx.study.publish.publish import drawn, event_curves, fitted, publish
 from dlx.study.run.plan import Search
 from dlx.unit import Naming
 
@@ -128,6 +128,22 @@ def test_several_figures_of_a_name_are_numbered():
     assert list(images) == ["a-1.png", "a-2.png", "b.png"]
     assert all(image.startswith(b"\x89PNG") and len(image) <= 45_000 for image in images.values())
     assert not faults
+
+
+def test_pictures_that_are_too_large_together_lose_sharpness_the_largest_first():
+    rng = np.random.default_rng(0)
+    originals = {f"{n}.png": draw.curves({"a": rng.normal(size=(2, n))}, ylabel="y") for n in (3, 300, 3000)}
+    images = {name: draw.png(one) for name, one in originals.items()}
+    sizes = {name: len(image) for name, image in images.items()}
+    assert fitted(images, originals, sum(sizes.values())) == images
+    most = sum(sizes.values()) - 2000
+    fewer = fitted(images, originals, most)
+    assert sum(map(len, fewer.values())) <= most
+    largest, least = max(sizes, key=sizes.__getitem__), min(sizes, key=sizes.__getitem__)
+    assert len(fewer[largest]) < sizes[largest]
+    assert fewer[least] == images[least]
+    assert set(fitted(images, originals, 1)) == set(images), "as small as can be"
+    assert fitted({}, {}, 1) == {}
 
 
 def test_beside_other_data_no_figure_of_the_paper_is_shown_and_that_is_said():

@@ -1,5 +1,6 @@
 """Writes the outcome of a study: results.json, records, report and figures. Prints the table."""
 
+import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,7 +20,11 @@ from dlx.study.run.records import Records
 from dlx.unit import NET
 
 IMAGE_BYTES = 35_000
-"""The most bytes of a figure. A report.html, which holds all figures as text, must stay below 400 kB."""
+"""The most bytes of a picture."""
+READABLE_BYTES = 8_000
+"""No picture is asked to take less."""
+IMAGES_BYTES = 225_000
+"""The most bytes of all pictures together. A report.html, which holds them as text, must stay below 400 kB."""
 
 
 def publish(
@@ -66,6 +71,7 @@ def drawn(study: Study, found: Found) -> tuple[dict[str, list[str]], dict[str, b
     """The files of each figure, the files as PNGs, and a sentence for each figure that could not be drawn."""
     files: dict[str, list[str]] = {}
     images: dict[str, bytes] = {}
+    originals: dict[str, Any] = {}
     faults = []
     if study.figures:
         import_matplotlib()
@@ -76,11 +82,26 @@ def drawn(study: Study, found: Found) -> tuple[dict[str, list[str]], dict[str, b
             stem, _, kind = name.rpartition(".")
             names = [name] if len(several) == 1 else [f"{stem}-{i + 1}.{kind}" for i in range(len(several))]
             images |= {file: draw.png(one, limit=IMAGE_BYTES) for file, one in zip(names, several, strict=True)}
+            originals |= zip(names, several, strict=True)
             files[name] = names
         except Exception as error:
             faults.append(f"{name} could not be drawn: {type(error).__name__}: {error}")
             print(f"warning: {faults[-1]}{where(error)}", file=sys.stderr)
-    return files, images, faults
+    return files, fitted(images, originals, IMAGES_BYTES), faults
+
+
+def fitted(images: Mapping[str, bytes], originals: Mapping[str, Any], most: int) -> dict[str, bytes]:
+    """The pictures in at most so many bytes together, as far as that can be: the largest lose sharpness first.
+
+    `originals` are the matplotlib figures that they show.
+    """
+    there, limit = dict(images), max(map(len, images.values()), default=0)
+    while sum(map(len, there.values())) > most and limit > READABLE_BYTES:
+        limit = limit * 4 // 5
+        for file in [file for file, image in there.items() if len(image) > limit]:
+            with contextlib.suppress(ValueError):
+                there[file] = draw.png(originals[file], limit=limit)
+    return there
 
 
 def event_curves(found: Found) -> dict[str, dict[str, list[float]]]:
