@@ -101,7 +101,7 @@ def test_the_parts_stand_in_order():
         "![Search](search.png)\n\n*Search*\n",
         "| row ",
         "</details>\n\n<details>\n<summary>Paired tests</summary>\n",
-        "</details>\n\n<details>\n<summary>Protocol</summary>\n\n`python -m page`, 24 seconds on cpu x 2;",
+        "</details>\n\n<details>\n<summary>How it was run</summary>\n\n`python -m page`, 24 seconds on cpu x 2;",
     ]
     start = 0
     for part in parts:
@@ -256,12 +256,16 @@ def test_the_data_and_what_the_marks_mean_are_told():
 @pytest.mark.parametrize(("preset", "shown"), [("paper", True), ("quick", False)])
 def test_words_by_hand_stand_at_the_end_of_the_paper_preset(tmp_path, monkeypatch, preset, shown):
     (tmp_path / "notes").mkdir()
-    (tmp_path / "notes" / "page.md").write_text("## Protocol\n\nBy hand: ±.\n", encoding="utf-8")
+    (tmp_path / "notes" / "page.md").write_text(
+        "Mine.\n\n## Protocol\n\nBy hand: ±.\n\n## Tried\n\n### It.\n", encoding="utf-8"
+    )
     one = row("a")
     made = content([one], {one.build(1): of_error(0.1)}, preset=preset)
     monkeypatch.setattr(Study, "file", tmp_path / "page.py")
     text = report_text(study(), made, {})
-    assert text.endswith("\n\n## Protocol\n\nBy hand: ±.\n\n</details>\n") == shown
+    folded = "<details>\n<summary>Protocol</summary>\n\nBy hand: ±.\n\n</details>\n\n"
+    tried = "<details>\n<summary>Tried</summary>\n\n### It.\n\n</details>\n"
+    assert text.endswith(f"\n\nMine.\n\n{folded}{tried}") == shown
 
 
 def test_a_page_without_figures_claims_and_groups_has_a_report():

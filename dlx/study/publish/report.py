@@ -57,7 +57,9 @@ def text(
     if content["tests"]:
         parts.append(folded("Paired tests", paired_tests(content)))
     notes = study.notes(content["experiment"]) if content["preset"] == "paper" else ""
-    parts.append(folded("Protocol", f"{provenance(content)}\n\n{notes}"))
+    parts.append(folded("How it was run", provenance(content)))
+    before, *sections = re.split(r"^## (.+)$", notes, flags=re.MULTILINE)
+    parts += [before, *(folded(*section) for section in zip(sections[::2], sections[1::2], strict=True))]
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
 
