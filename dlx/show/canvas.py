@@ -33,6 +33,7 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#0
 MARKERS = "os^Dv*P"
 ACROSS = 8
 """So many numbers have room below an axis."""
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def import_matplotlib() -> None:
@@ -88,22 +89,37 @@ def legend(figure: Figure, keys: Sequence[Any], names: Sequence[str]) -> None:
 
 
 def log_ticks(low: float, top: float, most: int = 12) -> Float[np.ndarray, " _ticks"]:
-    """At most so many round numbers between two positive ones; beside each other fewer have room than above."""
+    """At most so many round numbers between two positive ones, and at least two; beside each other few have room."""
     tens = 10.0 ** np.arange(math.floor(math.log10(low)), math.ceil(math.log10(top)) + 1)
-    ticks = np.empty(0)
-    for steps in ((1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8), (1, 1.5, 2, 3, 5, 7), (1, 3)):
+    for steps in ((1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8), (1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3)):
         ticks = np.outer(tens, steps).ravel()
         ticks = ticks[(low <= ticks) & (ticks <= top)]
         if len(ticks) <= most:
-            return ticks
+            return ticks if len(ticks) > 2 else _even_ticks(low, top, most)
     tens = tens[(low <= tens) & (tens <= top)]
     return tens[:: math.ceil(len(tens) / most)]
 
 
+def _even_ticks(low: float, top: float, most: int) -> Float[np.ndarray, " _ticks"]:
+    """Multiples of a round number from one end to the other, for ends so close that few powers lie between them."""
+    size = 10.0 ** math.floor(math.log10((top - low) / min(most, 5)))
+    step = next(size * factor for factor in (1, 2, 5, 10) if size * factor * min(most, 5) >= top - low)
+    return step * np.arange(math.ceil(low / step), math.floor(top / step) + 1)
+
+
+def number(value: float) -> str:
+    """A number as an axis names it: plain if it is short, else with a power of ten."""
+    if value == 0 or 0.001 <= abs(value) < 1e6:
+        return f"{value:.6g}"
+    digits, _, power = f"{value:.2e}".partition("e")
+    digits = digits.rstrip("0").rstrip(".")
+    return ("" if digits == "1" else f"{digits}·") + "10" + str(int(power)).translate(_RAISED)
+
+
 def name_ticks(axis: Axis, low: float, top: float, most: int = 12) -> None:
-    """Give a logarithmic axis `log_ticks` between these ends, as plain numbers."""
+    """Give a logarithmic axis `log_ticks` between these ends."""
     axis.set_ticks(log_ticks(low, top, most))
-    axis.set_major_formatter(lambda value, position: f"{value:.6g}")
+    axis.set_major_formatter(lambda value, position: number(value))
     axis.minorticks_off()
 
 
@@ -115,7 +131,7 @@ def png(figure: Figure, limit: int = 200_000) -> bytes:
     from PIL import Image
 
     packed = b""
-    for dpi, colours in ((130, 32), (110, 32), (90, 16), (72, 16)):
+    for dpi, colours in ((100, 200), (100, 128), (80, 128), (64, 128)):
         drawn, reduced = io.BytesIO(), io.BytesIO()
         figure.savefig(drawn, format="png", dpi=dpi)
         with Image.open(drawn) as image:
@@ -125,4 +141,4 @@ def png(figure: Figure, limit: int = 200_000) -> bytes:
         packed = reduced.getvalue()
         if len(packed) <= limit:
             return packed
-    raise ValueError(f"the figure takes {len(packed)} bytes as a PNG at 72 dpi; at most {limit} are allowed")
+    raise ValueError(f"the figure takes {len(packed)} bytes as a PNG at {dpi} dpi; at most {limit} are allowed")

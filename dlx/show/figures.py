@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dlx.show import canvas
+from dlx.show import panels as row_panels
 from dlx.show.canvas import COLOURS, MARKERS, SMALL, png
 from dlx.show.filter_figure import filters, samples
 from dlx.show.search_figure import Point, scatter
@@ -22,6 +23,7 @@ from dlx.show.tables import UNBOUNDED, Bounds, Values, estimate, shows_interval
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
     from matplotlib.text import Annotation
 
 __all__ = ["Bar", "Point", "Runs", "bars", "curves", "filters", "png", "samples", "scatter"]
@@ -32,29 +34,57 @@ _OURS, _PAPER = "#0072B2", "#C9C9C9"
 _SEED: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 4, "color": "white", "markeredgecolor": "black"}
 
 
-def curves(rows: Mapping[str, Runs], *, ylabel: str, xlabel: str = "epoch", title: str = "") -> Figure:
-    """One line per row: the mean over seeds, in a band from the lowest to the highest seed.
+def curves(
+    rows: Mapping[str, Runs],
+    *,
+    ylabel: str,
+    xlabel: str = "epoch",
+    title: str = "",
+    diverged: Mapping[str, Sequence[bool]] | None = None,
+) -> Figure:
+    """A line a row: the mean over seeds, in a band from the lowest to the highest seed. Many rows have a panel each.
 
     `rows` maps names to values [seeds, epochs], in the unit that `ylabel` names. They are NaN after a run has stopped.
-    The mean is over the runs that still go on. A line ends where fewer than half of them do. A row without any finite
+    The mean is over the runs that still go on. A line ends where fewer than half of them do. `diverged` says of each
+    run of a row whether it did: a cross with their number stands where the first of them ends. A row without any finite
     value is named as diverged. The vertical axis is logarithmic, unless a value is negative.
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure, axes = canvas.panel(4.0, xlabel, ylabel, title)
     summaries = [_summary(runs) for runs in rows.values()]
-    for number, (mean, lowest, highest) in enumerate(summaries):
-        turn, index = divmod(number, len(COLOURS))
-        epochs, colour = np.arange(1, len(mean) + 1), COLOURS[index]
-        line_style = MARKERS[index] + ("-", "--", ":")[turn % 3]
-        axes.plot(epochs, mean, line_style, color=colour, linewidth=2, markevery=(index % 4, 4), markersize=6)
-        axes.fill_between(epochs, lowest, highest, color=colour, alpha=0.2, linewidth=0)
-    axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10], integer=True))
-    _set_vertical_axis(axes, summaries)
     lost = [not np.isfinite(summary).any() for summary in summaries]
     names = [f"{row} (diverged)" if gone else row for row, gone in zip(rows, lost, strict=True)]
-    canvas.legend(figure, axes.lines, names)
+    figure, panels = row_panels.panels(names, xlabel=xlabel, ylabel=ylabel, title=title)
+    keys, apart = [], row_panels.are_apart(panels)
+    for number, (axes, name, summary) in enumerate(zip(panels, rows, summaries, strict=True)):
+        colour = COLOURS[0 if apart else number]
+        for mean, _, _ in summaries if apart else ():
+            axes.plot(np.arange(1, len(mean) + 1), mean, **row_panels.OTHERS)
+        keys.append(_draw_curve(axes, summary, colour, "" if apart else MARKERS[number], number))
+        ends = _ends(rows[name], (diverged or {}).get(name, ()))
+        if ends:
+            row_panels.mark_diverged(axes, min(ends), len(ends), colour, 0 if apart else number)
+    for axes in dict.fromkeys(panels):
+        axes.xaxis.set_major_locator(MaxNLocator(4 if apart else 7, steps=[1, 2, 5, 10], integer=True))
+        _set_vertical_axis(axes, summaries, most=6 if apart else 12)
+    row_panels.name_rows(figure, panels, keys, names)
     return figure
+
+
+def _draw_curve(axes: Axes, summary: Float[np.ndarray, "3 _epochs"], colour: str, marker: str, turn: int) -> Line2D:
+    mean, lowest, highest = summary
+    epochs = np.arange(1, len(mean) + 1)
+    axes.fill_between(epochs, lowest, highest, color=colour, alpha=0.2, linewidth=0)
+    step = max(4, len(mean) // 12)
+    every = (turn * step // 4, step) if len(mean) > 4 else None
+    (line,) = axes.plot(epochs, mean, f"{marker}-", color=colour, linewidth=2, markevery=every, markersize=6)
+    return line
+
+
+def _ends(runs: Runs, diverged: Sequence[bool]) -> list[int]:
+    """The first epoch without a finite value of each run that diverged."""
+    finite = [np.isfinite(run) for run, gone in zip(np.asarray(runs), diverged, strict=False) if gone]
+    return [1 + (len(run) if run.all() else int(run.argmin())) for run in finite]
 
 
 def _summary(runs: Runs) -> Float[np.ndarray, "3 _epochs"]:
@@ -67,7 +97,7 @@ def _summary(runs: Runs) -> Float[np.ndarray, "3 _epochs"]:
     return np.where((count > 0) & (2 * count >= len(values)), np.stack([mean, lowest, highest]), np.nan)
 
 
-def _set_vertical_axis(axes: Axes, summaries: Sequence[Float[np.ndarray, "3 _epochs"]]) -> None:
+def _set_vertical_axis(axes: Axes, summaries: Sequence[Float[np.ndarray, "3 _epochs"]], most: int) -> None:
     """Make the axis logarithmic, unless a value is negative. Its limits suit the ends of lines, not their starts."""
     drawn = [summary[:, np.isfinite(summary[0])] for summary in summaries]
     values = np.concatenate([np.empty(0), *map(np.ravel, drawn)])
@@ -78,7 +108,7 @@ def _set_vertical_axis(axes: Axes, summaries: Sequence[Float[np.ndarray, "3 _epo
     low = max(0.93 * values[values > 0].min(initial=top / 2), top / 300)
     axes.set_ylim(low, top)  # before the scale, which would look for limits of its own
     axes.set_yscale("log", nonpositive="clip")
-    canvas.name_ticks(axes.yaxis, low, top)
+    canvas.name_ticks(axes.yaxis, low, top, most)
 
 
 class Bar(NamedTuple):
@@ -110,14 +140,15 @@ def bars(bars: Sequence[Bar], *, xlabel: str, title: str = "", bounds: Bounds = 
     keys = {ours: Patch(color=_OURS), "a seed": Line2D([], [], **_SEED)}
     if any(bar.paper is not None for bar in bars):
         keys["paper"] = Patch(color=_PAPER)
+    _set_horizontal_axis(axes, labels)
     canvas.legend(figure, list(keys.values()), list(keys))
-    _make_room(figure, axes, labels)
     return figure
 
 
 def _draw_bar(axes: Axes, y: int, bar: Bar, bounds: Bounds) -> list[Annotation]:
     """Draw a row's bars, and return the labels at their ends."""
     text: dict[str, Any] = {"va": "center", "fontsize": SMALL, "xytext": (7, 0), "textcoords": "offset points"}
+    text["annotation_clip"] = False
     ours, end = y if bar.paper is None else y - 0.19, 0.0
     finite = [value for value in map(float, bar.values) if math.isfinite(value)]
     lost = len(bar.values) - len(finite)
@@ -142,14 +173,8 @@ def _draw_bar(axes: Axes, y: int, bar: Bar, bounds: Bounds) -> list[Annotation]:
     return labels
 
 
-def _make_room(figure: Figure, axes: Axes, labels: Sequence[Annotation]) -> None:
-    """Let the horizontal axis begin at 0, or at a negative value, and end where the last label ends."""
+def _set_horizontal_axis(axes: Axes, labels: Sequence[Annotation]) -> None:
+    """Let the axis go from 0, or a negative value, to where the last label begins: labels may stand to its right."""
     low = min(axes.dataLim.x0, 0.0)
     top = max([label.xy[0] for label in labels], default=0.0) or (1.0 if low == 0 else 0.0)
-    axes.set_xlim(low, top if top > low else low + 1)
-    figure.draw_without_rendering()
-    width = axes.get_window_extent().width
-    shares = [min(0.8, (label.get_window_extent().width + 8 * figure.dpi / 72) / width) for label in labels]
-    left = 1.05 * low
-    ends = [left + (label.xy[0] - left) / (1 - share) for label, share in zip(labels, shares, strict=True)]
-    axes.set_xlim(left, max([top, *ends]) or 1.0)
+    axes.set_xlim(1.05 * low, 1.02 * (top if top > low else low + 1))

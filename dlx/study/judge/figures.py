@@ -46,8 +46,9 @@ def curves(name: str, label: str, scale: float | int = 1, groups: tuple[str, ...
         drawn = []
         for group, rows in panels(found, groups).items():
             told = [found[row] for row in rows if found[row].has_curve(name)]
+            diverged = {runs.row.title: [record["diverged"] for record in runs.records] for runs in told}
             if lines := {runs.row.title: scale * runs.curves(name) for runs in told}:
-                drawn.append(draw.curves(lines, ylabel=label, xlabel=xlabel, title=group))
+                drawn.append(draw.curves(lines, ylabel=label, xlabel=xlabel, title=group, diverged=diverged))
         return drawn
 
     return figure
