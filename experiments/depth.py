@@ -494,9 +494,11 @@ FIGURES = {
         ),
         "Validation error after an epoch at each rate; a run that diverged counts as 100 %.",
     ),
-    "search-1.png": Figure(figures.search("validation error %", 100, group=BY_DEPTH), "By depth: every trial."),
+    "search-1.png": Figure(
+        figures.search("validation error %", 100, group=BY_DEPTH, panel="units"), "By depth: every trial."
+    ),
     "search-2.png": Figure(
-        figures.search("validation error %", 100, group=BY_BLOCK), "Plain, skip, gated: every trial."
+        figures.search("validation error %", 100, group=BY_BLOCK, panel="kind"), "Plain, skip, gated: every trial."
     ),
 }
 STUDY = Study(

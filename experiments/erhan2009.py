@@ -374,7 +374,9 @@ FIGURES = {
         power(SETTLED, counts=(2, 3, 5, 7, 10, 15, 20, 30)),
         "In how many % of 40 draws so many starts are enough for a claim to hold.",
     ),
-    "search.png": Figure(figures.search("validation error %", 100), "Validation error of each rate, over two seeds."),
+    "search.png": Figure(
+        figures.search("validation error %", 100, panel="kind"), "Validation error of each rate, over two seeds."
+    ),
 }
 STUDY = Study(
     doc=__doc__,

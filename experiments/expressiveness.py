@@ -28,7 +28,7 @@ from dlx.losses.supervised import misclassified, squared_distance, squared_error
 from dlx.nets import collapsed, logical, saw
 from dlx.nets.layer import RELU
 from dlx.nets.masked import masked
-from dlx.show.line_figure import maps
+from dlx.show.map_figure import Map, maps
 from dlx.stage import evaluate
 from dlx.study import Claim, Figure, Metric, Result, Row, Study, Unit, claims, datasets, figures, main
 from dlx.train import fit, minibatches
@@ -357,7 +357,8 @@ def pictures(found):
     """Franke's function, and what nets of the first seed make of it."""
     nets = {f"{n} units": found[f"width/{n}"].kept(1)["picture"] for n in WIDTHS if f"width/{n}" in found}
     true = franke(np.asarray(square(Approximate.picture), float))
-    return maps({"Franke's function": (true - true.mean()) / true.std(), **nets})
+    images = {"Franke's function": (true - true.mean()) / true.std(), **nets}
+    return maps({name: Map(image, (-1, 1, -1, 1), "x", "y", scale="value") for name, image in images.items()})
 
 
 GATES = {

@@ -29,7 +29,7 @@ from dlx.nets.layer import INITIALIZERS, RELU
 from dlx.nets.mlp import mlp
 from dlx.nets.weights import is_weight
 from dlx.optim import sgd
-from dlx.show.line_figure import maps
+from dlx.show.map_figure import Map, maps
 from dlx.study import Claim, Figure, Metric, Result, Row, Study, Unit, claims, figures, main, shares
 from dlx.train import by_batches, valid
 
@@ -293,8 +293,14 @@ CLAIMS = [
 
 
 def pictures(found):
-    """What growing nets of the first seed say of each point."""
-    return maps({found[row].row.title: found[row].kept(1)["picture"] for row in GROWN if row in found})
+    """What growing nets of the first seed say of each point, and the points that they have learnt."""
+    drawn, extent = {}, (-RADIUS, RADIUS, -RADIUS, RADIUS)
+    for row in sorted((row for row in GROWN if row in found), key=lambda row: found[row].row.at["turns"]):
+        points = two_spirals(found[row].row.at["turns"])
+        spirals = {"spiral 1": points.x[points.y == 0], "spiral 2": points.x[points.y == 1]}
+        picture = found[row].kept(1)["picture"]
+        drawn[found[row].row.title] = Map(picture, extent, "x", "y", spirals, "probability of spiral 2")
+    return maps(drawn, size=3) if drawn else None
 
 
 def by_share(name):

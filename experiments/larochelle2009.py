@@ -379,7 +379,9 @@ FIGURES = {
         figures.samples("images", groups=(LAYERS,)),
         "Validation digits; below them what the codes of one layer rebuild, of two, and so on.",
     ),
-    "search.png": Figure(figures.search("validation error %", 100), "Validation error of every trial, by method."),
+    "search.png": Figure(
+        figures.search("validation error %", 100, panel="method"), "Validation error of every trial, by method."
+    ),
 }
 STUDY = Study(
     doc=__doc__,

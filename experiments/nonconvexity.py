@@ -30,7 +30,7 @@ from dlx.nets.matching import match, reorder
 from dlx.nets.mlp import mlp, widths_of
 from dlx.optim import sgd
 from dlx.programs import Layer, LayerHypers, Rate, greedy_layers
-from dlx.show.line_figure import maps
+from dlx.show.map_figure import Map, maps
 from dlx.stage import chain
 from dlx.study import ERRORS, Claim, Figure, Metric, Result, Row, Study, Unit, claims, figures, main
 from dlx.train import first, fit, generated
@@ -38,6 +38,9 @@ from dlx.types import Data
 
 SIDE = 4.0
 """Half the side of the square of starts."""
+LEAST = 0.01
+"""The least loss of the small nets that is drawn, on a logarithmic scale."""
+NATS = "training loss, nats"
 LINE = tuple(i / 24 for i in range(25))
 """The places on a line between two nets."""
 
@@ -73,6 +76,25 @@ SMALL = {
 }
 
 
+def loss_on(net, w, x):
+    """The mean squared error of a net in `SMALL` with weights w on inputs x."""
+    return jnp.square(net.output(w, x) - net.target(x)).mean()
+
+
+def loss_on_all(net, w):
+    """The same on inputs from one end to the other."""
+    return loss_on(net, w, jnp.linspace(-net.largest, net.largest, 501))
+
+
+def minima_of(net):
+    """The minima [2, 2] that descent of the loss on all inputs reaches from two starts."""
+
+    def settle(w):
+        return jax.lax.fori_loop(0, 2000, lambda _, w: w - 0.1 * jax.grad(partial(loss_on_all, net))(w), w)
+
+    return jax.vmap(settle)(jnp.array(net.towards))
+
+
 @dataclass(frozen=True)
 class Grid:
     """Stochastic descent of a net with two weights, from each point of a grid. Keeps the loss and the end of each."""
@@ -91,22 +113,16 @@ class Grid:
     def __call__(self, key, hypers, given, data, progress):
         """Shares of the starts that end at the worse minimum, and at the nearer one; how far above it they end."""
         net = SMALL[self.net]
+        whole_loss = partial(loss_on_all, net)
 
         def loss(w, key, x):  # of the form of a `Loss`, without metrics
-            return jnp.square(net.output(w, x) - net.target(x)).mean(), {}
+            return loss_on(net, w, x), {}
 
         def draw(key):
             return jax.random.uniform(key, (self.batch_size,), minval=-net.largest, maxval=net.largest)
 
-        def whole_loss(w):
-            return loss(w, key, jnp.linspace(-net.largest, net.largest, 501))[0]
-
-        def settle(w):
-            """The minimum that descent of the whole loss reaches from w."""
-            return jax.lax.fori_loop(0, 2000, lambda _, w: w - 0.1 * jax.grad(whole_loss)(w), w)
-
         train = fit(gradient(loss, sgd(hypers.rate)), generated(draw, self.steps), epochs=1)
-        minima = jax.vmap(settle)(jnp.array(net.towards))
+        minima = minima_of(net)
 
         def nearest(w):
             """The index of the minimum that is nearest to each w."""
@@ -388,27 +404,32 @@ CLAIMS = [
 
 
 def small(found):
-    """The loss of each small net, the darker the lower, and at which of two minima a start of the first seed ends."""
-    images = {}
-    for net in SMALL:
-        if f"grid/{net}" in found:
-            kept = found[f"grid/{net}"].kept(1)
-            height = np.log(0.01 + kept["loss"])
-            images |= {f"{net}: loss": (height - height.min()) / np.ptp(height), f"{net}: end": kept["end"]}
-    return maps(images, 2) if images else None
+    """The loss of each small net, and at which of two minima a start of the first seed ends."""
+    images, extent = {}, (-SIDE, SIDE, -SIDE, SIDE)
+    scales = {name: f"loss of the {name}, from {LEAST}" for name in SMALL}
+    for name, net in SMALL.items():
+        if f"grid/{name}" in found:
+            kept = found[f"grid/{name}"].kept(1)
+            minima = dict(zip(("first minimum", "second minimum"), np.asarray(minima_of(net))[:, None], strict=True))
+            loss = np.maximum(kept["loss"], LEAST)
+            images[f"{name}: loss"] = Map(loss, extent, "u", "v", minima, scales[name])
+            images[f"{name}: where starts end"] = Map(kept["end"], extent, "u", "v", minima)
+    return maps(images, logs=tuple(scales.values())) if images else None
 
 
 def planes(found):
-    """The logarithm of the loss on two planes through a net of the first seed."""
-    images = {}
+    """The loss on two planes through a net of the first seed."""
+    images, extent = {}, (-0.5, 1.5, -0.5, 1.5)
+    nets = {"first net": (0, 0), "second net": (1, 0), "second net, units in order": (0, 1)}
+    points = {name: np.array([place]) for name, place in nets.items()}
     for pretraining, title in STARTS.items():
         if f"{pretraining}/ordered" in found:
             kept = found[f"{pretraining}/ordered"].kept(1)
-            images |= {
-                f"{title}: two solutions": np.log(1e-4 + kept["through"]),
-                f"{title}: random": np.log(1e-4 + kept["random"]),
-            }
-    return maps(images, 2) if images else None
+            ways = ("to the second net", "to it, units in order"), ("random direction", "another one")
+            images[f"{title}: two solutions"] = Map(kept["through"], extent, *ways[0], points, NATS)
+            around = {"first net": points["first net"]}
+            images[f"{title}: random directions"] = Map(kept["random"], extent, *ways[1], around, NATS)
+    return maps(images, logs=(NATS,)) if images else None
 
 
 STUDY = Study(
@@ -421,7 +442,7 @@ STUDY = Study(
         "line.png": Figure(
             figures.profiles(
                 "line/loss",
-                "training loss, nats",
+                NATS,
                 "way from one net to the other",
                 tuple(STARTS.values()),
                 places=LINE,
@@ -430,12 +451,13 @@ STUDY = Study(
             "Training loss on the straight line between two nets: the mean over seeds, from best to worst.",
         ),
         "small.png": Figure(
-            small, "Loss by two weights, u across and v up, from -4 to 4, and at which minimum each start ends."
+            small,
+            "Left: the loss by two weights u and v. Right: at which of two minima descent from each start ends.",
         ),
         "planes.png": Figure(
             planes,
-            "Logarithm of the loss on planes. Left: the first net is a quarter across and up; the second "
-            "three quarters across, and three quarters up with its units in order. Right: random directions.",
+            "The loss on planes. Left: through the first net, the second one, and the second one with its units in "
+            "order. Right: through the first net in random directions, each as long as its weights.",
         ),
         "search.png": Figure(
             figures.search("validation error %", 100), "Mean validation error of the two nets at each rate."

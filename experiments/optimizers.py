@@ -34,7 +34,7 @@ from dlx.nets.mlp import mlp
 from dlx.nets.standardised import standardised
 from dlx.optim import RULES, halve_on_plateau, sgd
 from dlx.programs import Rate
-from dlx.show.figures import Point, scatter
+from dlx.show.line_figure import lines
 from dlx.stage import chain, standardise
 from dlx.study import ERRORS, Claim, Figure, Metric, Result, Row, Study, Unit, claims, clock, figures, main
 from dlx.train import examples, first
@@ -334,12 +334,13 @@ VALID_LABEL = "validation error %"
 
 
 def spreads(found):
-    """Spread of the gradients against the size of the minibatch."""
+    """Spread of the gradients against the size of the minibatch, beside a spread that falls as its inverse."""
     if "gradients" not in found:
         return None
-    mean = {n: found["gradients"].values(f"spread/{n}").mean() for n in DRAWN}
-    points = [Point("after one epoch", {"examples in a minibatch": n}, spread) for n, spread in mean.items()]
-    return scatter(points, ylabel="|g - G|² / |G|²")
+    spread = {n: found["gradients"].values(f"spread/{n}") for n in DRAWN}
+    falling = [np.array([spread[DRAWN[0]].mean() * DRAWN[0] / n]) for n in DRAWN]
+    drawn = {"after one epoch": (DRAWN, list(spread.values())), "inverse of the size": (DRAWN, falling)}
+    return lines(drawn, xlabel="examples in a minibatch", ylabel="|g - G|² / |G|²", log_x=True)
 
 
 def searched(group):

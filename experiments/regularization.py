@@ -564,7 +564,7 @@ FIGURES = {
         figures.curves("valid/score", "validation error %", 100, (f"{MORE} labels",), "part of the steps"),
         "Validation error after each part: the mean over seeds, from best to worst.",
     ),
-    "search.png": Figure(figures.search("validation error %", 100), "Validation error at each trial."),
+    "search.png": Figure(figures.search("validation error %", 100, panel="way"), "Validation error at each trial."),
 }
 STUDY = Study(
     doc=__doc__,

@@ -31,6 +31,8 @@ LINE = 0.21
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")  # Okabe and Ito
 MARKERS = "os^Dv*P"
+PALETTE = 128
+"""So many colours has a file. With fewer, what is drawn half transparent gets hues of others."""
 ACROSS = 8
 """So many numbers have room below an axis."""
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -131,12 +133,12 @@ def png(figure: Figure, limit: int = 200_000) -> bytes:
     from PIL import Image
 
     packed = b""
-    for dpi, colours in ((100, 200), (100, 128), (80, 128), (64, 128)):
+    for dpi in (100, 90, 80, 70, 60):
         drawn, reduced = io.BytesIO(), io.BytesIO()
         figure.savefig(drawn, format="png", dpi=dpi)
         with Image.open(drawn) as image:
             # Maximum coverage keeps the colours of thin lines, which the median cut merges.
-            few = image.convert("RGB").quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+            few = image.convert("RGB").quantize(PALETTE, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
             few.save(reduced, "PNG", optimize=True)
         packed = reduced.getvalue()
         if len(packed) <= limit:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 Weights = Float[np.ndarray | jax.Array, "_visible _hidden"]
 Intensities = Shaped[np.ndarray | jax.Array, "_down _across _pixels"]
+WIDE = 150
+"""Two blocks of more pixels than this stand beside each other, and three of fewer."""
+GRAYS = 17
+"""So many shades: an eye sees no more in small images, and a file with fewer is much smaller."""
 
 
 def filters(groups: Mapping[str, Weights], shape: tuple[int, ...], *, count: int = 6) -> Figure:
@@ -59,26 +63,30 @@ def _check_shape(shape: tuple[int, ...]) -> None:
 
 def _blocks(pictures: Mapping[str, np.ndarray]) -> Figure:
     """A figure of pictures, at most three in a row, each under its title. The first line of a title is wrapped."""
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
 
-    across = 2 if len(pictures) in (2, 4) else min(len(pictures), 3)
+    grays = colormaps["gray"].resampled(GRAYS)
+    wide = max(picture.shape[1] for picture in pictures.values()) > WIDE
+    across = 2 if wide or len(pictures) == 4 else 3
+    across = min(len(pictures), across)
     titles = []
     for title in pictures:
         name, *rest = title.split("\n")
         titles.append("\n".join([canvas.wrap(name, {1: 54, 2: 30, 3: 19}[across]), *rest]))
     gap = 0.1
-    wide = (canvas.WIDTH - gap) / across - gap
-    tall = wide * min(2, max(len(picture) / picture.shape[1] for picture in pictures.values()))
+    side = (canvas.WIDTH - gap) / across - gap
+    tall = side * min(2, max(len(picture) / picture.shape[1] for picture in pictures.values()))
     lines = [max(len(t.splitlines()) for t in titles[i : i + across]) for i in range(0, len(titles), across)]
     rows = [tall + canvas.LINE * count + gap for count in lines]
     height = sum(rows) + gap
     figure = Figure(figsize=(canvas.WIDTH, height))
     for i, (picture, title) in enumerate(zip(pictures.values(), titles, strict=True)):
-        left, bottom = gap + i % across * (wide + gap), gap + sum(rows[i // across + 1 :])
-        axes = figure.add_axes((left / canvas.WIDTH, bottom / height, wide / canvas.WIDTH, tall / height))
+        left, bottom = gap + i % across * (side + gap), gap + sum(rows[i // across + 1 :])
+        axes = figure.add_axes((left / canvas.WIDTH, bottom / height, side / canvas.WIDTH, tall / height))
         axes.set_axis_off()
         axes.set_title(title, fontsize=canvas.SMALL)
-        axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.imshow(picture, cmap=grays, vmin=0, vmax=1, interpolation="nearest")
     return figure
 
 

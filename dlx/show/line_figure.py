@@ -1,8 +1,7 @@
-"""Figures of a value against a number, such as an error against a width, and of functions of two numbers."""
+"""Figures of a value against a number, such as an error against a width."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from jaxtyping import Float
 
 from dlx.show import canvas
 from dlx.show import panels as row_panels
-from dlx.show.canvas import COLOURS, LARGE, MARKERS, MEDIUM
+from dlx.show.canvas import COLOURS, MARKERS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +38,7 @@ def lines(rows: Mapping[str, Line], *, xlabel: str, ylabel: str, title: str = ""
         keys.append(_draw_line(axes, row, colour, marker, i))
         for x, seeds in zip(*row, strict=True):
             if lost := int(np.isnan(seeds).sum()):
-                row_panels.mark_diverged(axes, x, lost, colour, 0 if apart else i)
+                row_panels.mark_diverged(axes, x, lost, colour)
     ticks = sorted({x for places, _ in rows.values() for x in places})
     for axes in dict.fromkeys(panels):
         axes.set_yscale("log")
@@ -48,7 +47,7 @@ def lines(rows: Mapping[str, Line], *, xlabel: str, ylabel: str, title: str = ""
         _name_places(axes, ticks, 5 if apart else MOST_TICKS, log_x)
     for axes in dict.fromkeys(panels):  # which may share their limits
         canvas.name_ticks(axes.yaxis, *axes.get_ylim(), 6 if apart else 12)
-    row_panels.name_rows(figure, panels, keys, list(rows))
+    row_panels.name_rows(figure, keys, list(rows), apart)
     return figure
 
 
@@ -82,23 +81,3 @@ def _name_places(axes: Axes, places: Sequence[float], most: int, log_x: bool) ->
         integer = all(float(x).is_integer() for x in places)
         axes.xaxis.set_major_locator(MaxNLocator(min(most, canvas.ACROSS), integer=integer))
     axes.xaxis.minorticks_off()
-
-
-def maps(images: Mapping[str, Float[np.ndarray, "_height _width"]], columns: int = 3) -> Figure:
-    """Functions of a square as colours, each under its name, on the scale of the first. The first row is at the bottom.
-
-    Raises ValueError if there is no image.
-    """
-    from matplotlib.figure import Figure
-
-    if not images:
-        raise ValueError("there is no image to draw; give at least one")
-    side, count = canvas.WIDTH / columns, math.ceil(len(images) / columns)
-    figure = Figure(figsize=(canvas.WIDTH, count * (side + 0.3)), layout="constrained")
-    first = next(iter(images.values()))
-    for i, (name, image) in enumerate(images.items(), 1):
-        axes = figure.add_subplot(count, columns, i)
-        axes.imshow(image, vmin=first.min(), vmax=first.max(), origin="lower", cmap="viridis")
-        axes.set_title(name, fontsize=MEDIUM if len(name) > 16 else LARGE)
-        axes.set_axis_off()
-    return figure

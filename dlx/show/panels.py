@@ -32,18 +32,19 @@ def panels(rows: Sequence[str], *, xlabel: str, ylabel: str, title: str = "") ->
     return grid(rows, xlabel=xlabel, ylabel=ylabel, title=title)
 
 
-def grid(names: Sequence[str], *, xlabel: str, ylabel: str, title: str = "") -> tuple[Figure, list[Axes]]:
-    """A figure with a panel for each name, two beside each other, which share both axes."""
+def grid(
+    names: Sequence[str], *, xlabel: str, ylabel: str, title: str = "", share_y: bool = True
+) -> tuple[Figure, list[Axes]]:
+    """A figure with a panel for each name, two beside each other, which share the axes."""
     from matplotlib.figure import Figure
 
     down, title, names = math.ceil(len(names) / BESIDE), canvas.wrap(title, 54), [canvas.wrap(n, 30) for n in names]
     lines = sum(max(name.count("\n") + 1 for name in names[i : i + BESIDE]) for i in range(0, len(names), BESIDE))
     height = 0.5 + 1.5 * down + canvas.LINE * (lines + len(title.splitlines()))
     figure = Figure(figsize=(canvas.WIDTH, height), layout="constrained")
-    drawn = figure.subplots(down, BESIDE, sharex=True, sharey=True, squeeze=False).ravel()
+    drawn = figure.subplots(down, BESIDE, sharex=True, sharey=share_y, squeeze=False).ravel()
     if title:
         figure.suptitle(title, fontsize=LARGE)
-    figure.supxlabel(xlabel, fontsize=MEDIUM)
     figure.supylabel(ylabel, fontsize=MEDIUM)
     for axes, name in zip(drawn, names, strict=False):
         axes.set_title(name, fontsize=SMALL)
@@ -53,7 +54,9 @@ def grid(names: Sequence[str], *, xlabel: str, ylabel: str, title: str = "") -> 
         axes.set_axisbelow(True)
     for axes in drawn[len(names) :]:
         axes.set_axis_off()
-        drawn[len(names) - BESIDE].tick_params(labelbottom=True)
+    for axes in drawn[max(0, len(names) - BESIDE) : len(names)]:
+        axes.set_xlabel(xlabel, fontsize=MEDIUM)
+        axes.tick_params(labelbottom=True)
     return figure, list(drawn[: len(names)])
 
 
@@ -62,8 +65,12 @@ def are_apart(panels: Sequence[Axes]) -> bool:
     return len({*map(id, panels)}) > 1
 
 
-def mark_diverged(axes: Axes, x: float, count: int, colour: str, line: int = 0) -> None:
-    """Mark with a cross at the top edge that so many runs diverged at x. Marks of other rows stand on other lines."""
+def mark_diverged(axes: Axes, x: float, count: int, colour: str) -> None:
+    """Mark with a cross at the top edge that so many runs diverged at x, below the marks that are there."""
+    from matplotlib.text import Annotation
+
+    there = [text for text in axes.texts if isinstance(text, Annotation) and text.get_gid() == "diverged"]
+    line = sum(mark.xy[0] == x for mark in there)
     axes.annotate(
         f"✕ {count}",
         (x, 1),
@@ -79,12 +86,12 @@ def mark_diverged(axes: Axes, x: float, count: int, colour: str, line: int = 0) 
     )
 
 
-def name_rows(figure: Figure, panels: Sequence[Axes], keys: Sequence[Any], names: Sequence[str]) -> None:
-    """Put a legend below the panel. It names the rows, unless they are one or have a panel each, and the crosses."""
+def name_rows(figure: Figure, keys: Sequence[Any], names: Sequence[str], apart: bool = False) -> None:
+    """Put a legend below the panel. It names the rows, unless they are one or stand apart, and the crosses."""
     from matplotlib.lines import Line2D
 
-    named = [] if len(names) < 2 or are_apart(panels) else [*zip(keys, names, strict=True)]
-    if any(text.get_gid() == "diverged" for axes in panels for text in axes.texts):
+    named = [] if len(names) < 2 or apart else [*zip(keys, names, strict=True)]
+    if any(text.get_gid() == "diverged" for axes in figure.axes for text in axes.texts):
         cross = Line2D([], [], color="black", marker="x", linestyle="", markersize=7, markeredgewidth=1.5)
         named.append((cross, "so many runs diverged"))
     if named:

@@ -28,11 +28,10 @@ def bars(metric: Metric, groups: tuple[str, ...] = ()) -> Draw:
         for group, rows in panels(found, groups).items():
             panel = []
             for name in rows:
-                row, values = found[name].row, metric.scale * found[name].values(metric.name)
-                paper = row.paper.get(metric.name)
+                row, seeds = found[name].row, all_values(found[name], metric)
+                paper, values = row.paper.get(metric.name), seeds[np.isfinite(seeds)]
                 _, low, high, _ = interval(values) if len(values) else (None, None, None, 0)
-                seeds = [*values, *[math.nan] * found[name].lost(metric.name)]
-                panel.append(draw.Bar(row.title, seeds, low, high, None if paper is None else paper.value))
+                panel.append(draw.Bar(row.title, list(seeds), low, high, None if paper is None else paper.value))
             drawn.append(draw.bars(panel, xlabel=metric.label, title=group, bounds=metric.bounds))
         return drawn
 
@@ -77,7 +76,7 @@ def lines(
         for runs in rows_at(found, [entry for entry in (x, line, panel) if entry], where):
             xlabel = f"{x}, {runs.row.at[panel]} {panel}" if panel else x
             name = str(runs.row.at[line]) if line else runs.row.group
-            drawn.setdefault(xlabel, {}).setdefault(name, {})[float(runs.row.at[x])] = values(runs, metric)
+            drawn.setdefault(xlabel, {}).setdefault(name, {})[float(runs.row.at[x])] = all_values(runs, metric)
         several = [_lines(there, xlabel, metric.label, log_x, beside or {}) for xlabel, there in drawn.items()]
         return several if panel else next(iter(several), None)
 
@@ -102,9 +101,9 @@ def rows_at(found: Found, entries: Collection[str], where: Where | None = None) 
     ]
 
 
-def values(runs: Runs, metric: Metric) -> np.ndarray:
-    """A metric of the runs of a row, in its unit, seed by seed."""
-    return metric.scale * runs.values(metric.name)
+def all_values(runs: Runs, metric: Metric) -> np.ndarray:
+    """A metric of the runs of a row, in its unit, seed by seed; then NaN for every run that diverged."""
+    return np.array([*metric.scale * runs.values(metric.name), *[math.nan] * runs.lost(metric.name)])
 
 
 def profiles(
@@ -127,7 +126,8 @@ def profiles(
         for group, names in panels(found, groups).items():
             there = {}
             for runs in (found[row] for row in names if row in kept):
-                columns = [column[np.isfinite(column)] for column in scale * runs.curves(name).T]
+                diverged = np.array([record["diverged"] for record in runs.records])
+                columns = [column[np.isfinite(column) | diverged] for column in scale * runs.curves(name).T]
                 there[runs.row.title] = (places or range(1, 1 + len(columns)), columns)
             if there:
                 drawn.append(draw_lines(there, xlabel=xlabel, ylabel=label, title=group, log_x=log_x and bool(places)))
@@ -181,24 +181,31 @@ def search(
     hypers: Callable[[str, Trial], Mapping[str, float]] | None = None,
     group: str = "",
     measure: str = "",
+    panel: str = "",
+    marked: str = "patience",
 ) -> Draw:
     """One figure per hyper-parameter: the score of every trial of the rows, or only of those of `group`.
 
     `hypers(row, trial)` returns the values that a trial is drawn against. Without it these are all numbers that the
-    searches vary. A `measure` such as "valid/error" takes the place of the score.
+    searches vary. A `measure` such as "valid/error" takes the place of the score. Each row has a panel; with `panel`
+    rows of one value of this entry of `Row.at` share one, and others that of their group. If trials differ in the
+    argument `marked`, their colours and markers say it.
     """
 
     def figure(found: Found) -> list[Any]:
-        points, varied = [], searched(found)
-        for name, outcome in found.outcomes.items():
-            if group and found.rows[name].group != group:
-                continue
+        points, varied = [], [name for name in searched(found) if name != marked]
+        rows = [name for name in found.outcomes if not group or found.rows[name].group == group]
+        differ = len({one.trial.get(marked) for name in rows for one in found.outcomes[name].tried}) > 1
+        for name in rows:
+            outcome, row = found.outcomes[name], found.rows[name]
+            where = str(row.at.get(panel, row.group)) if panel else row.title
             for one in outcome.tried:
                 numbers = {key: one.trial[key] for key in varied if _is_number(one.trial.get(key))}
                 places = hypers(name, one.trial) if hypers else numbers
                 chosen = one.trial == outcome.trial and not one.brief
                 value = scale * (one.mean(measure) if measure else one.score)
-                points.append(draw.Point(name.rpartition("/")[2], places, value, chosen))
+                kind = f"{marked} {one.trial.get(marked, '–')}" if differ else ""
+                points.append(draw.Point(name, places, value, chosen, where, kind))
         return draw.scatter(points, ylabel=label) if points else []
 
     return figure

@@ -10,7 +10,7 @@ from dlx.show.heat_figure import heat
 from dlx.stats import spread_interval
 from dlx.study.declare.page import Finding, Metric
 from dlx.study.judge.claims import HOLDS, Comparison, Decide, decide
-from dlx.study.judge.figures import Draw, rows_at, values
+from dlx.study.judge.figures import Draw, all_values, rows_at
 from dlx.study.run.found import Found
 
 
@@ -37,23 +37,27 @@ def boxes(metric: Metric, x: str, line: str) -> Draw:
 
 def histograms(metric: Metric, x: str, line: str) -> Draw:
     """A panel a value of the entry `x` of `Row.at`: how many starts of each line ended where."""
-    return lambda found: draw.histograms(_lines(found, metric, x, line), xlabel=metric.label)
+    return lambda found: draw.histograms(_lines(found, metric, x, line), xlabel=metric.label, ylabel=x)
 
 
 def _lines(found: Found, metric: Metric, x: str, line: str) -> dict[str, dict[str, np.ndarray]]:
     drawn: dict[str, dict[str, np.ndarray]] = {}
     for runs in rows_at(found, (x, line)):
-        drawn.setdefault(str(runs.row.at[line]), {})[str(runs.row.at[x])] = values(runs, metric)
+        drawn.setdefault(str(runs.row.at[line]), {})[str(runs.row.at[x])] = all_values(runs, metric)
     return drawn
 
 
 def paths(x: str, y: str, rows: Sequence[str], xlabel: str, ylabel: str) -> Draw:
-    """A curve of each run against another, on logarithmic axes: a point an epoch, a colour a row."""
+    """A curve of each run against another, on logarithmic axes: a point an epoch, a colour a row.
+
+    Runs that diverged end in a cross.
+    """
 
     def figure(found: Found) -> Any:
         there = [found[row] for row in rows if row in found]
         drawn = {runs.row.title: np.stack([runs.curves(x), runs.curves(y)], -1) for runs in there}
-        return draw.paths(drawn, xlabel=xlabel, ylabel=ylabel, log=True) if drawn else None
+        diverged = {runs.row.title: [record["diverged"] for record in runs.records] for runs in there}
+        return draw.paths(drawn, xlabel=xlabel, ylabel=ylabel, log=True, diverged=diverged) if drawn else None
 
     return figure
 
