@@ -358,7 +358,7 @@ def pictures(found):
     nets = {f"{n} units": found[f"width/{n}"].kept(1)["picture"] for n in WIDTHS if f"width/{n}" in found}
     true = franke(np.asarray(square(Approximate.picture), float))
     images = {"Franke's function": (true - true.mean()) / true.std(), **nets}
-    return maps({name: Map(image, (-1, 1, -1, 1), "x", "y", scale="value") for name, image in images.items()})
+    return maps({name: Map(image, (-1.0, 1.0, -1.0, 1.0), "x", "y", scale="value") for name, image in images.items()})
 
 
 GATES = {

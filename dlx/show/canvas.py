@@ -109,7 +109,7 @@ def _even_ticks(low: float, top: float, most: int) -> Float[np.ndarray, " _ticks
     return step * np.arange(math.ceil(low / step), math.floor(top / step) + 1)
 
 
-def number(value: float) -> str:
+def number(value: float | int) -> str:
     """A number as an axis names it: plain if it is short, else with a power of ten."""
     if value == 0 or 0.001 <= abs(value) < 1e6:
         return f"{value:.6g}"

@@ -69,7 +69,7 @@ def _draw_line(axes: Axes, row: Line, colour: str, marker: str, turn: int) -> Li
     return line
 
 
-def _name_places(axes: Axes, places: Sequence[float], most: int, log_x: bool) -> None:
+def _name_places(axes: Axes, places: Sequence[float | int], most: int, log_x: bool) -> None:
     """Name all places below the axis if they are at most so many, else round numbers."""
     from matplotlib.ticker import MaxNLocator
 

@@ -37,7 +37,7 @@ class Map(NamedTuple):
     """What the colours mean. Maps of one scale share a colour bar, from their least to their largest value."""
 
 
-def maps(images: Mapping[str, Map], *, columns: int = 2, size: float = 7, logs: tuple[str, ...] = ()) -> Figure:
+def maps(images: Mapping[str, Map], *, columns: int = 2, size: int = 7, logs: tuple[str, ...] = ()) -> Figure:
     """Each map under its name, with its points in markers of `size` points, and a colour bar for each scale.
 
     The scales of `logs` are logarithmic. A map without a scale has no colour bar. Raises ValueError if there is no map.
@@ -77,7 +77,7 @@ def maps(images: Mapping[str, Map], *, columns: int = 2, size: float = 7, logs: 
     return figure
 
 
-def _finish(axes: Axes, image: Map, size: float) -> dict[str, Any]:
+def _finish(axes: Axes, image: Map, size: int) -> dict[str, Any]:
     """Draw the points of a map, and name its axes. Returns a key of the legend for each name of points."""
     from matplotlib.ticker import MaxNLocator
 

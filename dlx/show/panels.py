@@ -65,7 +65,7 @@ def are_apart(panels: Sequence[Axes]) -> bool:
     return len({*map(id, panels)}) > 1
 
 
-def mark_diverged(axes: Axes, x: float, count: int, colour: str) -> None:
+def mark_diverged(axes: Axes, x: float | int, count: int, colour: str) -> None:
     """Mark with a cross at the top edge that so many runs diverged at x, below the marks that are there."""
     from matplotlib.text import Annotation
 

@@ -74,7 +74,16 @@ def test_rows_that_diverged_are_named():
     figure = figures.curves(rows, ylabel="y")
     assert legend(figure) == ["lost (diverged)", "fine", "half"]
     assert figures.png(figure)
-    assert legend(figures.curves({"all": rows["lost"]}, ylabel="y")) == ["all (diverged)"]
+    assert not figures.curves({"all": rows["lost"]}, ylabel="y").legends, "one row needs no legend"
+
+
+def test_a_cross_stands_where_the_first_run_of_a_row_diverged():
+    runs = falling(4, 9)
+    runs[0, 3:], runs[1, 6:], runs[2, 5:] = np.nan, np.nan, np.nan  # the last of these has stopped
+    figure = figures.curves({"a": runs, "b": falling(2, 9)}, ylabel="y", diverged={"a": [True, True, False, False]})
+    (mark,) = figure.axes[0].texts
+    assert (mark.get_text(), mark.xy) == ("✕ 2", (4, 1))
+    assert legend(figure) == ["a", "b", "so many runs diverged"]
 
 
 @pytest.mark.parametrize("values", [np.zeros((2, 3)), np.full((1, 1), 88.6), np.array([[90.0, 1e-9], [1.0, 0.0]])])
@@ -97,15 +106,28 @@ def test_a_figure_without_rows_is_empty():
     assert figures.png(figures.bars([], xlabel="x"))
 
 
-def test_more_rows_than_colours_still_differ():
-    rows = {str(i): falling(2, 3) for i in range(15)}
-    lines = figures.curves(rows, ylabel="y").axes[0].lines
-    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 15
+def test_rows_that_share_a_panel_differ():
+    rows = {str(i): falling(2, 3) for i in range(5)}
+    (axes,) = figures.curves(rows, ylabel="y").axes
+    assert len({(line.get_color(), line.get_marker()) for line in axes.lines}) == 5
+
+
+def test_more_rows_have_a_panel_each_on_the_same_axes(readable):
+    rows = {f"row {i} with a name of many words": falling(3, 20, 1.0 + i) for i in range(9)}
+    figure = figures.curves(rows, ylabel="error", title="title")
+    drawn = [axes for axes in figure.axes if axes.axison]
+    assert [axes.get_title().replace("\n", " ") for axes in drawn] == list(rows)
+    assert len({(axes.get_xlim(), axes.get_ylim()) for axes in drawn}) == 1
+    for axes, runs in zip(drawn, rows.values(), strict=True):
+        assert len(axes.lines) == 10, "all rows, and its own once more"
+        np.testing.assert_allclose(np.asarray(axes.lines[-1].get_ydata()), runs.mean(0))
+        assert len(axes.collections) == 1
+    readable(figure)
 
 
 @pytest.mark.parametrize("words", [1, 4, 8, 20])
 def test_a_legend_is_no_wider_than_its_figure_and_leaves_the_panel_its_height(words, readable):
-    names = [f"{i} " + "words " * words for i in range(9)]
+    names = [f"{i} " + "words " * words for i in range(5)]
     figure = figures.curves({name: falling(2, 3) for name in names}, ylabel="y", title="title " * words)
     readable(figure)
     box = figure.legends[0].get_window_extent()
@@ -202,7 +224,7 @@ def test_each_seed_is_a_dot_and_an_interval_is_drawn_where_the_label_has_one():
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_bars_and_labels_of_any_sign_and_length_stay_inside_the_panel(sign, readable):
+def test_an_axis_ends_with_the_bars_and_labels_stay_inside_the_figure(sign, readable):
     values = [sign * value for value in (84.1, 85.2, 84.7, 81.0, 80.0)]
     rows = [
         Bar("a row with a name of many words " * 2, values, None, None, sign * 86.3),
@@ -212,6 +234,6 @@ def test_bars_and_labels_of_any_sign_and_length_stay_inside_the_panel(sign, read
     (axes,) = figure.axes
     readable(figure)
     low, high = axes.get_xlim()
-    assert low <= min(*values, 0) < max(*values, 0) < high
-    for text in axes.texts:
-        assert text.get_window_extent().x1 <= axes.get_window_extent().x1 + 1
+    ends = min(*values, -86.3 if sign < 0 else 0), max(*values, 86.3 if sign > 0 else 2)
+    assert low <= ends[0] < ends[1] <= high
+    assert high - low < 1.1 * (ends[1] - ends[0])

@@ -40,6 +40,35 @@ def test_without_values_nothing_is_drawn(draw):
     assert draw({"without": {"1": np.empty(0)}}) is None
 
 
+LOST = {"without": {"1": np.array([1.0, 2.0, 3.0]), "2": np.array([4.0, np.nan, np.nan])}, "with": {"2": np.ones(3)}}
+
+
+@pytest.mark.parametrize("place", [0.825, None])
+def test_starts_that_diverged_are_counted_at_the_edge(place, readable):
+    if place:
+        figure = boxes(LOST, xlabel="layers", ylabel="error")
+    else:
+        figure = histograms(LOST, xlabel="error", ylabel="layers")
+    marks = [(axes, mark) for axes in figure.axes for mark in axes.texts]
+    assert [mark.get_text() for _, mark in marks] == ["✕ 2"]
+    axes, mark = marks[0]
+    assert mark.xy[0] == pytest.approx(place or axes.get_xlim()[1], rel=0.1)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [*LOST, "so many runs diverged"]
+    readable(figure)
+
+
+def test_a_place_where_all_starts_diverged_has_a_cross_and_no_box():
+    (axes,) = boxes({"a": {"1": np.ones(3), "2": np.full(3, np.nan)}}, xlabel="layers", ylabel="error").axes
+    assert len(axes.patches) == 1
+    assert [(mark.get_text(), mark.xy[0]) for mark in axes.texts] == [("✕ 3", 1)]
+
+
+def test_a_path_that_diverged_ends_in_a_cross():
+    ways = RNG.random((2, 5, 2)) + 0.1
+    (axes,) = paths({"one": ways}, xlabel="x", ylabel="y", diverged={"one": [True, False]}).axes
+    assert [line.get_marker() for line in axes.lines if len(line.get_xdata()) == 1] == ["x", "o"]
+
+
 def test_what_has_no_logarithm_has_no_histogram():
     assert histograms({"without": {"1": np.array([0.0, 1.0])}}, xlabel="error") is None
 
