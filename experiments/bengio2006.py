@@ -176,14 +176,26 @@ class Sizes(NamedTuple):
 
     spaces: dict[str, list[dict[str, Any]]]
     """What is searched, by row; of rows that take over no other row's choice."""
-    finetuning: dict[int, list[dict[str, Any]]]
-    """What a deep row of Experiment 3 searches: by the size of the minibatches that Experiment 2 has chosen."""
+    finetuning: list[dict[str, Any]]
+    """What a deep row of Experiment 3 searches, given the net and the pre-training that Experiment 2 has chosen."""
     from_glorot: tuple[str, ...]
     """Rows of Experiment 2 that are trained once more, from Glorot's initialisation."""
     denoising: tuple[str, ...]
     """Rows that take over the choice of auto-associators, and search how many of their inputs are set to 0."""
     seeds_of_ours: int
     """Fresh seeds of a row that is not the paper's."""
+
+
+RATES = {20: [0.3, 0.6, 1.2, 2.4], 100: [0.6, 1.2, 2.4, 4.8]}
+"""Rates of fine-tuning, by the size of its minibatches."""
+
+
+def searched(**others: Any) -> list[dict[str, Any]]:
+    """What each of the paper's rows searches on MNIST: the same trials, each with the same patience."""
+    return [
+        part(width=750, batch_size=20, epochs=60, patience=10, rate=RATES[20], **others),
+        part(width=500, batch_size=100, epochs=60, patience=10, rate=RATES[100], **others),
+    ]
 
 
 small_part = partial(part, width=64, batch_size=20, epochs=20, patience=5)
@@ -200,59 +212,24 @@ SIZES = {
             "exp2/dropout": [small_part(depth=2, rate=[0.001, 0.003])],
             "exp2/batchnorm": [small_part(depth=2, rate=[0.001, 0.003])],
         },
-        finetuning={20: [{"rate": [0.5, 2.0]}]},
+        finetuning=[{"rate": [0.5, 2.0]}],
         from_glorot=(),
         denoising=(),
         seeds_of_ours=2,
     ),
     "paper": Sizes(
         spaces={
-            "exp2/dbn": [
-                part(epochs=60, patience=10, pretrain_epochs=15, pretrain_rate=0.1, rate=[1.6, 2.4]),
-                part(rate=[0.8, 1.6, 2.4], pretrain_epochs=15, pretrain_rate=[0.05, 0.1, 0.2]),
-                part(width=750, pretrain_epochs=15, pretrain_rate=0.1, rate=2.4),
-                part(width=750, batch_size=20, pretrain_epochs=15, pretrain_rate=0.1, rate=[0.3, 0.5, 0.9]),
-                part(width=750, batch_size=20, pretrain_epochs=30, pretrain_rate=0.1, rate=0.5),
-            ],
-            "exp2/autoassociator": [
-                part(epochs=60, patience=10, pretrain_epochs=15, pretrain_rate=0.2, rate=[1.6, 2.4]),
-                part(rate=[0.8, 1.6, 2.4], pretrain_epochs=15, pretrain_rate=[0.05, 0.1, 0.2]),
-                part(width=750, batch_size=20, pretrain_epochs=15, pretrain_rate=0.2, rate=[0.6, 1.0, 1.4, 2.0]),
-                part(width=750, batch_size=20, pretrain_epochs=30, pretrain_rate=0.2, rate=1.4),
-            ],
-            "exp2/supervised": [
-                part(epochs=60, patience=10, pretrain_epochs=5, pretrain_rate=0.3, rate=[1.6, 2.4, 3.2]),
-                part(epochs=60, patience=10, pretrain_epochs=10, pretrain_rate=0.3, rate=2.4),
-                part(rate=[0.8, 1.6, 2.4], pretrain_epochs=5, pretrain_rate=[0.1, 0.3, 0.9]),
-                part(width=750, batch_size=20, pretrain_epochs=5, pretrain_rate=0.3, rate=[0.3, 0.6, 1.0]),
-            ],
-            "exp2/deep": [
-                part(epochs=60, patience=10, rate=[0.8, 1.4]),
-                part(rate=[0.4, 0.8, 1.2, 1.4, 1.6, 1.8, 2.0, 2.4, 2.8]),
-                part(width=750, batch_size=20, rate=[0.3, 0.6, 1.0, 1.4, 2.0]),
-            ],
-            "exp2/shallow": [
-                part(depth=1, width=[500, 750, 1000], rate=[0.8, 1.6, 2.4]),
-                part(depth=1, width=[500, 750, 1000], batch_size=20, epochs=40, rate=[0.1, 0.2, 0.3]),
-            ],
-            "exp3/shallow": [
-                part(depth=1, width=20, epochs=60, patience=10, rate=[0.4, 0.6]),
-                part(depth=1, width=20, rate=[0.1, 0.2, 0.4, 0.6, 0.8, 1.2, 1.6, 2.0, 2.4]),
-            ],
+            "exp2/dbn": searched(pretrain_epochs=15, pretrain_rate=0.1),
+            "exp2/autoassociator": searched(pretrain_epochs=15, pretrain_rate=0.2),
+            "exp2/supervised": searched(pretrain_epochs=5, pretrain_rate=0.3),
+            "exp2/deep": searched(),
+            "exp2/shallow": searched(depth=1),
+            "exp3/shallow": [{**each, "width": 20} for each in searched(depth=1)],
             "exp2/relu": [part(epochs=50, patience=6, rate=[0.0003, 0.001])],
             "exp2/dropout": [part(epochs=50, patience=6, rate=[0.001, 0.002])],
             "exp2/batchnorm": [part(epochs=50, patience=6, rate=[0.001, 0.003])],
         },
-        finetuning={
-            20: [
-                {"epochs": 60, "patience": 10, "rate": [0.6, 1.0, 1.4, 2.0]},
-                {"epochs": 30, "patience": 4, "rate": [0.3, 0.6, 1.0]},
-            ],
-            100: [
-                {"epochs": 60, "patience": 10, "rate": [1.6, 2.4, 3.2, 4.0]},
-                {"epochs": 30, "patience": 4, "rate": [0.8, 1.6, 2.4]},
-            ],
-        },
+        finetuning=[{"batch_size": 20, "rate": RATES[20]}, {"batch_size": 100, "rate": RATES[100]}],
         from_glorot=("dbn", "autoassociator", "supervised", "deep", "shallow"),
         denoising=("denoising",),
         seeds_of_ours=3,
@@ -294,10 +271,7 @@ def rows(options, about):
 
     def narrow_top(row, chosen):
         """The choice of a row of Experiment 2, with a top layer of 20 units and a new search of the fine-tuning."""
-        choice = chosen[row]
-        # Other minibatches, which --try may give, search what the nearest ones do.
-        nearest = min(sizes.finetuning, key=lambda batch_size: abs(batch_size - choice["batch_size"]))
-        return [{**choice, "top": 20, **part} for part in sizes.finetuning[nearest]]
+        return [{**chosen[row], "top": 20, **part} for part in sizes.finetuning]
 
     def changed(row, chosen, **changes):
         """The choice of a row, but for the changes."""
