@@ -18,10 +18,13 @@ from typing import Any, NamedTuple
 
 import jax
 import optax
+from jax import Array
 
 from dlx import study
 from dlx.classify import classify, errors, start
+from dlx.inspect.curves import stopped
 from dlx.inspect.filters import strongest
+from dlx.losses.supervised import misclassified
 from dlx.nets.layer import INITIALIZERS, check_name
 from dlx.nets.mlp import hidden, mlp
 from dlx.nets.noise import dropout
@@ -30,6 +33,7 @@ from dlx.optim import adam, max_norm, sgd
 from dlx.programs import Layer, LayerHypers, Rate, greedy_layers
 from dlx.stage import chain
 from dlx.study import ERRORS, Claim, Figure, Published, Result, Row, Study, Unit, claims, figures, main
+from dlx.train import by_batches
 from dlx.types import Model
 
 
@@ -53,6 +57,10 @@ NETS = {
 }
 
 
+PATIENCES = (1, 2, 4, 7, 10)
+"""The patience of each of which a watched run tells what it would have returned."""
+
+
 @dataclass(frozen=True)
 class Finetune:
     """The training of all layers on the labels, from given layers or fresh ones. It keeps the net and some filters."""
@@ -66,6 +74,8 @@ class Finetune:
     initializer: str = "fan"
     """A name in `INITIALIZERS`, for nets of sigmoid units."""
     classes: int = 10
+    watched: bool = False
+    """Whether it tells the test error after every epoch. That is for the record: nothing is chosen by it."""
 
     def __post_init__(self):
         """Raise ValueError for an unknown net or initialiser."""
@@ -75,12 +85,14 @@ class Finetune:
     def __call__(self, key, hypers, given, data, progress):
         """Trains the net, and evaluates it as it was after the epoch with the least validation error."""
         net = NETS[self.net].make(self.widths, self.classes, INITIALIZERS[self.initializer])
+        wrong = partial(by_batches, misclassified(net))
         tune = classify(
             net,
             NETS[self.net].optimizer(hypers.rate),
             epochs=self.epochs,
             batch_size=self.batch_size,
             patience=self.patience,
+            watch=(lambda params, data: {"test": wrong(params, data.test).mean()}) if self.watched else None,
             progress=progress("fine-tuning", epochs=self.epochs),
         )
         key_init, key_train = jax.random.split(key)
@@ -88,7 +100,19 @@ class Finetune:
         key_train = jax.random.fold_in(key_train, len(given))  # a layer takes the number of layers below it
         params, (curve, measured) = chain(tune, errors(net))(key_train, fresh, data)
         filters = strongest(params[hidden(0)]["w"], 16)  # of the 16 units of largest norm, for a figure
-        return {"filters": filters, "net": params}, Result.of(curve, measured)
+        result = Result.of(curve._replace(watched={}), measured)
+        if self.watched:
+            result = with_patiences(result, curve.score, curve.watched["test"], self.patience)
+        return {"filters": filters, "net": params}, result
+
+
+def with_patiences(result: Result, score: Array, error: Array, longest: int) -> Result:
+    """The result with the test error by epoch, and the test error that each patience would have returned.
+
+    A run cannot tell what more patience than its own would have returned.
+    """
+    told = {f"patience_{wait}": error[stopped(score, wait)[0]] for wait in PATIENCES if wait <= longest}
+    return result.telling(test=told)._replace(curves={**result.curves, "test": {"error": error}})
 
 
 @dataclass(frozen=True)
@@ -140,8 +164,11 @@ class Trial(NamedTuple):
     masking: float = 0.0  # fraction of its inputs that a denoising auto-associator sets to 0
 
 
-def unit(row: str, options: Options, seed: int, **arguments: Any) -> Unit:
-    """The fine-tuning of a trial, on layers that are trained greedily if the row has pre-training."""
+def unit(row: str, options: Options, seed: int, watched: bool = False, **arguments: Any) -> Unit:
+    """The fine-tuning of a trial, on layers that are trained greedily if the row has pre-training.
+
+    If `watched`, fresh seeds tell their test errors by epoch. These seeds are 1 and more: a search has 0 and less.
+    """
     way, trial = WAYS[row], Trial(**arguments)
     widths = (trial.width,) * (trial.depth - 1) + (trial.top or trial.width,)
     layers = ()
@@ -162,6 +189,7 @@ def unit(row: str, options: Options, seed: int, **arguments: Any) -> Unit:
         patience=trial.patience,
         batch_size=trial.batch_size,
         initializer=trial.initializer,
+        watched=watched and seed > 0,
     )
     return Unit(tune, Rate(trial.rate), layers, seed)
 
@@ -263,7 +291,8 @@ def rows(options, about):
     sizes = SIZES[options.preset]
 
     def of_paper(name, way, space, **others):
-        return Row(name, WAYS[way].title, partial(unit, way, options), space, paper=PAPER[name], **others)
+        build = partial(unit, way, options, watched=True)
+        return Row(name, WAYS[way].title, build, space, paper=PAPER[name], **others)
 
     def of_ours(name, way, space, words="", **others):
         title, seeds = f"ours: {WAYS[way].title}{words}", options.seeds_of_ours or sizes.seeds_of_ours

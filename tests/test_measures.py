@@ -41,4 +41,4 @@ def test_what_a_program_tells_is_what_is_computed_by_hand(monkeypatch, program, 
     if not on_host(case.program):
         run, hypers = jax.jit(run), jax.tree.map(np.float32, hypers)
     kept, result = jax.device_get(run(KEY, (hypers, case.given), case.data))
-    close(result._asdict(), case.oracle(Run(KEY, hypers, case.given, case.data, kept))._asdict())
+    close(result._asdict(), case.oracle(Run(case.program, KEY, hypers, case.given, case.data, kept))._asdict())
