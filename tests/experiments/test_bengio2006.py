@@ -16,6 +16,7 @@ from experiments.bengio2006 import STUDY, Finetune, Options, unit
 VISIBLE = 64
 GREEDY = ("dbn", "autoassociator", "supervised")
 DEEP = (*GREEDY, "deep")
+PAPERS = [f"exp{e}/{name}" for e in (2, 3) for name in (*DEEP, "shallow")]
 
 
 def about(classes=10):
@@ -61,11 +62,10 @@ def test_the_rows_stand_in_two_experiments_under_the_papers_come_ours():
     made = table()
     ours = ["relu", "dropout", "batchnorm"]
     glorot = [f"exp2/{name}/glorot" for name in (*DEEP, "shallow")]
-    papers = [f"exp{e}/{name}" for e in (2, 3) for name in (*DEEP, "shallow")]
-    assert list(made) == [*papers, *(f"exp2/{name}" for name in ours), *glorot, "exp2/denoising"]
-    assert list(table("quick")) == [*papers, *(f"exp2/{name}" for name in ours)]
+    assert list(made) == [*PAPERS, *(f"exp2/{name}" for name in ours), *glorot, "exp2/denoising"]
+    assert list(table("quick")) == [*PAPERS, *(f"exp2/{name}" for name in ours)]
     for name, row in made.items():
-        assert row.title.startswith("ours: ") == (name not in papers)
+        assert row.title.startswith("ours: ") == (name not in PAPERS)
         assert (row.group, row.keep) == (
             ("Experiment 2, Glorot's initialisation", 0)
             if name in glorot
@@ -75,13 +75,12 @@ def test_the_rows_stand_in_two_experiments_under_the_papers_come_ours():
 
 def test_rows_of_the_paper_that_are_compared_have_equal_searches():
     by_row = outcomes()
-    assert {len(by_row[f"exp2/{name}"].tried) for name in DEEP} == {16}
-    assert {len(by_row[f"exp3/{name}"].tried) for name in DEEP} == {7}
+    assert {len(by_row[name].tried) for name in PAPERS} == {8}
     for name in DEEP:
         trials = [one.trial for one in by_row[f"exp3/{name}"].tried]
         assert {trial["top"] for trial in trials} == {20}
         first = by_row[f"exp2/{name}"].trial
-        kept = {key: value for key, value in first.items() if key not in ("rate", "epochs", "patience")}
+        kept = {key: value for key, value in first.items() if key not in ("rate", "batch_size")}
         assert all({**trial, **kept} == trial for trial in trials), "the choice of Experiment 2"
     assert all(len({repr(one.trial) for one in outcome.tried}) == len(outcome.tried) for outcome in by_row.values())
     for name in by_row:
@@ -91,14 +90,22 @@ def test_rows_of_the_paper_that_are_compared_have_equal_searches():
         assert top in (None, widths[-1])
 
 
-def test_the_searches_of_experiment_3_for_nets_of_both_minibatches():
-    large, small = [0.8, 1.6, 2.4, 3.2, 4.0], [0.3, 0.6, 1.0, 1.4, 2.0]
-    for batch_size, rates in ((20, small), (100, large), (1, small), (500, large)):
-        chosen = {"exp2/deep": {"batch_size": batch_size, "width": 9, "rate": 7.0}}
-        trials = grid(table()["exp3/deep"].space_after(chosen))
-        told = [(one["epochs"], one["patience"], one["rate"]) for one in trials]
-        assert told == [(60, 10, rate) for rate in rates[1:]] + [(30, 4, rate) for rate in rates[:3]]
-        assert all(one["width"] == 9 and one["top"] == 20 for one in trials)
+def test_every_trial_of_the_papers_rows_waits_as_long_and_is_tried_with_both_minibatches():
+    for name, one in outcomes().items():
+        if name in PAPERS:
+            trials = [tried.trial for tried in one.tried]
+            assert len(trials) == 8
+            assert {(trial["epochs"], trial["patience"]) for trial in trials} == {(60, 10)}
+            assert [trial["batch_size"] for trial in trials] == [20] * 4 + [100] * 4
+            rates = [trial["rate"] for trial in trials]
+            assert rates[:4] == [0.3, 0.6, 1.2, 2.4]
+            assert rates[4:] == [2 * rate for rate in rates[:4]]
+
+
+def test_fresh_seeds_of_the_papers_rows_alone_are_watched():
+    for name, one in outcomes().items():
+        assert {unit.program.watched for unit in one.wanted} == {name in PAPERS}
+        assert not any(unit.program.watched for tried in one.tried for unit in tried.units)
 
 
 def test_what_a_row_of_ours_takes_over():
@@ -110,9 +117,8 @@ def test_what_a_row_of_ours_takes_over():
         programs = {one.program.initializer for one in row.wanted[0].lineage}
         assert programs == {"glorot"}
         plain = by_row[f"exp2/{name}"].wanted[0]
-        assert [replace(one.program, initializer="fan") for one in row.wanted[0].lineage] == [
-            one.program for one in plain.lineage
-        ]
+        *layers, tune = [replace(one.program, initializer="fan") for one in row.wanted[0].lineage]
+        assert [*layers, replace(tune, watched=True)] == [one.program for one in plain.lineage]
     one = by_row["exp2/autoassociator"].trial
     tried = [attempt.trial for attempt in by_row["exp2/denoising"].tried]
     assert tried == [{**one, "masking": masking} for masking in (0.1, 0.25, 0.4)]
@@ -155,8 +161,7 @@ def test_each_option_changes_the_units_of_the_rows_that_it_is_about():
     for options, about_it in (({"tied": False}, ("autoassociator", "denoising")), ({"k": 2}, ("dbn",))):
         assert changed(**options) == trained(about_it)
     assert changed(classes=12) == set(table())
-    papers = {name for name, row in table().items() if row.paper}
-    assert changed(seeds_of_ours=5) == set(table()) - papers
+    assert changed(seeds_of_ours=5) == set(table()) - {*PAPERS}
 
 
 def test_options_reach_the_programs():
@@ -175,6 +180,8 @@ def test_a_trial_is_a_unit():
     shape = {"width": 9, "epochs": 3, "patience": 2, "batch_size": 20}
     made = unit("deep", Options(), 4, rate=0.5, **shape)
     assert made == Unit(Finetune("sigmoid", (9, 9, 9), 3, 2, 20), Rate(0.5), (), 4)
+    made = unit("deep", Options(), 4, watched=True, rate=0.5, **shape)
+    assert made == Unit(Finetune("sigmoid", (9, 9, 9), 3, 2, 20, watched=True), Rate(0.5), (), 4)
     made = unit("relu", Options(), 4, rate=0.5, depth=2, top=5, **shape)
     assert made == Unit(Finetune("relu", (9, 5), 3, 2, 20), Rate(0.5), (), 4)
     pretraining = {"pretrain_epochs": 6, "pretrain_rate": 0.1, "masking": 0.3}
