@@ -1,9 +1,11 @@
 """How long units take, estimated from the records of their programs.
 
 The record of a unit tells its share of the seconds that it took with the units beside it. One of these records also
-tells how many of these seconds went by before the first step, mostly to compile.
+tells how many of these seconds went by before the first step, mostly to compile. A unit costs these seconds on each
+device that it took, such as a core.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -73,3 +75,12 @@ def shared_out(units: Iterable[Unit], known: Mapping[Program, Cost]) -> dict[Uni
 def spent(record: Mapping[str, Any]) -> Spent:
     """What a record tells of the unit's time."""
     return Spent(float(record["seconds"]), float(record.get("compile", 0.0)))
+
+
+def core_seconds(record: Mapping[str, Any]) -> float:
+    """The seconds of the unit alone on all devices that it took; of a record that does not tell, all that were there.
+
+    Devices are the cores of a CPU, or accelerators.
+    """
+    there = [int(count) for count in re.findall(r" x (\d+)", str(record.get("device")))]
+    return float(record["seconds"]) * record.get("devices", sum(there) or 1)

@@ -9,6 +9,7 @@ import numpy as np
 
 from dlx.data import Dataset
 from dlx.study.declare.page import About, Metric, Row, Trial, main_of
+from dlx.study.run.cost import core_seconds
 from dlx.train import examples
 from dlx.unit import Kept, Unit
 
@@ -128,6 +129,19 @@ class Runs:
     def has_curve(self, name: str) -> bool:
         """Whether the program tells such a curve; one of a run that diverged at once is empty."""
         return any(_entry(record["curves"], name) is not None for record in self.records)
+
+    def costs(self) -> dict[int, float]:
+        """The core-seconds of every finished run that did not diverge, with all units that it stands on, by seed.
+
+        Units that several runs stand on count for each: it is what one would pay for this run alone. Runs whose records
+        do not tell the cost of what they stand on are left out.
+        """
+        told = zip(self.units, self.records, strict=True)
+        return {
+            unit.seed: core_seconds(record) + float(record.get("below", 0))
+            for unit, record in told
+            if not record["diverged"] and (not unit.given or "below" in record)
+        }
 
     def kept(self, seed: int) -> Kept:
         """What the run of a seed keeps.

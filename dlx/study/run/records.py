@@ -15,7 +15,7 @@ from dlx.store import Store, provenance, to_json
 from dlx.study.declare.options import CommonOptions
 from dlx.study.declare.page import About
 from dlx.study.run.code import Code
-from dlx.study.run.cost import Cost, Spent, spent
+from dlx.study.run.cost import Cost, Spent, core_seconds, spent
 from dlx.study.run.found import Record
 from dlx.study.run.hosts import from_first_process
 from dlx.study.run.record import as_record, fault
@@ -101,12 +101,18 @@ class Records:
             **as_record(result, unit.blind),
             "kept": kept is not None,
             **took,
+            "below": self._cost_below(unit),
             "code": self.code.source(unit),
             "computation": self.code.computation(unit),
             **self._provenance,
             "origin": self.about[unit.data].origin._asdict(),
         }
         self.store.save(self.naming.name(unit), record, kept)
+
+    def _cost_below(self, unit: Unit) -> float:
+        """The core-seconds of all units that it stands on, each counted once."""
+        records = map(self._from_store, unit.lineage[:-1])
+        return sum(core_seconds(record) for record in records if record)
 
     def memory(self) -> int:
         """The most bytes per device in any record that was read; 0 without records."""

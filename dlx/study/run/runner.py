@@ -162,21 +162,23 @@ class Runner:
         begin, first, compiling = time.monotonic(), group[0], 0.0
         self.progress.unit(self._label(first))
         if on_host(first.program):
-            batch, memory, results = group, 0, [self._on_host(first)]
+            batch, memory, devices, results = group, 0, 1, [self._on_host(first)]
         else:
             data = self.data[first.data, first.blind]
             hashed = self._hashing.submit(self.records.code.computation, first)
             batch, inputs, memory = self._fit(self._with_copies(group), data)
             compiling = time.monotonic() - begin
             self.progress.unit(*map(self._label, dict.fromkeys(batch)))
-            outcome = self._program(batch)(*inputs, data)
+            program = self._program(batch)
+            devices = program.groups(len(batch)) * program.per_run
+            outcome = program(*inputs, data)
             jax.effects_barrier()
             hashed.result()
             batch = list(dict.fromkeys(batch))
             results = [jax.tree.map(lambda leaf, i=i: leaf[i], outcome) for i in range(len(batch))]
         seconds = (time.monotonic() - begin) / len(batch)
         for unit, (kept, result) in zip(batch, results, strict=True):
-            took = {"seconds": seconds, "compile": compiling * (unit == batch[0]), "memory": memory}
+            took = {"seconds": seconds, "compile": compiling * (unit == batch[0]), "memory": memory, "devices": devices}
             self.records.save(unit, result, kept if unit in keep else None, took)
         self.progress.done()
         self._done |= dict.fromkeys(batch)
