@@ -258,7 +258,7 @@ SIZES = {
             "exp2/batchnorm": [part(epochs=50, patience=6, rate=[0.001, 0.003])],
         },
         finetuning=[{"batch_size": 20, "rate": RATES[20]}, {"batch_size": 100, "rate": RATES[100]}],
-        from_glorot=("dbn", "autoassociator", "supervised", "deep", "shallow"),
+        from_glorot=("deep", "shallow"),
         denoising=("denoising",),
         seeds_of_ours=3,
     ),
