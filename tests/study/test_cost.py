@@ -1,14 +1,16 @@
 """The time beforehand: what records tell of units that are still to do."""
 
+import time
 from dataclasses import replace
 from functools import partial
 
+import jax
 import pytest
 from synthetic import dataset, find, found, of_error, row, runner_in, toy
 
 from dlx import sweep
 from dlx.store import open_store
-from dlx.study.run.cost import Cost, Estimate, Spent, core_seconds, shared_out, spent
+from dlx.study.run.cost import Cost, Estimate, Spent, core_seconds, seconds_used, shared_out, spent
 
 
 def test_to_compile_is_counted_once_a_program_and_never_times_its_units():
@@ -56,11 +58,24 @@ def test_a_record_tells_what_went_by_before_the_first_step_once_for_units_side_b
     assert compiling[1:count] == [0.0] * (count - 1)
     assert compiling[0] < sum(record["seconds"] for record in records[:count])
     assert compiling[count] < compiling[0] / 5, "compiled already"
-    assert {record["devices"] for record in records} == {count}
+    assert all(record["core_seconds"] > 0 for record in records)
+    assert {record["core_seconds"] for record in records[:count]} == {records[0]["core_seconds"]}
 
 
-def test_a_run_costs_its_seconds_on_each_device_that_it_took():
-    assert core_seconds({"seconds": 3.0, "devices": 2, "device": "cpu x 4"}) == 6
+def test_on_cpus_the_work_of_cores_is_counted_and_on_accelerators_the_time_on_each(monkeypatch):
+    begun, first = seconds_used(4), time.process_time()
+    while time.process_time() < first + 0.05:
+        pass
+    time.sleep(0.2)
+    assert 0.05 <= seconds_used(4) - begun < 0.2, "without the time asleep"
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    begun = seconds_used(4)
+    time.sleep(0.05)
+    assert seconds_used(4) - begun >= 4 * 0.05
+
+
+def test_a_run_costs_its_core_seconds_or_its_seconds_on_all_that_was_there():
+    assert core_seconds({"seconds": 3.0, "core_seconds": 5.0, "device": "cpu x 4"}) == 5
     assert core_seconds({"seconds": 3.0, "device": "cpu x 4, other x 2"}) == 18, "it does not tell: all there were"
     assert core_seconds({"seconds": 3.0}) == 3
 
@@ -69,17 +84,17 @@ def test_a_record_tells_what_the_units_below_it_cost_each_once(runner):
     bottom = toy(1)
     middle = toy(1, given=(bottom,), width=2)
     *below, top = done(runner(devices=1), [bottom, middle, toy(1, given=(bottom, middle), width=3)])
-    assert top["below"] == pytest.approx(sum(record["seconds"] for record in below))
+    assert top["below"] == pytest.approx(sum(record["core_seconds"] for record in below))
     assert below[0]["below"] == 0
 
 
 def test_the_cost_of_a_run_is_that_of_all_it_stands_on():
     """Of seeds 1 to 4: a run, one that diverged, one that does not tell of its layers, one that is not finished."""
     given = replace(row("a"), build=lambda seed, **trial: toy(seed, given=(toy(seed, width=7),)))
-    told = [{"devices": 2, "below": 10}, {"diverged": True, "below": 10}, {}]
+    told = [{"core_seconds": 4.0, "below": 10}, {"diverged": True, "below": 10}, {}]
     records = {given.build(seed): of_error(0.1, **more) for seed, more in enumerate(told, 1)}
-    assert find([given], records, 4)["a"].costs() == {1: 2 * 2 + 10}
-    assert found({"b": [0.1, 0.2]}, devices=1)["b"].costs() == {1: 2, 2: 2}, "they stand on nothing"
+    assert find([given], records, 4)["a"].costs() == {1: 4 + 10}
+    assert found({"b": [0.1, 0.2]}, core_seconds=3)["b"].costs() == {1: 3, 2: 3}, "they stand on nothing"
 
 
 def test_records_of_other_rates_tell_the_time_and_those_of_other_data_and_programs_do_not(runner, tmp_path):

@@ -1,14 +1,16 @@
 """How long units take, estimated from the records of their programs.
 
 The record of a unit tells its share of the seconds that it took with the units beside it. One of these records also
-tells how many of these seconds went by before the first step, mostly to compile. A unit costs these seconds on each
-device that it took, such as a core.
+tells how many of these seconds went by before the first step, mostly to compile. Apart from these
+it tells what the unit cost in core-seconds, which is what one would pay for it alone.
 """
 
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from dlx.unit import Program, Unit
@@ -77,10 +79,21 @@ def spent(record: Mapping[str, Any]) -> Spent:
     return Spent(float(record["seconds"]), float(record.get("compile", 0.0)))
 
 
-def core_seconds(record: Mapping[str, Any]) -> float:
-    """The seconds of the unit alone on all devices that it took; of a record that does not tell, all that were there.
+def seconds_used(devices: int) -> float:
+    """Seconds that go by on so many accelerators; on CPUs those that the cores worked for this process, whatever else
+    they did meanwhile.
 
-    Devices are the cores of a CPU, or accelerators.
+    Only the difference of two such numbers means something.
     """
+    return time.process_time() if jax.default_backend() == "cpu" else devices * time.monotonic()
+
+
+def core_seconds(record: Mapping[str, Any]) -> float:
+    """What a unit cost alone: the seconds that cores worked for it, or the seconds on each accelerator that it took.
+
+    To compile is not counted. Of a record that does not tell, it is the seconds on all devices that were there.
+    """
+    if "core_seconds" in record:
+        return float(record["core_seconds"])
     there = [int(count) for count in re.findall(r" x (\d+)", str(record.get("device")))]
-    return float(record["seconds"]) * record.get("devices", sum(there) or 1)
+    return float(record["seconds"]) * (sum(there) or 1)

@@ -18,7 +18,7 @@ import numpy as np
 from dlx.show.progress import Progress, duration
 from dlx.study.declare.options import CommonOptions, size
 from dlx.study.declare.page import Row
-from dlx.study.run.cost import Cost, Estimate, shared_out
+from dlx.study.run.cost import Cost, Estimate, seconds_used, shared_out
 from dlx.study.run.found import Runs
 from dlx.study.run.hosts import arrays_from_first_process, from_first_process
 from dlx.study.run.plan import Search, foresee, plan
@@ -162,7 +162,9 @@ class Runner:
         begin, first, compiling = time.monotonic(), group[0], 0.0
         self.progress.unit(self._label(first))
         if on_host(first.program):
-            batch, memory, devices, results = group, 0, 1, [self._on_host(first)]
+            begun = seconds_used(1)
+            batch, memory, results = group, 0, [self._on_host(first)]
+            used = seconds_used(1) - begun
         else:
             data = self.data[first.data, first.blind]
             hashed = self._hashing.submit(self.records.code.computation, first)
@@ -171,14 +173,20 @@ class Runner:
             self.progress.unit(*map(self._label, dict.fromkeys(batch)))
             program = self._program(batch)
             devices = program.groups(len(batch)) * program.per_run
+            begun = seconds_used(devices)
             outcome = program(*inputs, data)
             jax.effects_barrier()
+            used = seconds_used(devices) - begun
             hashed.result()
             batch = list(dict.fromkeys(batch))
             results = [jax.tree.map(lambda leaf, i=i: leaf[i], outcome) for i in range(len(batch))]
-        seconds = (time.monotonic() - begin) / len(batch)
+        share = {
+            "seconds": (time.monotonic() - begin) / len(batch),
+            "core_seconds": used / len(batch),
+            "memory": memory,
+        }
         for unit, (kept, result) in zip(batch, results, strict=True):
-            took = {"seconds": seconds, "compile": compiling * (unit == batch[0]), "memory": memory, "devices": devices}
+            took = {**share, "compile": compiling * (unit == batch[0])}
             self.records.save(unit, result, kept if unit in keep else None, took)
         self.progress.done()
         self._done |= dict.fromkeys(batch)
