@@ -14,7 +14,7 @@ from dlx.study.declare import datasets
 from dlx.study.declare.datasets import images
 from dlx.study.declare.options import CommonOptions
 from dlx.study.declare.page import ERRORS, Claim, Figure, Finding, Metric, Published, Row, Study
-from dlx.study.judge import claims, clock, figures, shares, starts
+from dlx.study.judge import claims, clock, cost_figures, figures, shares, starts
 from dlx.study.run.found import Found, Runs
 from dlx.unit import Kept, Program, Result, Unit
 
@@ -36,6 +36,7 @@ __all__ = [
     "Unit",
     "claims",
     "clock",
+    "cost_figures",
     "datasets",
     "figures",
     "find",
