@@ -11,6 +11,8 @@ reported. Experiment 3 takes over the choice of pre-training. Below the paper's 
 Lecture: CMU 10-601B 16, "Deep Learning (Part I)", Ideas #1 to #3; CS7015 lecture 9, "Unsupervised pre-training".
 """
 
+import itertools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +34,21 @@ from dlx.nets.rectified import rectified
 from dlx.optim import adam, max_norm, sgd
 from dlx.programs import Layer, LayerHypers, Rate, greedy_layers
 from dlx.stage import chain
-from dlx.study import ERRORS, Claim, Figure, Published, Result, Row, Study, Unit, claims, figures, main
+from dlx.study import (
+    ERRORS,
+    Claim,
+    Figure,
+    Metric,
+    Published,
+    Result,
+    Row,
+    Study,
+    Unit,
+    claims,
+    cost_figures,
+    figures,
+    main,
+)
 from dlx.train import by_batches
 from dlx.types import Model
 
@@ -124,7 +140,8 @@ class Options(study.CommonOptions):
     k: int = 1
     """Gibbs steps of contrastive divergence."""
     seeds_of_ours: int | None = None
-    """Fresh seeds of a row that is not the paper's. Default: 2 for quick, 3 for paper."""
+    """Fresh seeds of a row that is not the paper's. Default: 2 for quick, 3 for paper (5 of the deep net trained for
+    long)."""
 
 
 class Way(NamedTuple):
@@ -163,6 +180,11 @@ class Trial(NamedTuple):
     pretrain_rate: float = 0.0
     masking: float = 0.0  # fraction of its inputs that a denoising auto-associator sets to 0
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Units of the hidden layers."""
+        return (self.width,) * (self.depth - 1) + (self.top or self.width,)
+
 
 def unit(row: str, options: Options, seed: int, watched: bool = False, **arguments: Any) -> Unit:
     """The fine-tuning of a trial, on layers that are trained greedily if the row has pre-training.
@@ -170,7 +192,6 @@ def unit(row: str, options: Options, seed: int, watched: bool = False, **argumen
     If `watched`, fresh seeds tell their test errors by epoch. These seeds are 1 and more: a search has 0 and less.
     """
     way, trial = WAYS[row], Trial(**arguments)
-    widths = (trial.width,) * (trial.depth - 1) + (trial.top or trial.width,)
     layers = ()
     if way.pretraining:
         fields: dict[str, Any] = {
@@ -181,10 +202,10 @@ def unit(row: str, options: Options, seed: int, watched: bool = False, **argumen
         }[way.pretraining]
         fields |= {"epochs": trial.pretrain_epochs, "initializer": trial.initializer}
         layer = partial(Layer, way.pretraining, **fields)  # in minibatches of 20, as `Layer` says
-        layers = greedy_layers(layer, widths, LayerHypers(trial.pretrain_rate, trial.masking), seed)
+        layers = greedy_layers(layer, trial.widths, LayerHypers(trial.pretrain_rate, trial.masking), seed)
     tune = Finetune(
         way.net,
-        widths,
+        trial.widths,
         epochs=trial.epochs,
         patience=trial.patience,
         batch_size=trial.batch_size,
@@ -206,12 +227,16 @@ class Sizes(NamedTuple):
     """What is searched, by row; of rows that take over no other row's choice."""
     finetuning: list[dict[str, Any]]
     """What a deep row of Experiment 3 searches, given the net and the pre-training that Experiment 2 has chosen."""
+    watched: tuple[str, ...]
+    """Groups whose fresh runs tell the test error after every epoch."""
     from_glorot: tuple[str, ...]
     """Rows of Experiment 2 that are trained once more, from Glorot's initialisation."""
     denoising: tuple[str, ...]
     """Rows that take over the choice of auto-associators, and search how many of their inputs are set to 0."""
     seeds_of_ours: int
     """Fresh seeds of a row that is not the paper's."""
+    seeds_of_long: int
+    """Fresh seeds of the row that is trained for as long as the DBN takes in all."""
 
 
 RATES = {20: [0.3, 0.6, 1.2, 2.4], 100: [0.6, 1.2, 2.4, 4.8]}
@@ -226,7 +251,7 @@ def searched(**others: Any) -> list[dict[str, Any]]:
     ]
 
 
-small_part = partial(part, width=64, batch_size=20, epochs=20, patience=5)
+small_part = partial(part, width=64, batch_size=20, epochs=20, patience=10)
 SIZES = {
     "quick": Sizes(
         spaces={
@@ -237,13 +262,13 @@ SIZES = {
             "exp2/shallow": [small_part(depth=1, rate=[0.5, 2.0])],
             "exp3/shallow": [small_part(depth=1, width=20, rate=[0.5, 2.0])],
             "exp2/relu": [small_part(depth=2, rate=[0.001, 0.003])],
-            "exp2/dropout": [small_part(depth=2, rate=[0.001, 0.003])],
-            "exp2/batchnorm": [small_part(depth=2, rate=[0.001, 0.003])],
         },
         finetuning=[{"rate": [0.5, 2.0]}],
+        watched=("Experiment 2",),
         from_glorot=(),
         denoising=(),
         seeds_of_ours=2,
+        seeds_of_long=2,
     ),
     "paper": Sizes(
         spaces={
@@ -258,12 +283,34 @@ SIZES = {
             "exp2/batchnorm": [part(epochs=50, patience=6, rate=[0.001, 0.003])],
         },
         finetuning=[{"batch_size": 20, "rate": RATES[20]}, {"batch_size": 100, "rate": RATES[100]}],
+        watched=("Experiment 2", "Experiment 3"),
         from_glorot=("deep", "shallow"),
         denoising=("denoising",),
         seeds_of_ours=3,
+        seeds_of_long=5,
     ),
 }
+EPOCHS_OF_CD = 3
+"""So many epochs of fine-tuning, of the same weights, cost at least what an epoch of CD-1 costs. It has 5 products of
+a layer's weights with a minibatch to 3, and draws random bits: on a core it takes 2.8 times as long."""
 TRAIN, VALID, TEST = ERRORS
+
+
+def as_long(chosen: Mapping[str, Mapping[str, Any]], inputs: int) -> list[dict[str, Any]]:
+    """The choice of the deep net, trained without early stopping for as long as the DBN can take in all.
+
+    That is its epochs of pre-training, its most epochs of fine-tuning, and the weights of both nets. Minibatches do not
+    count. The net is still evaluated as it was after the epoch with the least validation error.
+    """
+
+    def weights(trial: Mapping[str, Any]) -> int:
+        widths = Trial(**trial).widths
+        return sum(n * m for n, m in itertools.pairwise((inputs, *widths)))
+
+    dbn, deep = chosen["exp2/dbn"], chosen["exp2/deep"]
+    cost = (EPOCHS_OF_CD * dbn["pretrain_epochs"] + dbn["epochs"]) * weights(dbn)
+    epochs = math.ceil(cost / weights(deep))
+    return [{**deep, "epochs": epochs, "patience": epochs}]
 
 
 def published(train: float, valid: float, test: float) -> dict[str, Published]:
@@ -287,16 +334,16 @@ DEEP = ("dbn", "autoassociator", "supervised", "deep")
 
 
 def rows(options, about):
-    """The paper's rows, then ours. Of ours the quick preset has only the rectified nets."""
+    """The paper's rows, then ours. Of ours the quick preset has only a rectified net and the one trained for long."""
     sizes = SIZES[options.preset]
 
-    def of_paper(name, way, space, **others):
-        build = partial(unit, way, options, watched=True)
-        return Row(name, WAYS[way].title, build, space, paper=PAPER[name], **others)
+    def of_paper(name, way, space, group, **others):
+        build = partial(unit, way, options, watched=group in sizes.watched)
+        return Row(name, WAYS[way].title, build, space, paper=PAPER[name], group=group, **others)
 
-    def of_ours(name, way, space, words="", **others):
-        title, seeds = f"ours: {WAYS[way].title}{words}", options.seeds_of_ours or sizes.seeds_of_ours
-        return Row(name, title, partial(unit, way, options), space, seeds=seeds, **others)
+    def of_ours(name, way, space, words="", seeds=sizes.seeds_of_ours, **others):
+        title = f"ours: {WAYS[way].title}{words}"
+        return Row(name, title, partial(unit, way, options), space, seeds=options.seeds_of_ours or seeds, **others)
 
     def narrow_top(row, chosen):
         """The choice of a row of Experiment 2, with a top layer of 20 units and a new search of the fine-tuning."""
@@ -307,6 +354,7 @@ def rows(options, about):
         return [{**chosen[row], **changes}]
 
     masked = partial(changed, "exp2/autoassociator", masking=[0.1, 0.25, 0.4])
+    long = partial(as_long, inputs=about["main"].data.train.x.shape[1])
     return [
         *(
             of_paper(f"exp2/{way}", way, sizes.spaces[f"exp2/{way}"], group="Experiment 2", keep=1)
@@ -319,9 +367,19 @@ def rows(options, about):
             for way in DEEP
         ),
         of_paper("exp3/shallow", "shallow", sizes.spaces["exp3/shallow"], group="Experiment 3"),
+        of_ours(
+            "exp2/deep/long",
+            "deep",
+            long,
+            words=", for as long as the DBN takes in all",
+            seeds=sizes.seeds_of_long,
+            after=("exp2/dbn", "exp2/deep"),
+            group="Experiment 2",
+        ),
         *(
             of_ours(f"exp2/{way}", way, sizes.spaces[f"exp2/{way}"], group="Experiment 2", keep=1)
             for way in ("relu", "dropout", "batchnorm")
+            if f"exp2/{way}" in sizes.spaces
         ),
         *(
             of_ours(
@@ -351,6 +409,11 @@ def drawn_against(row: str, trial: Mapping[str, Any]) -> dict[str, float]:
     if "pretrain_rate" in trial:
         values["pre-training rate"] = trial["pretrain_rate"]
     return values
+
+
+def of_patience(wait: int) -> Metric:
+    """The test error that a patience would have returned."""
+    return TEST._replace(name=f"test/patience_{wait}", label=f"test error % at patience {wait}", per_example="")
 
 
 lower, near_paper = claims.lower, claims.near_paper
@@ -397,10 +460,36 @@ CLAIMS = [
         near_paper(TEST, [f"exp3/{way}" for way in (*DEEP, "shallow")], tolerance=0.1),
         figure="bars-2.png",
     ),
+    Claim(
+        "Experiment 2: with patience 4 the deep net without pre-training errs more than the shallow one.",
+        lower(of_patience(4), "exp2/shallow", than="exp2/deep"),
+    ),
+    Claim(
+        "Experiment 2: with patience 10 it errs no more than the shallow one.",
+        claims.costs_at_most(of_patience(10), "exp2/deep", than="exp2/shallow", bound=0),
+    ),
+    Claim(
+        "Experiment 2: the DBN errs less than a deep net without pre-training that is trained for as long in all.",
+        lower(TEST, "exp2/dbn", than="exp2/deep/long"),
+    ),
 ]
 FIGURES = {
     "bars.png": Figure(
         figures.bars(TEST), "Test error of every row beside the paper's: bars are means, dots are seeds."
+    ),
+    "patience.png": Figure(
+        cost_figures.over(
+            {wait: of_patience(wait) for wait in PATIENCES},
+            "patience: epochs without a better validation error",
+            papers=TEST,
+            groups=("Experiment 2",),
+        ),
+        "Experiment 2: the test error that each patience would have returned, told by the same runs: means over seeds "
+        "with 95 % intervals. Hollow: the paper's errors.",
+    ),
+    "cost.png": Figure(
+        cost_figures.against_cost(TEST, groups=("Experiment 2", "Experiment 3")),
+        "Test error of each run against the core-seconds that it took, with the pre-training of its layers.",
     ),
     "curves.png": Figure(
         figures.curves("valid/score", "validation error %", 100, groups=("Experiment 2", "Experiment 3")),
