@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 
 CORE := train stage algorithms nets losses optim sweep store unit
 
-.PHONY: quickstart test test-core lint format table bench accelerators report lock
+.PHONY: quickstart test test-core lint format table chosen bench accelerators report lock
 
 quickstart: $(READY)  ## the whole table on scikit-learn's embedded digits, in about a minute
 	$(BIN)/python -m experiments bengio2006 --preset quick
@@ -28,6 +28,10 @@ format: $(READY)
 
 table: $(READY)  ## the table of Bengio et al. 2006 on MNIST: resumable, see README for the hours
 	$(BIN)/python -m experiments bengio2006 --preset paper
+
+chosen: $(READY)  ## its ten cells with the trials that the committed results have chosen: no search, 3 seeds
+	$(BIN)/python -m experiments bengio2006 --preset paper --search committed --seeds 3 --results runs/chosen \
+		--rows "exp?/dbn" "exp?/autoassociator" "exp?/supervised" "exp?/deep" "exp?/shallow"
 
 bench: $(READY)  ## GFLOP/s, memory, scaling: on an idle machine
 	$(BIN)/python -m experiments bench

@@ -19,9 +19,10 @@ from dlx.show.console import steady
 from dlx.show.progress import Progress
 from dlx.store import Store, StoreError, open_store
 from dlx.study.declare.options import CommonOptions
-from dlx.study.declare.page import About, Row, Study
+from dlx.study.declare.page import About, Row, Study, main_of
 from dlx.study.judge.table import check_claims, missing, results
 from dlx.study.publish.publish import publish
+from dlx.study.run.committed import with_choices
 from dlx.study.run.errors import in_one_line
 from dlx.study.run.found import Found
 from dlx.study.run.hosts import find_devices, join, use_every_core
@@ -176,7 +177,17 @@ def rows_and_search(study: Study, options: CommonOptions, about: About) -> tuple
     for name in values:
         if name not in known:
             raise ValueError(f"--try {name}: no row has an argument {name!r}; there are {', '.join(known)}")
+    if options.search == "committed":
+        rows = with_choices(rows, committed_results(study), options.preset, main_of(about).origin.name)
+        return select(rows, options.rows), Search()
     return select(rows, options.rows), Search(options.search, options.trials, options.halving, values)
+
+
+def committed_results(study: Study) -> Path:
+    """The file of a page's committed results. Raises ValueError for a page in a notebook."""
+    if study.file is None:
+        raise ValueError("--search committed: a page in a notebook has no committed results")
+    return study.file.parent / "results" / study.file.stem / "results.json"
 
 
 def tried_values(texts: Sequence[str]) -> dict[str, list[float]]:

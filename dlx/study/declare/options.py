@@ -28,8 +28,9 @@ class CommonOptions:
     """Names of rows to train, or patterns of them such as "*/2". Default: all."""
     seeds: int | None = None
     """Fresh seeds per row. Default: 2 for quick, 10 for paper."""
-    search: Literal["grid", "random"] = "grid"
-    """Try every trial of a row's space, or trials drawn from it."""
+    search: Literal["grid", "random", "committed"] = "grid"
+    """Try every trial of a row's space, or trials drawn from it. committed: none, but take those that the committed
+    results have chosen."""
     trials: int = 9
     """Trials per row of a random search."""
     halving: bool = False
@@ -118,6 +119,8 @@ class CommonOptions:
             raise ValueError("JAX_ENABLE_X64 is set, and the pages train in float32: unset it")
         if self.search != "random" and self.trials != CommonOptions.trials:
             raise ValueError(f"--trials {self.trials} needs --search random: the grid has all its trials")
+        if self.search == "committed" and (self.values or self.halving):
+            raise ValueError("--search committed searches nothing: leave out --try and --halving")
         if self.memory == 0:
             raise ValueError("--memory 0 leaves no memory to train in; give the gigabytes that each device may use")
 
