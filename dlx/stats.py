@@ -1,7 +1,7 @@
 """What can be said of error rates: intervals over seeds, and tests between two methods.
 
-Errors are fractions (0.012 is 1.2 %); only `verdict` takes percent. P-values are two-sided. scipy is imported on first
-use.
+Errors are fractions (0.012 is 1.2 %), unless it is said that they are in percent. P-values are two-sided. scipy is
+imported on first use.
 
 Sources: Student, Biometrika 6 (1908). McNemar, Psychometrika 12 (1947). Twice the median of p-values: Rüger, Metrika 25
 (1978). Merging p-values in general: Vovk & Wang, Biometrika 107 (2020). Several tests at once: Holm, Scandinavian
@@ -9,6 +9,8 @@ Journal of Statistics 6 (1979).
 """
 
 import math
+from bisect import bisect_left
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +24,32 @@ class Interval(NamedTuple):
     low: float | None
     high: float | None
     n: int
+
+
+class Estimate(NamedTuple):
+    """A mean of `n` runs with its standard error, in the unit of the values."""
+
+    mean: float
+    error: float | None
+    """None without variance, as for a single run."""
+    freedom: float
+    """The degrees of freedom of the error."""
+    n: int
+
+    def interval(self, level: float) -> Interval:
+        """Student's interval of the mean; without bounds where there is no variance."""
+        if self.error is None:
+            return Interval(self.mean, None, None, self.n)
+        half = float(_border(1 - level, self.freedom)) * self.error
+        return Interval(self.mean, self.mean - half, self.mean + half, self.n)
+
+    def p(self, value: float) -> float | None:
+        """The p-value of Student's two-sided test that the true mean is `value`. None without variance."""
+        from scipy import special
+
+        return (
+            None if self.error is None else 2 * float(special.stdtr(self.freedom, -abs(self.mean - value) / self.error))
+        )
 
 
 def interval(values: ArrayLike, level: float = 0.95) -> Interval:
@@ -90,34 +118,105 @@ def over_seeds(errors_a: ArrayLike, errors_b: ArrayLike) -> float | None:
     return 2 * float(stats.t.sf(abs(mean) / deviation, n - 1))
 
 
-def paired_interval(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Interval:
-    """Student's interval of the mean of a - b, seed s against seed s, in the unit of the values.
+def student(values: ArrayLike, largest: float | None = None) -> Estimate:
+    """The mean of independent values [n], with s / √n and n - 1 degrees of freedom.
+
+    Values that differ by less than a millionth of the `largest` have no variance: so much is rounded in float32. This
+    is the largest value, if not said otherwise. Raises ValueError as `interval` does.
+    """
+    mean, low, _, n = interval(values)
+    x = np.asarray(values, np.float64)
+    largest = np.abs(x).max() if largest is None else largest
+    error = None if low is None or np.ptp(x) <= 1e-6 * largest else float(x.std(ddof=1)) / math.sqrt(n)
+    return Estimate(mean, error, n - 1, n)
+
+
+def paired_difference(a: ArrayLike, b: ArrayLike) -> Estimate:
+    """The mean of a - b, seed s against seed s, in the unit of the values.
 
     Both are [seeds]. Raises ValueError if the shapes differ, a value is not finite, or as `interval`.
     """
-    return interval(_differences(a, b)[0], level)
+    return student(*_differences(a, b))
 
 
-def spread_interval(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> tuple[Interval, float | None]:
-    """The interval of how much farther the values of a lie from their median than those of b do; and its p-value.
+def spread_difference(a: ArrayLike, b: ArrayLike) -> Estimate:
+    """How much farther the values of a lie from their median than those of b do.
 
-    It is Student's interval of the difference of two means of |x - median|, with one variance. So the p-value is that
-    of Levene's test with medians (Brown & Forsythe, Journal of the American Statistical Association 69, 1974). It is
-    None without variance. Raises ValueError if a value is not finite, or if a side has fewer than three: two values lie
-    equally far from their median.
+    It is the difference of two means of |x - median|, with one variance. So its p-value is that of Levene's test with
+    medians (Brown & Forsythe, Journal of the American Statistical Association 69, 1974). Raises ValueError if a value
+    is not finite, or if a side has fewer than three: two values lie equally far from their median.
     """
-    from scipy import stats
-
     sides = [np.asarray(side, np.float64) for side in (a, b)]
     if min(map(len, sides)) < 3 or not all(np.isfinite(side).all() for side in sides):
         raise ValueError("a spread needs at least three finite values on either side")
-    far, n = [np.abs(side - np.median(side)) for side in sides], min(map(len, sides))
-    mean = float(far[0].mean() - far[1].mean())
-    if not any(map(np.ptp, far)):
-        return Interval(mean, mean, mean, n), None
-    test = stats.ttest_ind(*far)
-    low, high = test.confidence_interval(level)
-    return Interval(mean, float(low), float(high), n), float(test.pvalue)
+    far = [np.abs(side - np.median(side)) for side in sides]
+    sizes, freedom = [len(side) for side in far], sum(map(len, far)) - 2
+    variance = sum(float(np.square(side - side.mean()).sum()) for side in far) / freedom
+    error = math.sqrt(variance * sum(1 / size for size in sizes)) if any(map(np.ptp, far)) else None
+    return Estimate(float(far[0].mean() - far[1].mean()), error, freedom, min(sizes))
+
+
+def above_single_run(values: ArrayLike, other: float, examples: int) -> Estimate:
+    """How far the mean of `values` [n] is above the error of one other run, counted on so many examples.
+
+    All are in percent. The other run's variance is binomial. The degrees of freedom are those of Welch, Biometrika 34
+    (1947). Raises ValueError as `interval` does.
+    """
+    mean, error, freedom, n = student(values)
+    own, its = (error or 0.0) ** 2, single_run_error(other, examples) ** 2
+    total = own + its
+    freedom = freedom * (total / own) ** 2 if own else math.inf
+    return Estimate(mean - other, math.sqrt(total) or None, freedom, n)
+
+
+def single_run_error(error: float, examples: int) -> float:
+    """The standard error of a run's error, counted on so many examples. Both are in percent."""
+    return 100 * math.sqrt(error / 100 * (1 - error / 100) / examples)
+
+
+def smallest_effect(estimate: Estimate, level: float, power: float) -> float | None:
+    """The smallest effect that a two-sided t-test with the estimate's error finds with this power."""
+    return None if estimate.error is None else _smallest_shift(level, power, estimate.freedom) * estimate.error
+
+
+@cache
+def _smallest_shift(level: float, power: float, freedom: float) -> float:
+    """The same in units of the standard error."""
+    from scipy import optimize
+
+    border = _border(level, freedom)
+    return float(optimize.brentq(lambda shift: _found(border, freedom, shift) - power, 0, 1e5))
+
+
+def runs_needed(estimate: Estimate, effect: float, level: float, power: float, most: int = 1000) -> int | None:
+    """How many runs a two-sided t-test needs to find an effect with this power; None for more than `most`.
+
+    One run more brings the error down, and adds as many degrees of freedom as each run has now.
+    """
+    if estimate.error is None:
+        return None
+    shift, each = abs(effect) / estimate.error / math.sqrt(estimate.n), estimate.freedom / (estimate.n - 1)
+
+    def enough(runs: int) -> bool:
+        freedom = each * (runs - 1)
+        return bool(_found(_border(level, freedom), freedom, shift * math.sqrt(runs)) >= power)
+
+    needed = bisect_left(range(most + 1), True, lo=2, key=enough)
+    return needed if needed <= most else None
+
+
+def _border(level: float, freedom: ArrayLike) -> np.ndarray:
+    """The t beyond which a two-sided test at this level rejects."""
+    from scipy import special
+
+    return special.stdtrit(freedom, 1 - level / 2)
+
+
+def _found(border: ArrayLike, freedom: ArrayLike, shift: ArrayLike) -> np.ndarray:
+    """The probability that a noncentral t lies beyond the border."""
+    from scipy import special
+
+    return 1 - special.nctdtr(freedom, shift, border)
 
 
 def holm(p_values: ArrayLike) -> list[float]:
@@ -134,22 +233,6 @@ def holm(p_values: ArrayLike) -> list[float]:
     adjusted = np.empty_like(p)
     adjusted[order] = np.maximum.accumulate(np.arange(p.size, 0, -1) * p[order])
     return np.minimum(adjusted, 1).tolist()
-
-
-def verdict(mean: float | None, low: float | None, high: float | None, paper: float | None, n: int) -> str:
-    """How a mean error and its interval compare with the paper's one run on n examples, in words. All are in percent.
-
-    The paper's own 95 % interval is binomial. If the two intervals overlap, the errors are not told apart.
-    """
-    if mean is None:
-        return "every run diverged"
-    if paper is None:
-        return "no figure in the paper"
-    half = 196 * (paper / 100 * (1 - paper / 100) / n) ** 0.5
-    low, high = (mean, mean) if low is None or high is None else (low, high)
-    if low <= paper + half and high >= paper - half:
-        return "not told apart from the paper's"
-    return f"{'lower' if mean < paper else 'higher'} than the paper's by {abs(mean - paper):.2f}"
 
 
 def _paired(wrong_a: ArrayLike, wrong_b: ArrayLike, ndim: int) -> tuple[np.ndarray, np.ndarray]:

@@ -230,7 +230,7 @@ at_most = claims.at_most
 
 def below(measure, words):
     """A decider: in every row a measure, a difference of digits and what is not a digit, is below 0."""
-    return at_most(Metric(f"test/{measure}", words), [*SMALLER, *LARGER], 0)
+    return at_most(Metric(f"test/{measure}", f"{words}, digits less the others"), [*SMALLER, *LARGER], 0)
 
 
 CLAIMS = [

@@ -424,10 +424,16 @@ CLAIMS = [
         ("B23",),
         figure="ladder-1.png",
     ),
-    Claim("With weights of 0 all gradients of a tanh net's weights are 0.", at_most(ZERO, "exact", 1e-6), ("C1",)),
-    Claim("Equal weights keep hidden units equal.", at_most(EQUAL, "exact", 1e-6), ("C2",)),
     Claim(
-        "The gradient of a weight is its input times that of its unit's bias.", at_most(INPUT, "exact", 1e-6), ("E1",)
+        "With weights of 0 all gradients of a tanh net's weights are 0.",
+        at_most(ZERO, "exact", 1e-6, exact=True),
+        ("C1",),
+    ),
+    Claim("Equal weights keep hidden units equal.", at_most(EQUAL, "exact", 1e-6, exact=True), ("C2",)),
+    Claim(
+        "The gradient of a weight is its input times that of its unit's bias.",
+        at_most(INPUT, "exact", 1e-6, exact=True),
+        ("E1",),
     ),
     Claim(
         "At most half of the values of trained rectified linear units are not 0.",
@@ -435,7 +441,9 @@ CLAIMS = [
         ("D1",),
     ),
     Claim(
-        "Rectified linear units that are below 0 for all examples never move.", at_most(MOVED, "below/relu", 0), ("D1",)
+        "Rectified linear units that are below 0 for all examples never move.",
+        at_most(MOVED, "below/relu", 0, exact=True),
+        ("D1",),
     ),
     Claim("From there leaky units move.", higher(MOVED, "below/leaky", than="below/relu"), ("D1",)),
     Claim(

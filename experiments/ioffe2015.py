@@ -236,7 +236,7 @@ INPUTS_SATURATED = Metric("last/saturated", "saturated at the end %", 100, " poi
 DRIFT = Metric("last/drift", "drift of medians")
 GAP = Metric("test/gap", "test nats - training nats")
 STORED = Metric("test/stored", "test error %, stored statistics", 100, " points", bounds=(0, 100))
-APART = Metric("test/apart", "the two apart", 100, " points")
+APART = Metric("test/apart", "how far the two errors differ", 100, " points")
 BATCH, PLAIN = "race/batch", "race/plain"
 lower = claims.lower
 CLAIMS = [

@@ -458,7 +458,7 @@ NOISIEST = [f"best/{kind}" for kind in LEVELS]
 CLAIMS = [
     Claim(
         "Nets of this size fit labels that are dealt out at random: no training error is left.",
-        claims.at_most(TRAIN, "dealt", 0),
+        claims.at_most(TRAIN, "dealt", 0, exact=True),
         ("B18",),
     ),
     Claim(
@@ -526,7 +526,7 @@ CLAIMS = [
     Claim("So does early stopping that waits 0 parts.", smaller_norm("stop/0"), ("D5",)),
     Claim(
         "Descent with weight decay ends at the closed form of ridge regression, the mode under a Gaussian prior.",
-        all_of(claims.at_most(APART, "ridge", 1000), claims.at_most(SLOPE, "ridge", 1000)),
+        all_of(claims.at_most(APART, "ridge", 1000, exact=True), claims.at_most(SLOPE, "ridge", 1000, exact=True)),
         ("D5",),
     ),
     Claim(

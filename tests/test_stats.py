@@ -6,7 +6,19 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dlx.stats import holm, interval, mcnemar, over_seeds, paired, paired_interval, spread_interval, verdict
+from dlx.stats import (
+    above_single_run,
+    holm,
+    interval,
+    mcnemar,
+    over_seeds,
+    paired,
+    paired_difference,
+    runs_needed,
+    smallest_effect,
+    spread_difference,
+    student,
+)
 
 
 @pytest.mark.parametrize("n", [2, 5, 30])
@@ -148,24 +160,76 @@ def test_over_seeds_tells_one_wrong_digit_of_ten_thousand_from_rounding():
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95])
-def test_paired_interval_agrees_with_scipy(level):
+def test_a_paired_difference_agrees_with_scipy(level):
     a, b = np.random.default_rng(3).normal([0.012, 0.014], [0.001, 0.003], (6, 2)).T
-    ours, test = paired_interval(a, b, level), stats.ttest_rel(a, b)
-    assert (ours.low, ours.high) == pytest.approx(tuple(test.confidence_interval(level)))
-    assert ours.mean == pytest.approx(a.mean() - b.mean())
-    assert ours.n == 6
+    ours, test = paired_difference(a, b), stats.ttest_rel(a, b)
+    mean, low, high, n = ours.interval(level)
+    assert (low, high) == pytest.approx(tuple(test.confidence_interval(level)))
+    assert (mean, n) == (pytest.approx(a.mean() - b.mean()), 6)
+    assert ours.p(0) == pytest.approx(test.pvalue)
+    assert ours.p(-0.01) == pytest.approx(stats.ttest_1samp(a - b, -0.01).pvalue)
 
 
-def test_paired_interval_has_a_level_of_95_percent_and_no_bounds_for_a_single_seed():
-    a, b = [0.5, 0.25, 1.0], [0.25, 0.5, 0.25]
-    assert paired_interval(a, b) == paired_interval(a, b, 0.95)
-    assert paired_interval([0.5], [0.75]) == (-0.25, None, None, 1)
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ([0.5], [0.75]),
+        ([0.25, 0.5], [0.5, 0.75]),
+        (np.float32([0.0136, 0.0125, 0.2]), np.float32([0.0146, 0.0135, 0.201])),  # but for float32
+    ],
+)
+def test_without_variance_there_are_no_bounds_and_no_p_value(a, b):
+    ours = paired_difference(a, b)
+    assert ours.interval(0.99)[1:] == (None, None, len(a))
+    assert ours.p(0) is None
+    assert (smallest_effect(ours, 0.01, 0.9), runs_needed(ours, 1, 0.01, 0.9)) == (None, None)
+
+
+@pytest.mark.parametrize(("n", "level", "power"), [(3, 0.01, 0.9), (10, 0.05, 0.8), (30, 0.01, 0.9)])
+def test_effects_and_runs_are_those_of_the_noncentral_t(n, level, power):
+    ours = student(np.random.default_rng(n).normal(0, 2, n))
+
+    def found(effect, runs):
+        deviation = ours.error * math.sqrt(n / runs)
+        border = stats.t.isf(level / 2, runs - 1)
+        return stats.nct.sf(border, runs - 1, effect / deviation)
+
+    effect = smallest_effect(ours, level, power)
+    assert found(effect, n) == pytest.approx(power, abs=1e-6)
+    for share in (0.4, 0.9):
+        needed = runs_needed(ours, share * effect, level, power)
+        assert found(share * effect, needed) >= power > found(share * effect, needed - 1)
+        assert needed > n
+    assert runs_needed(ours, -0.4 * effect, level, power) == runs_needed(ours, 0.4 * effect, level, power)
+    assert runs_needed(ours, effect / 100, level, power) is None, "more than 1000"
+
+
+def test_of_two_samples_each_run_adds_two_degrees_of_freedom():
+    a, b = np.random.default_rng(0).normal(0, [3, 1], (20, 2)).T
+    ours = spread_difference(a, b)
+    effect = smallest_effect(ours, 0.01, 0.9) / 2
+    needed = runs_needed(ours, effect, 0.01, 0.9)
+    shift = effect / ours.error * np.sqrt(np.array([needed, needed - 1]) / 20)
+    freedom = 2 * np.array([needed, needed - 1]) - 2
+    enough, few = stats.nct.sf(stats.t.isf(0.005, freedom), freedom, shift)
+    assert enough >= 0.9 > few
+
+
+def test_a_difference_from_a_single_run_has_welchs_error():
+    """SciPy's Welch test knows two samples: a large one of zeros and ones is the single run's examples."""
+    values, wrong = [1.3, 1.5, 1.45, 1.2], np.arange(10_000) < 140
+    ours = above_single_run(values, 1.4, 10_000)
+    test = stats.ttest_ind(values, 100 * wrong, equal_var=False)
+    assert ours.p(0) == pytest.approx(test.pvalue, rel=1e-3)
+    assert ours.interval(0.99)[1:3] == pytest.approx(tuple(test.confidence_interval(0.99)), rel=1e-3)
+    assert above_single_run([1.4], 1.4, 10_000).error == pytest.approx(stats.binom.std(10_000, 0.014) / 100)
+    assert above_single_run([1.0, 1.0], 0.0, 100).error is None
 
 
 @pytest.mark.parametrize(
     ("a", "b", "said"), [([0.1], [0.1, 0.2], "shapes"), ([math.nan, 0], [0, 0], "non-finite"), ([], [], "at least one")]
 )
-@pytest.mark.parametrize("compare", [over_seeds, paired_interval])
+@pytest.mark.parametrize("compare", [over_seeds, paired_difference])
 def test_comparisons_over_seeds_refuse_what_is_not_paired(compare, a, b, said):
     with pytest.raises(ValueError, match=said):
         compare(a, b)
@@ -210,72 +274,27 @@ def test_holm_refuses_what_is_no_vector_of_p_values(p_values):
         holm(p_values)
 
 
-@pytest.mark.parametrize(
-    ("mean", "low", "high", "paper", "words"),
-    [
-        (None, None, None, 1.2, "every run diverged"),
-        (None, None, None, None, "every run diverged"),
-        (1.3, 1.2, 1.4, None, "no figure in the paper"),
-        (1.3, 1.2, 1.4, 1.2, "not told apart from the paper's"),
-        (1.3, None, None, 1.2, "not told apart from the paper's"),  # the paper's own interval is 1.2 ± 0.21
-        (1.8, 1.7, 1.9, 1.2, "higher than the paper's by 0.60"),
-        (1.8, 1.7, 1.9, 2.4, "lower than the paper's by 0.60"),
-        (0.5, 0.5, 0.5, 0.0, "higher than the paper's by 0.50"),  # an error of 0 has no interval
-        (0.0, 0.0, 0.0, 0.0, "not told apart from the paper's"),
-    ],
-)
-def test_verdicts(mean, low, high, paper, words):
-    assert verdict(mean, low, high, paper, 10_000) == words
-
-
-@pytest.mark.parametrize("spread", [None, 0.3])
-@pytest.mark.parametrize("side", ["lower", "higher"])
-@pytest.mark.parametrize(("paper", "n"), [(1.2, 10_000), (5.0, 500)])
-def test_a_verdict_changes_where_the_interval_meets_the_papers_binomial_one(paper, n, side, spread):
-    deviation = 100 * stats.binom.std(n, paper / 100) / n
-    papers_low, papers_high = stats.norm.interval(0.95, paper, deviation)
-    border = papers_low if side == "lower" else papers_high
-    outward = -1 if side == "lower" else 1
-    for step, told_apart in ((-1e-3, False), (1e-3, True)):
-        mean = border + outward * (step + (spread or 0))
-        bounds = (None, None) if spread is None else (mean - spread, mean + spread)
-        apart = f"{side} than the paper's by {abs(mean - paper):.2f}"
-        assert verdict(mean, *bounds, paper, n) == (apart if told_apart else "not told apart from the paper's")
-
-
-@pytest.mark.parametrize(("low", "high"), [(0.2, 6.0), (1.1, 1.3), (0.2, 1.0), (1.4, 6.0)])
-def test_intervals_that_overlap_in_any_way_are_not_told_apart(low, high):
-    assert verdict((low + high) / 2, low, high, 1.2, 10_000) == "not told apart from the paper's"
-
-
-def test_an_interval_that_is_not_symmetric_is_read_as_it_is():
-    assert verdict(1.6, 1.3, 1.7, 1.2, 10_000) == "not told apart from the paper's"
-    assert verdict(0.8, 0.7, 1.1, 1.2, 10_000) == "not told apart from the paper's"
-
-
 @pytest.mark.parametrize("sizes", [(5, 5), (30, 10)])
 @pytest.mark.parametrize("level", [0.5, 0.95])
 def test_the_p_value_of_a_spread_is_that_of_levenes_test_with_medians(sizes, level):
     rng = np.random.default_rng(sizes[0])
     a, b = rng.normal(1, 3, sizes[0]), rng.normal(5, 1, sizes[1])
-    ours, p = spread_interval(a, b, level)
-    assert p == pytest.approx(stats.levene(a, b, center="median").pvalue)
+    ours = spread_difference(a, b)
+    assert ours.p(0) == pytest.approx(stats.levene(a, b, center="median").pvalue)
     far = [np.abs(side - np.median(side)) for side in (a, b)]
     assert ours.mean == pytest.approx(far[0].mean() - far[1].mean())
     assert ours.n == min(sizes)
-    low, high = stats.ttest_ind(*far).confidence_interval(level)
-    assert (ours.low, ours.high) == pytest.approx((low, high))
+    assert ours.interval(level)[1:3] == pytest.approx(tuple(stats.ttest_ind(*far).confidence_interval(level)))
 
 
 def test_the_interval_of_a_spread_without_a_difference_ends_at_0_where_p_is_one_half_of_the_level():
     a, b = np.random.default_rng(3).normal(0, 2, 12), np.random.default_rng(4).normal(0, 1, 12)
-    _, p = spread_interval(a, b)
-    assert p is not None
-    assert spread_interval(a, b, 1 - p)[0].low == pytest.approx(0, abs=1e-12)
+    ours = spread_difference(a, b)
+    assert ours.interval(1 - ours.p(0)).low == pytest.approx(0, abs=1e-12)
 
 
 def test_a_spread_of_equal_values_has_no_p_value():
-    assert spread_interval([1.0] * 3, [2.0] * 4) == ((0, 0, 0, 3), None)
+    assert spread_difference([1.0] * 3, [2.0] * 4) == (0, None, 5, 3)
 
 
 @pytest.mark.parametrize(
@@ -283,4 +302,4 @@ def test_a_spread_of_equal_values_has_no_p_value():
 )
 def test_a_spread_needs_three_finite_values_on_either_side(a, b):
     with pytest.raises(ValueError, match="at least three finite values"):
-        spread_interval(a, b)
+        spread_difference(a, b)

@@ -12,8 +12,9 @@ The files that a study writes are its *outcome*.
 from dlx.study.command import find, load, main, run
 from dlx.study.declare import datasets
 from dlx.study.declare.datasets import images
+from dlx.study.declare.finding import Finding
 from dlx.study.declare.options import CommonOptions
-from dlx.study.declare.page import ERRORS, Claim, Figure, Finding, Metric, Published, Row, Study
+from dlx.study.declare.page import ERRORS, Claim, Figure, Metric, Published, Row, Study
 from dlx.study.judge import claims, clock, cost_figures, figures, shares, starts
 from dlx.study.run.found import Found, Runs
 from dlx.unit import Kept, Program, Result, Unit

@@ -20,12 +20,15 @@ from dlx.show.progress import Progress
 from dlx.store import Store, StoreError, open_store
 from dlx.study.declare.options import CommonOptions
 from dlx.study.declare.page import About, Row, Study, main_of
-from dlx.study.judge.table import check_claims, missing, results
+from dlx.study.judge.asked import check_claims
+from dlx.study.judge.table import missing, results
+from dlx.study.judge.words import told
 from dlx.study.publish.publish import publish
 from dlx.study.run.committed import with_choices
 from dlx.study.run.errors import in_one_line
 from dlx.study.run.found import Found
 from dlx.study.run.hosts import find_devices, join, use_every_core
+from dlx.study.run.more import with_more
 from dlx.study.run.plan import Search, arguments, foresee, plan, searched_whole, select
 from dlx.study.run.records import Records
 from dlx.study.run.runner import Runner
@@ -76,7 +79,7 @@ def main(study: Study, module: str | None = None, arguments: Sequence[str] | Non
 
 def check_given_once(arguments: Sequence[str]) -> None:
     """Raise ValueError if an option that takes several values is given twice: the first ones would be forgotten."""
-    for flag in ("--rows", "--try"):
+    for flag in ("--rows", "--try", "--more"):
         if sum(argument.partition("=")[0] == flag for argument in arguments) > 1:
             raise ValueError(f"{flag} is given twice; give it once, with all its values after it")
 
@@ -147,12 +150,13 @@ def train_and_publish(
             if first:
                 store.check_writable()
         outcomes = runner.train(rows, options.fresh_seeds(), search)
-    found = Found.of(rows, outcomes, about, records.load)
+    found = Found.of(rows, outcomes, about, records.load, options.looks or 0)
     if first:
         remarks = [*missing(study, options, found), *records.check_code()]
         if found.runs:
             content = results(name, options.preset, command, found, study.metrics, study.claims)
             publish(study, found, content, remarks, records, folder, options.tensorboard)
+            print(told(content))
         else:
             print(*remarks, sep="\n")
     return found
@@ -177,10 +181,13 @@ def rows_and_search(study: Study, options: CommonOptions, about: About) -> tuple
     for name in values:
         if name not in known:
             raise ValueError(f"--try {name}: no row has an argument {name!r}; there are {', '.join(known)}")
+    search = Search(options.search, options.trials, options.halving, values)
     if options.search == "committed":
-        rows = with_choices(rows, committed_results(study), options.preset, main_of(about).origin.name)
-        return select(rows, options.rows), Search()
-    return select(rows, options.rows), Search(options.search, options.trials, options.halving, values)
+        rows, search = (
+            with_choices(rows, committed_results(study), options.preset, main_of(about).origin.name),
+            Search(),
+        )
+    return with_more(select(rows, options.rows), options.more, options.fresh_seeds()), search
 
 
 def committed_results(study: Study) -> Path:
@@ -237,7 +244,7 @@ def find(study: Study, options: CommonOptions | None = None) -> Found:
     records = Records(options, open_store(options.out, STORE), about, Progress.silent())
     _, outcomes = plan(rows, records.finished, options.fresh_seeds(), search)
     records.check_code()
-    return Found.of(rows, outcomes, about, records.load)
+    return Found.of(rows, outcomes, about, records.load, options.looks or 0)
 
 
 def load(

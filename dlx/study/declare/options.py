@@ -28,6 +28,10 @@ class CommonOptions:
     """Names of rows to train, or patterns of them such as "*/2". Default: all."""
     seeds: int | None = None
     """Fresh seeds per row. Default: 2 for quick, 10 for paper."""
+    more: tuple[str, ...] = ()
+    """Rows that get more fresh seeds than planned, such as "exp2/*=20". Needs --looks."""
+    looks: int | None = None
+    """How often results were looked at before --more was asked for. Each look halves the level of the verdicts."""
     search: Literal["grid", "random", "committed"] = "grid"
     """Try every trial of a row's space, or trials drawn from it. committed: none, but take those that the committed
     results have chosen."""
@@ -107,7 +111,7 @@ class CommonOptions:
             value, flag = getattr(self, one.name), f"--{one.name.replace('_', '-')}"
             if isinstance(value, bool) or not isinstance(value, int):
                 continue
-            least = 0 if one.name == "process_id" else 1
+            least = 0 if one.name in ("process_id", "looks") else 1
             if value < least:
                 raise ValueError(f"{flag} must be at least {least}, not {value}")
             if one.name.startswith("seeds") and value > SEEDS:
@@ -121,6 +125,10 @@ class CommonOptions:
             raise ValueError(f"--trials {self.trials} needs --search random: the grid has all its trials")
         if self.search == "committed" and (self.values or self.halving):
             raise ValueError("--search committed searches nothing: leave out --try and --halving")
+        if (self.looks is None) != (not self.more):
+            raise ValueError(
+                "--more and --looks need each other: say how often results were looked at before, 0 if never"
+            )
         if self.memory == 0:
             raise ValueError("--memory 0 leaves no memory to train in; give the gigabytes that each device may use")
 

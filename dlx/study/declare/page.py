@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 
 from dlx.data import Dataset
 from dlx.data.checks import check
-from dlx.stats import Interval
+from dlx.study.declare.finding import Finding
 from dlx.study.declare.options import CommonOptions
 from dlx.unit import Unit
 
@@ -53,6 +53,8 @@ class Row:
     """The paper's values by metric, in the metric's unit."""
     seeds: int | None = None
     """How many fresh seeds, if not as many as the options say."""
+    more: int = 0
+    """Fresh seeds beyond those that were planned."""
     search_seeds: int = 1
     """Seeds over which a trial's score is averaged."""
     keep: int = 0
@@ -81,25 +83,27 @@ class Metric(NamedTuple):
     matters: float = 0
     """The smallest difference of interest, after scaling. It is fixed before the runs."""
 
+    @property
+    def percent(self) -> bool:
+        """Whether its values are percentages, as its label and its unit say."""
+        return "%" in self.label and self.unit in (" %", " points")
+
+    @property
+    def words(self) -> str:
+        """The label, of percentages without their sign."""
+        return re.sub(r",? %", "", self.label) if self.percent else self.label
+
+    @property
+    def units(self) -> tuple[str, str]:
+        """The unit of a value, and that of a difference."""
+        return (" %", " points") if self.percent else (self.unit, self.unit)
+
 
 ERRORS = tuple(
-    Metric(f"{split}/error", f"{split} error %", 100, " points", "test/wrong" if split == "test" else "", (0, 100))
+    Metric(f"{split}/error", f"{split} error %", 100, " points", "test/wrong" if split == "test" else "", (0, 100), 0.1)
     for split in ("train", "valid", "test")
 )
 """The percentages of wrongly classified examples."""
-
-
-class Finding(NamedTuple):
-    """What the finished runs say of a claim."""
-
-    verdict: str
-    """"holds", "does not hold", or "not resolved"."""
-    words: str
-    """The numbers that decided, in a sentence."""
-    p: float | None = None
-    """The largest of the corrected p-values, if there are any."""
-    interval: Interval | None = None
-    """Of the gain, if there is one."""
 
 
 class Claim(NamedTuple):

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from dlx.show import figures as draw
-from dlx.stats import interval, over_seeds, paired_interval
-from dlx.study.declare.page import Finding, Metric
-from dlx.study.judge.claims import OPEN, Comparison, Decide, decide
+from dlx.stats import interval
+from dlx.study.declare.finding import Bound, Finding
+from dlx.study.declare.page import Metric
+from dlx.study.judge.claims import Decide, paired
 from dlx.study.judge.figures import Draw, panels
+from dlx.study.judge.verdicts import OPEN
 from dlx.study.run.found import Found
 
 
@@ -54,7 +56,8 @@ def faster(file: Path, row: str, than: str) -> Decide:
         known = an_epoch(file, found)
         if row not in known or than not in known:
             return Finding(OPEN, "the benchmark has not timed these data")
-        gain, p = paired_interval(known[than], known[row]), over_seeds(known[than], known[row])
-        return decide([Comparison(row, than, gain, p)], 0, " seconds an epoch below", "measurements")
+        by_run = [dict(enumerate(known[name].tolist())) for name in (row, than)]
+        seconds_an_epoch = Metric("", "an epoch", unit=" s")
+        return paired(found, seconds_an_epoch, (row, than), by_run, Bound("above", 0), "measurements")
 
     return decider

@@ -7,10 +7,12 @@ import numpy as np
 
 from dlx.show import start_figure as draw
 from dlx.show.heat_figure import heat
-from dlx.stats import spread_interval
-from dlx.study.declare.page import Finding, Metric
-from dlx.study.judge.claims import HOLDS, Comparison, Decide, decide
+from dlx.stats import spread_difference
+from dlx.study.declare.finding import Bound, Finding
+from dlx.study.declare.page import Metric
+from dlx.study.judge.claims import Decide, showing, side, unfinished
 from dlx.study.judge.figures import Draw, all_values, rows_at
+from dlx.study.judge.verdicts import FEWEST, HOLDS, judge
 from dlx.study.run.found import Found
 
 
@@ -18,11 +20,14 @@ def steadier(metric: Metric, row: str, than: str) -> Decide:
     """The values of a row lie closer to their median than those of the other, by Levene's test with medians."""
 
     def decider(found: Found) -> Finding:
-        ours, theirs = (metric.scale * found[name].values(metric.name) if name in found else [] for name in (row, than))
-        if min(len(ours), len(theirs)) < 3:
-            return decide([Comparison(row, than)], 0, "")
-        gain, p = spread_interval(theirs, ours)
-        return decide([Comparison(row, than, gain, p)], 0, f"{metric.unit} closer to its median than", "starts")
+        sides = [metric.scale * found[one].values(metric.name) if one in found else np.empty(0) for one in (row, than)]
+        if lost := [one for one, some in zip((row, than), sides, strict=True) if len(some) < FEWEST]:
+            return unfinished(found, lost)
+        finding = judge(spread_difference(sides[1], sides[0]), Bound("above", 0), found.looks)
+        far = [np.abs(some - np.median(some)) for some in sides]
+        told = [side(found, one, some) for one, some in zip((row, than), far, strict=True)]
+        spread = Metric(metric.name, f"mean distance from the median {metric.words}", unit=metric.units[1])
+        return showing(finding, spread, told, "starts")
 
     return decider
 
@@ -71,7 +76,7 @@ def power(claims: Mapping[str, Decide], counts: Sequence[int], draws: int = 40) 
 
     def figure(found: Found) -> Any:
         seeds = sorted({seed for name in found for seed in found[name].seeds})
-        tried = [n for n in counts if 2 <= n <= len(seeds)]
+        tried = [n for n in counts if FEWEST <= n <= len(seeds)]
         if not tried:
             return None
         rng = np.random.default_rng(0)

@@ -1,106 +1,22 @@
-"""What is judged: whether the claims of a study can be decided and, once runs are finished, the data of results.json.
+"""What is judged once runs are finished: the data of results.json, and sentences on what is missing."""
 
-The rows and the measures that a claim asks for are found by handing its decider a `Found` without runs.
-"""
-
-import contextlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from dlx.stats import interval, over_seeds, paired, verdict
+from dlx.stats import interval, over_seeds, paired
 from dlx.store import to_json
+from dlx.study.declare.finding import Finding
 from dlx.study.declare.options import CommonOptions
-from dlx.study.declare.page import About, Claim, Finding, Metric, Row, Study
+from dlx.study.declare.page import Claim, Metric, Study
+from dlx.study.judge.asked import lacking
 from dlx.study.judge.figures import searched
-from dlx.study.run.code import Shapes
+from dlx.study.judge.verdicts import OPEN, level_after
+from dlx.study.judge.words import answer, beside_paper, sentence
 from dlx.study.run.found import Found, Runs
-from dlx.study.run.plan import first_trials
-from dlx.study.run.record import on_host
-from dlx.unit import Unit
-
-
-def check_claims(study: Study, options: CommonOptions, shapes: Shapes, rows: Sequence[Row]) -> None:
-    """Raise ValueError for a claim on a row, or on a measure of its rows, that no preset of the page has.
-
-    What the page has for other presets counts, as far as it tells that for these data. Programs are traced from the
-    shapes of their arguments, as far as it is asked what they tell.
-    """
-    presets = [{row.name: row for row in rows}]
-    for preset in ("quick", "paper"):
-        with contextlib.suppress(Exception):
-            presets.append({row.name: row for row in study.rows(replace(options, preset=preset), shapes.about)})
-    known = dict.fromkeys(name for some in presets for name in some)
-    wanted = [(claim.words, *row) for claim in study.claims for row in asked(claim, presets[0], shapes.about).items()]
-    told: dict[str, None] = {}
-
-    def tells(name: str, measure: str) -> bool:
-        """Whether the row's program, or one that was traced before, tells a measure. True if it cannot be traced."""
-        for there in (some for some in presets if name in some and measure not in told):
-            unit = there[name].build(1, **first_trials(list(there.values()))[name])
-            if any(on_host(one.program) for one in unit.lineage):
-                return True
-            try:
-                places = shapes.outcome(unit)[1].measures.items()
-            except Exception:  # the run itself will say it
-                return True
-            told.update({f"{place}/{entry}": None for place, entries in places for entry in entries})
-        return measure in told
-
-    for words, name, measures in wanted:
-        if name not in known:
-            raise ValueError(f"the claim {words!r} asks for the row {name!r}; there are {', '.join(known)}")
-        for measure in measures:
-            if not tells(name, measure):
-                raise ValueError(
-                    f"the claim {words!r} asks for the measure {measure!r} of row {name!r}; there are {', '.join(told)}"
-                )
-
-
-def asked(claim: Claim, rows: Mapping[str, Row], about: About) -> dict[str, list[str]]:
-    """The names of the rows that a claim asks for, and of each the names of the measures.
-
-    A decider that raises an error for want of runs has told what it asked for until then.
-    """
-    outcomes = _Outcomes()
-    with contextlib.suppress(Exception):
-        claim.decide(_Nothing(outcomes, about, rows))
-    return {name: list(runs.measures) for name, runs in outcomes.items()}
-
-
-@dataclass(frozen=True)
-class _NoRuns(Runs):
-    """No runs. It notes the measures that it is asked for."""
-
-    measures: dict[str, None] = field(default_factory=dict)
-
-    def by_seed(self, name: str) -> dict[int, float]:
-        self.measures[name] = None
-        return {}
-
-
-class _Outcomes(dict[str, _NoRuns]):
-    """Has a row of any name, and notes those that it is asked for."""
-
-    def __contains__(self, name: object) -> bool:
-        return bool(self[str(name)])
-
-    def __missing__(self, name: str) -> _NoRuns:
-        self[name] = _NoRuns(Row(name, name, Unit), [], None, [], [], [])
-        return self[name]
-
-
-class _Nothing(Found):
-    @property
-    def runs(self) -> Any:
-        return self.outcomes
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.rows)
 
 
 def missing(study: Study, options: CommonOptions, found: Found) -> list[str]:
@@ -133,11 +49,6 @@ def unfinished(found: Found) -> list[str]:
     return lines
 
 
-def lacking(claim: Claim, found: Found) -> list[str]:
-    """The names of the rows that a claim asks for, and that this table does not have."""
-    return [name for name in asked(claim, found.rows, found.about) if name not in found.rows]
-
-
 def results(
     name: str, preset: str, command: str, found: Found, metrics: Sequence[Metric], claims: Sequence[Claim]
 ) -> dict[str, Any]:
@@ -146,6 +57,8 @@ def results(
     Time, device, versions and revision are those of the units' records.
     """
     records = list(found.records().values())
+    asked_here = [claim for claim in claims if not lacking(claim, found)]
+    findings = decide(found, asked_here)
 
     def of_records(key: str) -> str | None:
         return ", ".join(dict.fromkeys(record[key] for record in records if record[key])) or None
@@ -159,7 +72,9 @@ def results(
         "device": of_records("device"),
         "versions": records[-1]["versions"],
         "data": found.main.origin._asdict(),
-        "claims": decided(found, [claim for claim in claims if not lacking(claim, found)]),
+        "level": level_after(found.looks),
+        "answer": answer(asked_here, findings),
+        "claims": [entry(*pair) for pair in zip(asked_here, findings, strict=True)],
         "rows": rows(found, metrics),
         "tests": tests(found, metrics),
         "search": search(found),
@@ -167,29 +82,29 @@ def results(
     return json.loads(to_json(content))
 
 
-def decided(found: Found, claims: Sequence[Claim]) -> list[dict[str, Any]]:
-    """One entry per claim: its words, the lectures' numbers, the verdict, and what decided it.
-
-    If `decide` raises an error, the claim is not resolved, and its words say why.
-    """
-    entries = []
+def decide(found: Found, claims: Sequence[Claim]) -> list[Finding]:
+    """The finding of each claim. If `decide` raises an error, nothing is decided, and the finding says why."""
+    findings = []
     for claim in claims:
         try:
-            finding = claim.decide(found)
+            findings.append(claim.decide(found))
         except Exception as error:
-            finding = Finding("not resolved", f"it could not be decided: {type(error).__name__}: {error}")
-        entries.append(
-            {
-                "claim": claim.words,
-                "numbers": list(claim.numbers),
-                "verdict": finding.verdict,
-                "words": finding.words,
-                "p": finding.p,
-                "interval": finding.interval and finding.interval._asdict(),
-                "figure": claim.figure,
-            }
-        )
-    return entries
+            findings.append(Finding(OPEN, f"it could not be decided: {type(error).__name__}: {error}"))
+    return findings
+
+
+def entry(claim: Claim, finding: Finding) -> dict[str, Any]:
+    """The entry of a claim: its words, the lectures' numbers, the verdict, and what decided it."""
+    return {
+        "claim": claim.words,
+        "numbers": list(claim.numbers),
+        "verdict": finding.verdict,
+        "words": sentence(finding),
+        "p": finding.p,
+        "interval": finding.interval and finding.interval._asdict(),
+        "needed": finding.needed,
+        "figure": claim.figure,
+    }
 
 
 def rows(found: Found, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
@@ -215,9 +130,10 @@ def row(found: Found, runs: Runs, metric: Metric) -> dict[str, Any]:
         "low": low,
         "high": high,
         "n": n,
+        "planned": len(runs.wanted) - runs.row.more,
         "diverged": runs.lost(metric.name),
         "values": values,
-        "verdict": verdict(mean, low, high, None if paper is None else paper.value, max(examples, 1)) if share else "",
+        "verdict": beside_paper(values, None if paper is None else paper.value, max(examples, 1)) if share else "",
     }
 
 

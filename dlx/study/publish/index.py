@@ -14,11 +14,10 @@ from urllib.parse import quote, unquote
 from dlx.show import html
 from dlx.show.console import steady
 from dlx.show.progress import duration
-from dlx.study.judge.claims import FAILS, HOLDS, OPEN
+from dlx.study.judge.verdicts import FAILS, HOLDS, OPEN
 from dlx.study.publish import ledger
 from dlx.study.publish.ledger import Experiment
 from dlx.study.publish.marks import CLASSES, VERDICTS
-from dlx.study.publish.report import answer
 
 _CONTENT = {"experiment": str, "command": str, "seconds": (int, float), "data": dict, "rows": list, "claims": list}
 _CLAIM = {"claim": str, "numbers": list, "verdict": str, "words": str}
@@ -84,7 +83,6 @@ def card(experiment: Experiment) -> dict[str, Any]:
     return {
         "experiment": experiment,
         "content": content,
-        "answer": answer(content),
         "tally": ledger.tally(Counter(claim["verdict"] for claim in content["claims"])),
         "picture": next(iter(experiment.pictures.values()), None),
         "duration": duration(content["seconds"]),

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dlx.show import html
-from dlx.study.judge.claims import joined
+from dlx.study.judge.verdicts import of_sentence
 from dlx.study.publish.marks import UNTESTED, VERDICTS, kind
-from dlx.study.publish.report import pictures_of, sentence
+from dlx.study.publish.report import pictures_of
 
 FEW_TESTS = 2
 """The numbers of the tests are folded if there are more."""
@@ -119,7 +119,7 @@ def decisions(lectures: Sequence[Lecture], experiments: Sequence[Experiment]) ->
 
 def verdict_of(decided: Sequence[Decided]) -> str:
     """One verdict of all that decides a claim; without any it is not tested."""
-    return joined([one.claim["verdict"] for one in decided]) if decided else UNTESTED
+    return of_sentence([one.claim["verdict"] for one in decided]) if decided else UNTESTED
 
 
 def counts(lecture: Lecture, decided: Decisions) -> Counter[str]:
@@ -172,7 +172,7 @@ def card(claim: LectureClaim, decided: Sequence[Decided], experiments: Sequence[
         "evidence": [
             {
                 "experiment": titles[name],
-                "tests": [{**one, "words": sentence(one["words"])} for one in some],
+                "tests": some,
                 "pictures": [titles[name].pictures[file] for file in pictures_of_all(some, titles[name])],
             }
             for name, some in tests.items()

@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-from dlx.study.judge.claims import FAILS, HOLDS, OPEN
+from dlx.study.judge.verdicts import FAILS, HOLDS, OPEN, PARTLY
 
-PARTLY, UNTESTED = "partly", "not tested yet"
+UNTESTED = "not tested yet"
 
 
 class Shown(NamedTuple):

@@ -10,7 +10,7 @@ from dlx.show import figures as draw
 from dlx.show.canvas import import_matplotlib
 from dlx.store import Store, to_json
 from dlx.study.declare.page import Study
-from dlx.study.judge.table import asked
+from dlx.study.judge.asked import asked
 from dlx.study.publish.marks import CLASSES
 from dlx.study.publish.report import DATA, text
 from dlx.study.publish.sections import tables_of

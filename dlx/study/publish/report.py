@@ -41,7 +41,7 @@ def text(
         f"# {title.rstrip('.')}",
         f"*{scope(content)}*",
         question,
-        f"**Answer.** {answer(content)}" if content["claims"] else "",
+        f"**Answer.** {content['answer']}" if content["answer"] else "",
         shown(study, files, first),
         claims(study, content, files, asked, named, first),
         *(f"## {group or 'Results'}\n\n{markdown(heads, lines)}" for group, (heads, lines) in tables),
@@ -71,19 +71,6 @@ def scope(content: Mapping[str, Any]) -> str:
     ways = f"{len(runs)} ways to train" if len(runs) > 1 else "One way to train"
     quick = " This is the quick preset: small nets, few seeds." * (content["preset"] == "quick")
     return f"{ways} on {DATA.get(name, name)}, {seeds} {'seed' if seeds == '1' else 'seeds'} each.{quick}"
-
-
-def answer(content: Mapping[str, Any]) -> str:
-    """The answer to the page's question: what was found of its first claim. Empty for a page without claims."""
-    if not content["claims"]:
-        return ""
-    claim = content["claims"][0]
-    return f"{claim['claim'].rstrip('.')}: {claim['verdict']}. {sentence(claim['words'])}"
-
-
-def sentence(words: str) -> str:
-    """The words with a full stop."""
-    return f"{words.rstrip('.')}."
 
 
 def pictures_of(figure: str, files: Sequence[str]) -> list[str]:
@@ -142,7 +129,7 @@ def claims(
 def claim(one: Mapping[str, Any], rows: str) -> str:
     """A claim under its mark, with its verdict and what decided it."""
     numbers = f" ({', '.join(one['numbers'])})" if one["numbers"] else ""
-    said = f"**{one['verdict']}**{numbers}: {sentence(one['words'])}"
+    said = f"**{one['verdict']}**{numbers}: {one['words']}"
     return f"### {VERDICTS[one['verdict']].mark} {one['claim']}\n\n{said}\n\n{rows}".strip()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from dlx.show.progress import duration
 from dlx.show.tables import estimate, markdown
 from dlx.study.declare.page import Metric
+from dlx.study.judge.words import level_and_seeds
 
 SEARCHED = (
     "Every trial, from seeds that no reported run has and without the test split; the least score wins. The score is "
@@ -78,7 +79,7 @@ def provenance(content: Mapping[str, Any]) -> str:
     return (
         f"`{content['command']}`, {duration(content['seconds'])} on {content['device']}; the units that the "
         f"rows start from are not counted. Data: {data['name']}, source {data['source']}, variant {data['variant']}, "
-        f"fingerprint {data['fingerprint'][:16]}."
+        f"fingerprint {data['fingerprint'][:16]}. {level_and_seeds(content)}"
     )
 
 

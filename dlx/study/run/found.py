@@ -170,12 +170,14 @@ class Found:
     about: About
     rows: Mapping[str, Row]
     """All rows of the page."""
+    looks: int = 0
+    """How often results were looked at before the last seeds were added."""
 
     @classmethod
-    def of(cls, rows: Sequence[Row], outcomes: Mapping[str, Runs], about: About, load: Load) -> "Found":
+    def of(cls, rows: Sequence[Row], outcomes: Mapping[str, Runs], about: About, load: Load, looks: int = 0) -> "Found":
         """The same from the runs that a plan returns."""
         over = {row.name: replace(outcomes[row.name], load=load) for row in rows if row.name in outcomes}
-        return cls(over, about, {row.name: row for row in rows})
+        return cls(over, about, {row.name: row for row in rows}, looks)
 
     @property
     def runs(self) -> dict[str, Runs]:

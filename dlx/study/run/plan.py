@@ -121,7 +121,7 @@ def plan(
             trial = best(tried) if tried else trials[0]
         else:
             tried, trial = [], None
-        count = seeds if row.seeds is None else row.seeds
+        count = (seeds if row.seeds is None else row.seeds) + row.more
         wanted = [row.build(seed, **trial) for seed in range(1, count + 1)] if trial is not None else []
         done = [(unit, record) for unit in wanted if (record := finished(unit))]
         known[row.name] = Runs(row, tried, trial, wanted, [u for u, _ in done], [record for _, record in done])
