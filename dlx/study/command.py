@@ -181,12 +181,11 @@ def rows_and_search(study: Study, options: CommonOptions, about: About) -> tuple
     for name in values:
         if name not in known:
             raise ValueError(f"--try {name}: no row has an argument {name!r}; there are {', '.join(known)}")
-    search = Search(options.search, options.trials, options.halving, values)
     if options.search == "committed":
-        rows, search = (
-            with_choices(rows, committed_results(study), options.preset, main_of(about).origin.name),
-            Search(),
-        )
+        rows = with_choices(rows, committed_results(study), options.preset, main_of(about).origin.name)
+        search = Search()
+    else:
+        search = Search(options.search, options.trials, options.halving, values)
     return with_more(select(rows, options.rows), options.more, options.fresh_seeds()), search
 
 

@@ -4,10 +4,12 @@ import pytest
 from synthetic import dataset, found, row
 
 from dlx.study import claims
+from dlx.study.declare.finding import Finding
 from dlx.study.declare.options import CommonOptions
-from dlx.study.declare.page import ERRORS, Claim, Finding, Metric, Study
+from dlx.study.declare.page import ERRORS, Claim, Metric, Study
 from dlx.study.judge import shares, starts
-from dlx.study.judge.table import asked, check_claims, missing, results
+from dlx.study.judge.asked import asked, check_claims
+from dlx.study.judge.table import missing, results
 from dlx.study.run.code import Shapes
 
 ABOUT = {"main": dataset()}
@@ -30,6 +32,10 @@ DECIDERS = {
     "all_of": (
         claims.all_of(claims.at_most(ERROR, "a", 1), claims.at_most(MEAN, "a", 1), claims.at_least(ERROR, "b", 1)),
         {"a": ["test/error", "valid/error"], "b": ["test/error"]},
+    ),
+    "any_of": (
+        claims.any_of(claims.at_most(ERROR, "a", 1), claims.at_most(ERROR, "b", 1)),
+        {"a": ["test/error"], "b": ["test/error"]},
     ),
     "called": (shares.called("flags/first", ["x"], {"a": ["x"]}, 0.9), {"a": ["flags/first"]}),
     "steadier": (starts.steadier(ERROR, "a", "b"), {"a": ["test/error"], "b": ["test/error"]}),

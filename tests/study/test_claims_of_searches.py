@@ -52,21 +52,20 @@ def decided(least, ours, theirs, metric=ERROR):
     ("least", "verdict"),
     [
         ("below low", "holds"),
-        ("above low", "not resolved"),
-        ("below high", "not resolved"),
+        ("above low", "not enough runs"),
+        ("below high", "not enough runs"),
         ("above high", "does not hold"),
     ],
 )
 def test_ranks_agree_by_the_interval_of_spearmans_correlation_over_the_search_seeds(least, verdict):
     ours, theirs = swapped(), ALIKE.T
     rho = [stats.spearmanr(a, b).statistic for a, b in zip(ours.T, theirs.T, strict=True)]
-    mean, half = np.mean(rho), stats.t.ppf(0.975, 4) * stats.sem(rho)
+    mean, half = np.mean(rho), stats.t.ppf(0.995, 4) * stats.sem(rho)
     sides = {"below low": -1.001, "above low": -0.999, "below high": 0.999, "above high": 1.001}
     finding = decided(mean + sides[least] * half, ours.tolist(), theirs.tolist())
     assert finding.verdict == verdict
-    said = f"part {mean:.3g} [{mean - half:.3g}, {mean + half:.3g}] of rank correlation with all over 5 search seeds"
-    assert finding.words == said
-    np.testing.assert_allclose(finding.interval[:3], [mean, mean - half, mean + half], rtol=1e-6)
+    assert (finding.label, finding.runs) == ("rank correlation by valid error", "search seeds")
+    np.testing.assert_allclose(finding.interval[:3], [mean, mean - half, min(mean + half, 1)], rtol=1e-6)
 
 
 def test_ranks_that_are_reversed_do_not_agree():
@@ -90,7 +89,7 @@ def test_a_run_without_a_finite_value_ranks_last(lost):
     for seed in (2, 3):
         worst[0][seed], without[0][seed] = 0.99, lost
     expected = decided(0.5, worst, ALIKE.T.tolist())
-    assert expected.words != decided(0.5, ours, ALIKE.T.tolist()).words
+    assert expected.sides != decided(0.5, ours, ALIKE.T.tolist()).sides
     assert decided(0.5, without, ALIKE.T.tolist()) == expected
 
 
@@ -106,12 +105,10 @@ def test_a_run_that_diverged_ranks_last_whatever_it_says():
     assert decided(0.0, lost, ALIKE.T.tolist()) == decided(0.0, worst, ALIKE.T.tolist())
 
 
-def test_perfect_agreement_holds_and_one_seed_resolves_nothing():
+def test_agreement_without_variance_and_a_single_seed_decide_nothing():
     finding = decided(0.5, ALIKE.T.tolist(), ALIKE.T.tolist())
-    assert (finding.verdict, finding.p) == ("holds", None)
-    assert finding.words == "part 1 [1, 1] of rank correlation with all over 5 search seeds"
-    assert decided(0.5, ALIKE.T.tolist(), ALIKE[:, ::-1].T.tolist()).verdict == "does not hold"
-    assert decided(0.5, ALIKE[:1].T.tolist(), ALIKE[:1].T.tolist()).verdict == "not resolved"
+    assert (finding.verdict, finding.interval.mean) == ("not enough runs", pytest.approx(1))
+    assert decided(0.5, ALIKE[:1].T.tolist(), ALIKE[:1].T.tolist()).verdict == "not enough runs"
 
 
 def test_the_search_seeds_that_both_have_count():
@@ -131,8 +128,8 @@ def test_the_search_seeds_that_both_have_count():
 )
 def test_searches_that_share_less_than_two_trials_or_rank_nothing_resolve_nothing(ours, theirs):
     finding = decided(0.5, ours, theirs)
-    assert (finding.verdict, finding.p) == ("not resolved", None)
-    assert finding.words == "part and all have no trials in common that they could rank"
+    assert (finding.verdict, finding.p) == ("not enough runs", None)
+    assert finding.note == "the two searches have no trials in common that they could rank"
 
 
 @pytest.mark.parametrize("there", ["part", "all"])
@@ -143,10 +140,8 @@ def test_a_search_that_is_not_there_or_not_over_resolves_nothing(there):
     decide = claims.ranks_agree(ERROR, "part", "all", 0.5)
     for some in (find(rows, half, 1), find([one for one in rows if one.name == there], records, 1)):
         finding = decide(some)
-        assert (finding.verdict, finding.words) == (
-            "not resolved",
-            "part and all have no trials in common that they could rank",
-        )
+        assert finding.verdict == "not enough runs"
+        assert finding.note == "the two searches have no trials in common that they could rank"
 
 
 def width(name):

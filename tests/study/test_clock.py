@@ -65,7 +65,7 @@ def test_a_race_in_seconds_is_drawn(file):
     ("fast", "slow", "verdict"),
     [
         ([1.0, 1.2, 1.1, 1.3], [2.0, 2.3, 2.1, 2.2], "holds"),
-        ([1.0, 1.2, 1.1, 1.3], [1.1, 1.1, 1.2, 1.2], "not resolved"),
+        ([1.0, 1.2, 1.1, 1.3], [1.1, 1.1, 1.2, 1.2], "not enough runs"),
         ([2.0, 2.3, 2.1, 2.2], [1.0, 1.2, 1.1, 1.3], "does not hold"),
     ],
 )
@@ -73,10 +73,9 @@ def test_a_row_is_faster_by_the_paired_test_over_the_measurements(file, fast, sl
     finding = clock.faster(file(a=fast, b=slow), "a", "b")(raced(a=[1.0], b=[1.0]))
     gain = np.array(slow) - fast
     assert finding.verdict == verdict
-    assert finding.words.startswith(f"a {gain.mean():.3g} [")
-    assert "] seconds an epoch below b; 4 measurements" in finding.words
-    if verdict != "does not hold":
-        np.testing.assert_allclose(finding.p, stats.ttest_rel(slow, fast).pvalue, rtol=1e-6)
+    np.testing.assert_allclose(finding.interval.mean, gain.mean(), atol=1e-12)
+    assert (finding.runs, [side.title for side in finding.sides]) == ("measurements", ["A", "B"])
+    np.testing.assert_allclose(finding.p, stats.ttest_rel(slow, fast).pvalue, rtol=1e-6)
 
 
 @pytest.mark.parametrize("missing", ["file", "row", "data"])
@@ -89,8 +88,8 @@ def test_what_the_benchmark_has_not_timed_is_not_resolved_and_not_drawn(file, mi
     }[missing]()
     some = raced(a=[1.0, 2.0])
     finding = clock.faster(path, "a", "b")(some)
-    assert (finding.verdict, finding.words, finding.p) == (
-        "not resolved",
+    assert (finding.verdict, finding.note, finding.p) == (
+        "not enough runs",
         "the benchmark has not timed these data",
         None,
     )

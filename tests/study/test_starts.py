@@ -6,8 +6,9 @@ from scipy.stats import levene
 from synthetic import found, of_error, record
 
 from dlx.study.declare.page import ERRORS
-from dlx.study.judge.claims import FAILS, HOLDS, OPEN, lower
+from dlx.study.judge.claims import lower
 from dlx.study.judge.starts import boxes, histograms, paths, power, steadier
+from dlx.study.judge.verdicts import FAILS, HOLDS, OPEN
 
 TEST = ERRORS[2]
 RNG = np.random.default_rng(0)
@@ -33,14 +34,15 @@ def test_a_row_is_steadier_by_levenes_test(row, than, verdict):
         assert finding.p == pytest.approx(levene(row, than, center="median").pvalue)
         far = [np.abs(side - np.median(side)).mean() for side in (than, row)]
         assert finding.interval.mean == pytest.approx(100 * (far[0] - far[1]))
-        assert "points closer to its median than b; 20 starts" in finding.words
+        assert (finding.label, finding.runs) == ("mean distance from the median test error", "starts")
+        np.testing.assert_allclose([side.mean for side in finding.sides], 100 * np.array(far)[::-1])
 
 
 def test_a_row_that_is_not_there_or_has_two_starts_resolves_nothing():
     for there in (starts(a=CLOSE), starts(a=CLOSE, b=FAR[:2])):
         finding = steadier(TEST, "a", "b")(there)
         assert finding.verdict == OPEN
-        assert finding.words == "a or b is not finished, or diverged"
+        assert finding.note.lower() == "b: not finished, or without a number"
 
 
 @pytest.mark.parametrize("draw", [boxes, histograms])
@@ -69,10 +71,10 @@ def test_paths_are_those_of_two_curves_of_each_run():
 def test_the_share_of_draws_in_which_a_claim_holds_grows_with_the_starts():
     there = starts(a=np.linspace(0.1, 0.2, 12), b=np.linspace(0.1, 0.2, 12) + 0.02 + 0.02 * RNG.normal(size=12))
     whole = lower(TEST, "a", "b")
-    (axes,) = power({"lower": whole, "higher": lower(TEST, "b", "a")}, (2, 6, 12, 30), draws=50)(there).axes
+    (axes,) = power({"lower": whole, "higher": lower(TEST, "b", "a")}, (2, 4, 6, 12, 30), draws=50)(there).axes
     shares = np.asarray(axes.images[0].get_array())
-    assert [text.get_text() for text in axes.get_xticklabels()] == ["2", "6", "12"], "there are no 30 starts"
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["4", "6", "12"], "2 decide nothing, there are no 30"
     assert shares[0].tolist() == sorted(shares[0])
     assert shares[0, -1] == (whole(there).verdict == HOLDS)
     assert not shares[1].any()
-    assert power({"lower": whole}, (2, 6))(starts(a=CLOSE[:1])) is None
+    assert power({"lower": whole}, (3, 6))(starts(a=CLOSE[:1])) is None

@@ -101,14 +101,11 @@ def _support(finding: Finding) -> list[str]:
         if against_it and bound.sense == "above":
             counted = f"{counted} {'show' if finding.verdict == HOLDS else 'rule out'} {against_it} more"
         return [*parts, ", ".join(filter(None, [counted, p_value(finding.p)]))]
+    if finding.aside:
+        return [*parts, counted]
     if finding.smallest is not None:
         counted += f" can tell {with_unit(number(finding.smallest, _decimals(finding.smallest)), gaps)}"
-        return [*parts, counted, "over 1000 would be needed" if finding.needed is None else _would_tell(finding.needed)]
-    return [*parts, counted, _would_tell(finding.needed) if finding.needed else ""]
-
-
-def _would_tell(runs: int) -> str:
-    return f"about {runs} would tell"
+    return [*parts, counted, f"about {finding.needed} would tell" if finding.needed else "over 1000 would be needed"]
 
 
 def _claimed(finding: Finding) -> str:
