@@ -45,7 +45,7 @@ def test_a_page_of_ones_own_and_what_it_has_kept(run, tmp_path):
     assert "64 units" in printed
     assert "report: runs/width/report.html" in printed
     report = (tmp_path / "runs" / "width" / "report.md").read_text()
-    assert re.search(r"\*\*(holds|does not hold|not resolved)\*\*: A wide layer errs less", report)
+    assert re.search(r"\*\*(holds|does not hold|not enough runs)\*\*: A wide layer errs less", report)
     digits = read("digits").data.test
     three = int(np.flatnonzero(digits.y == 3)[0])
     for i, (x, y) in enumerate(zip(*digits, strict=True)):

@@ -72,15 +72,21 @@ def estimate(values: Values, low: float | None, high: float | None, bounds: Boun
     """The mean of a few values as "1.31 ± 0.04", where 0.04 is half the width of its interval [low, high].
 
     If `shows_interval` is false, the values themselves are shown, as "74.10, 75.21"; of more than 5, the mean is shown.
-    Values that are not finite (diverged runs) are left out. An en dash stands for no value.
+    A value that all runs have is shown once, as "4510" if it is whole. Values that are not finite (diverged runs) are
+    left out. An en dash stands for no value.
     """
 
     def write(value: float) -> str:
+        if alike and value == round(value):
+            return f"{value:.0f}"
         return f"{round(value, 2) + 0.0:.2f}"  # + 0.0: no minus before a zero
 
     finite = [value for value in map(float, values) if math.isfinite(value)]
     if not finite:
         return "\N{EN DASH}"
+    alike = len(finite) > 1 and len(set(finite)) == 1
+    if alike:
+        return write(finite[0])
     mean = math.fsum(finite) / len(finite)
     if low is not None and high is not None and shows_interval(finite, low, high, bounds):
         return f"{write(mean)} ± {write((high - low) / 2)}"

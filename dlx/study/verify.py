@@ -94,9 +94,11 @@ def verify(name: str, study: Study, outcome: Path, options: Options, seed: int) 
     Raises `DataError`, `StoreError` or ValueError if the outcome or the data cannot be read. It raises ValueError if
     they do not belong together, or if no unit fits into the minutes.
     """
-    common = study.options(preset="paper", stale="keep")
+    content = read_results(outcome / "results.json")
+    more, looks = tuple(content["more"]), content["looks"] if content["more"] else None
+    common = study.options(preset="paper", stale="keep", more=more, looks=looks)
     prepare(common)
-    about, origin = study.datasets(common), read_results(outcome / "results.json")["data"]
+    about, origin = study.datasets(common), content["data"]
     if origin["fingerprint"] not in [dataset.origin.fingerprint for dataset in about.values()]:
         raise ValueError(
             f"the data here are not those of {outcome}, {origin['name']} ({origin['variant']}): set DLX_DATA_DIR to a "

@@ -290,6 +290,8 @@ def test_a_process_takes_the_first_unit_that_no_other_has_and_those_like_it(tmp_
         (["--try", "rate=-1"], "rate -1.0 cannot be searched"),
         (["--try", "rate=1", "--try", "width=3"], "--try is given twice; give it once, with all its values"),
         (["--rows=exp2/dbn", "--rows", "exp3/*"], "--rows is given twice"),
+        (["--more", "exp2/dbn=9", "--more", "exp3/dbn=9", "--looks", "1"], "--more is given twice"),
+        (["--more", "exp2/dbn=1", "--looks", "1"], "exp2/dbn has 2 seeds without"),
         (["--trials", "3"], "--trials 3 needs --search random"),
         (["--search", "committed", "--halving"], "--search committed searches nothing"),
         (["--search", "committed", "--try", "rate=1"], "--search committed searches nothing"),

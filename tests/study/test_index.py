@@ -9,7 +9,8 @@ from synthetic import dataset, find, of_error, row
 
 from dlx.show import figures as draw
 from dlx.store import to_json
-from dlx.study.declare.page import ERRORS, Claim, Finding, Published
+from dlx.study.declare.finding import Finding
+from dlx.study.declare.page import ERRORS, Claim, Published
 from dlx.study.judge import table
 from dlx.study.publish import index
 from dlx.study.publish.index import page, read_results, write_pages
@@ -20,7 +21,7 @@ def content(**changes):
     rows = [row("a", paper={"test/error": Published(10.0)}), row("b")]
     records = {rows[0].build(1): of_error(0.1), rows[0].build(2): of_error(0.9, diverged=True)}
     records |= {rows[1].build(seed): of_error(0.1 * seed) for seed in (1, 2)}
-    claim = Claim("It is so.", lambda found: Finding("not resolved", "too few"), ("A8b",))
+    claim = Claim("It is so.", lambda found: Finding("not enough runs", "too few"), ("A8b",))
     found = find(rows, records, 2, {"main": dataset()})
     made = table.results("page", "quick", "python -m page --seeds 2", found, ERRORS, [claim])
     return json.loads(to_json({**made, "seconds": 300.0, **changes}))
@@ -80,9 +81,9 @@ def test_a_card_has_title_answer_verdicts_command_time_image_and_links():
     text = re.sub(r"\s+", " ", html)
     parts = [
         '<h2><a href="some/folder/report.html">A <em>title</em></a></h2>',
-        '<p class="answer">It is so: not resolved. too few.</p>',
+        '<p class="answer">It is so: not enough runs. too few.</p>',
         "Its 1 claims",
-        '<span aria-hidden="true">?</span> not resolved</span>: It is so. <a href="lectures.html#A8b">A8b</a>',
+        '<span aria-hidden="true">?</span> not enough runs</span>: It is so. <a href="lectures.html#A8b">A8b</a>',
         "<code>python -m page --seeds 2</code><br> 5 minutes on cpu x 2; data mnist (canonical); 2 rows, 1 diverged",
         '<a href="some/folder/report.html">The whole report</a>',
         '<a href="some/folder/b%20c.png"><img src="some/folder/b%20c.png" alt="The first figure of page"',
@@ -112,7 +113,7 @@ def test_the_page_shows_each_experiments_claims_and_first_image_and_links_to_it(
     html = page.read_text()
     assert html.index(">A title<") < html.index(">second<")
     assert html.count("It is so.") == 2
-    assert "2 experiments put 2 claims to the\ntest: not resolved: 2." in html
+    assert "2 experiments put 2 claims to the\ntest: not enough runs: 2." in html
     assert 'href="one/report.html"' in html
     assert 'href="two/report.html"' in html
     assert re.findall('<img src="([^"]*)"', html) == ["one/b%20c.png"], "the second report shows none"

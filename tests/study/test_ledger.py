@@ -84,7 +84,7 @@ def experiment(name, *claims):
     return Experiment(f"The title of {name}", content, f"{name}/report.html", pictures)
 
 
-FIRST = experiment("first", claim("holds", "A2", "B1"), claim("not resolved", "A2a"), claim("does not hold"))
+FIRST = experiment("first", claim("holds", "A2", "B1"), claim("not enough runs", "A2a"), claim("does not hold"))
 SECOND = experiment("second", claim("does not hold", "B1", words="1 over 2 seeds"), claim("holds", "A2a"))
 
 
@@ -130,8 +130,8 @@ def test_a_file_that_is_no_list_of_claims_is_refused_by_name(tmp_path, old, new,
     [
         ([], "not tested yet"),
         (["holds", "holds"], "holds"),
-        (["holds", "not resolved"], "not resolved"),
-        (["not resolved", "does not hold", "holds"], "does not hold"),
+        (["holds", "not enough runs"], "partly (1 of 2)"),
+        (["not enough runs", "does not hold"], "does not hold"),
     ],
 )
 def test_a_claim_holds_if_all_of_its_findings_hold(verdicts, verdict):
@@ -140,7 +140,7 @@ def test_a_claim_holds_if_all_of_its_findings_hold(verdicts, verdict):
 
 def test_each_claim_shows_its_verdict_its_numbers_a_figure_and_a_link(tmp_path):
     page = shown(tmp_path, FIRST)
-    expected = {"A2": "holds", "A2a": "not resolved", "A10": "not tested yet", "B1": "holds"}
+    expected = {"A2": "holds", "A2a": "not enough runs", "A10": "not tested yet", "B1": "holds"}
     assert page.verdicts() == expected
     for part in ("Earlier", "The second claim.", "It is holds.", "0.3 [0.2, 0.4] points below", "The title of first"):
         assert part in page.texts["A2"]
@@ -153,7 +153,7 @@ def test_each_claim_shows_its_verdict_its_numbers_a_figure_and_a_link(tmp_path):
 
 def test_a_claim_that_two_experiments_decide_shows_both(tmp_path):
     page = shown(tmp_path, FIRST, SECOND)
-    assert page.verdicts()["B1"] == "does not hold"
+    assert page.verdicts()["B1"] == "partly"
     assert "It is holds." in page.texts["B1"]
     assert "1 over 2 seeds" in page.texts["B1"]
     assert page.images["B1"] == ["first/first.png", "second/first.png"]
@@ -170,10 +170,10 @@ def test_other_results_give_another_verdict(tmp_path):
 def test_claims_are_counted_by_verdict(tmp_path):
     both = lectures(tmp_path)
     counted = [dict(ledger.counts(lecture, decisions(both, [FIRST]))) for lecture in both]
-    assert counted == [{"holds": 1, "not resolved": 1, "not tested yet": 1}, {"holds": 1}]
+    assert counted == [{"holds": 1, "not enough runs": 1, "not tested yet": 1}, {"holds": 1}]
     text = ledger.page(both, [FIRST], "index.html")
     assert "2 lectures make 4 claims" in text
-    assert "3 of them are tested (holds: 2, not resolved: 1), and 1 are not tested yet" in text
+    assert "3 of them are tested (holds: 2, not enough runs: 1), and 1 are not tested yet" in text
     totals = re.findall(r"<td[^>]*>([^<]*)</td>", text.partition("<tfoot>")[2].partition("</tfoot>")[0])
     assert totals == ["all lectures", "4", "2", "0", "0", "1", "1"]
     text = ledger.page(both, [experiment("first", claim("does not hold", "B1"))], "index.html")
@@ -235,7 +235,7 @@ def test_every_claim_is_on_the_committed_page_with_its_words():
 def test_the_committed_verdicts_are_those_of_the_committed_results():
     known, paths = read_lectures(FOLDER / "claims.toml"), sorted(RESULTS.glob("*/results.json"))
     every = decisions(known, [Experiment(path.parent.name, read_results(path), "", None) for path in paths])
-    expected = {number: verdict_of(decided) for number, decided in every.items()}
+    expected = {number: ledger.kind(verdict_of(decided)) for number, decided in every.items()}
     assert committed().verdicts() == expected, "python -m experiments report writes the page again"
 
 

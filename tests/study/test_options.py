@@ -52,6 +52,8 @@ CHANGED = {
     "data": "mnist",
     "rows": ("a",),
     "seeds": 3,
+    "more": ("a=20",),
+    "looks": 1,
     "search": "random",
     "trials": 4,
     "halving": True,
@@ -98,6 +100,7 @@ def test_the_table_is_of_what_decides_its_figures():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        ({"looks": -1}, "--looks must be at least 0, not -1"),
         ({"seeds": 0}, "--seeds must be at least 1, not 0"),
         ({"trials": 0}, "--trials must be at least 1, not 0"),
         ({"devices": 0}, "--devices must be at least 1, not 0"),

@@ -13,8 +13,9 @@ from synthetic import dataset, find, of_error, rates, record, row, runner_in
 from dlx.show import figures as draw
 from dlx.store import open_store
 from dlx.study import figures
+from dlx.study.declare.finding import Finding
 from dlx.study.declare.options import CommonOptions
-from dlx.study.declare.page import ERRORS, Claim, Figure, Finding, Published, Study
+from dlx.study.declare.page import ERRORS, Claim, Figure, Published, Study
 from dlx.study.judge.table import missing, results, unfinished
 from dlx.study.publish.publish import drawn, event_curves, fitted, publish
 from dlx.study.run.plan import Search

@@ -8,7 +8,8 @@ from scipy import stats
 from synthetic import find, of_error, rates, record, row
 
 from dlx.store import to_json
-from dlx.study.declare.page import ERRORS, Claim, Figure, Finding, Metric, Published, Study
+from dlx.study.declare.finding import Finding
+from dlx.study.declare.page import ERRORS, Claim, Figure, Metric, Published, Study
 from dlx.study.judge import table
 from dlx.study.publish import report, sections
 from dlx.study.publish.sections import tables_of
@@ -71,7 +72,7 @@ def three_rows():
         rows,
         records,
         claims=[
-            Claim("It is known why.", lambda found: Finding("not resolved", "nobody asked")),
+            Claim("It is known why.", lambda found: Finding("not enough runs", "nobody asked")),
             Claim("It costs nothing.", lambda found: Finding("does not hold", "it costs 4"), figure="second.png"),
             Claim("It helps.", lambda found: Finding("holds", "by 3; p = 0.001"), ("A1", "B2"), "first-2.png"),
             Claim("So it does.", lambda found: Finding("holds", "as well"), figure="second.png"),
@@ -84,13 +85,13 @@ def test_the_parts_stand_in_order():
     parts = [
         "# Does it help?\n\n*4 ways to train on MNIST, 2 to 3 seeds each. This is the quick preset",
         "What is asked stands here,\nin two lines.\n\nAnd why.\n",
-        "**Answer.** It is known why: not resolved. nobody asked.\n",
+        "**Answer.** It is known why: not enough runs. nobody asked.\n",
         "![What came out.](first-2.png)\n\n*What came out.*\n",
         "## What was found\n",
         "### ✔ It helps.\n\n**holds** (A1, B2): by 3; p = 0.001.\n\n| row |     test error % |",
         "\n---\n\n![Second](second.png)\n\n*Second*\n",
         "### ✘ It costs nothing.\n\n**does not hold**: it costs 4.\n\n### ✔ So it does.\n",
-        "\n---\n\n### ? It is known why.\n\n**not resolved**: nobody asked.\n",
+        "\n---\n\n### ? It is known why.\n\n**not enough runs**: nobody asked.\n",
         "## G1\n",
         "## G2\n",
         "± is half the 95 % interval",
@@ -165,10 +166,12 @@ def test_a_group_has_its_rows_in_order_beside_the_papers_figures_under_their_met
     assert head == ["row", paper, *(metric.label for metric in ERRORS), "n", "test error %: verdict"]
     half = stats.t.ppf(0.975, 2) * stats.sem([1, 2, 3])
     assert lines[0][:3] == ["One", "0.004 / 1.4 / 1.5", "0.25, 0.50, 0.75"], "an interval that leaves 0 to 100"
-    assert lines[0][4:] == ["1.00, 2.00, 3.00", "3", "not told apart from the paper's"]
+    off = 100 * stats.norm.ppf(0.995) * stats.binom.std(200, 0.015) / 200
+    said = f"not told apart: the paper's single run on 200 examples could be off by {off:.2f} points"
+    assert lines[0][4:] == ["1.00, 2.00, 3.00", "3", said]
     assert half > 2
     assert lines[1][:2] == ["Two", "– / – / 2"]
-    assert lines[1][4:] == ["5.00, 10.00", "2 (1 diverged)", "not told apart from the paper's"]
+    assert lines[1][4:] == ["5.00, 10.00", "2 (1 diverged)", "fewer than 3 runs do not tell"]
     assert lines[2][:2] == ["Third", "–"]
     assert lines[2][-1] == "no figure in the paper"
     head, *lines = cells(text, "## G2")
@@ -186,7 +189,7 @@ def test_a_figure_of_the_paper_stands_under_its_metric_even_where_the_row_lacks_
         ["A", "– / 1.4 / 1.5", "–", "5.00", "10.00", "1", lines[0][6]],
         ["B", "0.3 / – / –", "0.25", "–", "–", "1", "–"],
     ]
-    assert lines[0][6].startswith("higher than the paper's by 8.50")
+    assert lines[0][6] == "fewer than 3 runs do not tell"
 
 
 def test_the_head_of_a_single_metric():

@@ -181,6 +181,8 @@ def test_results_say_where_they_come_from():
         "device",
         "versions",
         "data",
+        "more",
+        "looks",
         "level",
         "answer",
         "claims",
@@ -251,8 +253,10 @@ def test_a_claim_that_cannot_be_decided_costs_nothing_else():
 def test_an_entry_says_how_many_seeds_were_planned():
     one = replace(row("a"), more=2)
     records = {one.build(seed): of_error(0.1) for seed in range(1, 6)}
-    entry = table.rows(find([one], records, 3), ERRORS)[-1]
+    content = table.results("", "", "", replace(find([one], records, 3), looks=1), ERRORS, ())
+    entry = content["rows"][-1]
     assert (entry["planned"], entry["n"]) == (3, 5)
+    assert (content["more"], content["looks"], content["level"]) == (["a=5"], 1, 0.005)
 
 
 def test_only_rows_that_lack_a_seed_are_said_not_to_be_finished():

@@ -11,7 +11,7 @@ from dlx.study import claims
 from dlx.study.declare.finding import Finding
 from dlx.study.declare.page import ERRORS, Claim, Metric
 from dlx.study.judge.shares import called
-from dlx.study.judge.words import answer, beside_paper, number, p_value, sentence, told
+from dlx.study.judge.words import answer, beside_paper, level_and_seeds, number, p_value, sentence, told
 
 TEST, UNITS = ERRORS[-1], Metric("test/error", "hidden units")
 LOW, HIGH = np.array([1.9, 2.0, 1.95, 1.85, 2.05]), np.array([2.2, 2.35, 2.3, 2.1, 2.45])
@@ -151,3 +151,11 @@ def test_a_terminal_shows_the_verdicts_and_then_the_answer():
     content = {"claims": [{"verdict": "holds", "claim": "It helps.", "words": "By 3."}], "answer": "Yes: It helps."}
     assert told(content) == "holds: It helps. By 3.\nanswer: Yes: It helps."
     assert told({"claims": [], "answer": ""}) == ""
+
+
+def test_more_seeds_than_planned_are_told_with_the_level():
+    row = {"title": "deep", "n": 19, "diverged": 1, "planned": 20}
+    assert level_and_seeds({"level": 0.01, "rows": [row, row]}) == "Verdicts are at level .01."
+    more = level_and_seeds({"level": 0.005, "rows": [{**row, "planned": 10}]})
+    assert more.startswith("Verdicts are at level .005: ")
+    assert more.endswith("More seeds than planned have deep (20 for 10).")

@@ -72,6 +72,8 @@ def results(
         "device": of_records("device"),
         "versions": records[-1]["versions"],
         "data": found.main.origin._asdict(),
+        "more": [f"{name}={len(runs.wanted)}" for name, runs in found.outcomes.items() if runs.row.more],
+        "looks": found.looks,
         "level": level_after(found.looks),
         "answer": answer(asked_here, findings),
         "claims": [entry(*pair) for pair in zip(asked_here, findings, strict=True)],

@@ -228,3 +228,15 @@ def told(content: Mapping[str, Any]) -> str:
     """The verdicts, a line each, and the answer, from the content of results.json: for a terminal."""
     lines = [f"{one['verdict']}: {one['claim']} {one['words']}" for one in content["claims"]]
     return "\n".join([*lines, *([f"answer: {content['answer']}"] if content["answer"] else [])])
+
+
+def level_and_seeds(content: Mapping[str, Any]) -> str:
+    """The level of the verdicts, and the rows that got more seeds than planned, from the content of results.json."""
+    runs = {row["title"]: (row["n"] + row["diverged"], row["planned"]) for row in content["rows"]}
+    more = [f"{title} ({run} for {planned})" for title, (run, planned) in runs.items() if run > planned]
+    if not more:
+        return f"Verdicts are at level {number(content['level'])}."
+    return (
+        f"Verdicts are at level {number(content['level'])}: it is halved for each look at results before seeds were "
+        f"added. More seeds than planned have {', '.join(more)}."
+    )

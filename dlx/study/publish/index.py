@@ -19,7 +19,15 @@ from dlx.study.publish import ledger
 from dlx.study.publish.ledger import Experiment
 from dlx.study.publish.marks import CLASSES, VERDICTS
 
-_CONTENT = {"experiment": str, "command": str, "seconds": (int, float), "data": dict, "rows": list, "claims": list}
+_CONTENT = {
+    "experiment": str,
+    "command": str,
+    "seconds": (int, float),
+    "data": dict,
+    "rows": list,
+    "claims": list,
+    "more": list,
+}
 _CLAIM = {"claim": str, "numbers": list, "verdict": str, "words": str}
 _DATA = {"name": str, "variant": str}
 _ROW = {
