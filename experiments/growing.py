@@ -233,13 +233,13 @@ CLAIMS = [
     Claim(
         "Ash's nets get more units with every turn of the spirals.",
         claims.all_of(higher(UNITS, "ash/2", than="ash/1"), higher(UNITS, "ash/3", than="ash/2")),
-        ("D10",),
+        ("D10b",),
         figure="size.png",
     ),
     Claim(
         "Cascades get more units with every turn of the spirals.",
         claims.all_of(higher(UNITS, "cascade/2", than="cascade/1"), higher(UNITS, "cascade/3", than="cascade/2")),
-        ("D10",),
+        ("D10b",),
         figure="size.png",
     ),
     Claim(
@@ -247,13 +247,13 @@ CLAIMS = [
         shares.called(
             "grown/solved", ("no", "yes"), dict.fromkeys(GROWN, ("yes",)), 0.9, "runs that learn the spirals"
         ),
-        ("D10",),
+        ("D10b",),
         figure="size.png",
     ),
     Claim(
         "Ash's nets get at most twice the units of the smallest net of fixed size that learns the spirals.",
         at_all_turns(lambda turns: costs_at_most(LOG_UNITS, f"ash/{turns}", than=f"fixed/{turns}", bound=1)),
-        ("D10",),
+        ("D10b",),
         figure="size.png",
     ),
     Claim(
@@ -274,13 +274,13 @@ CLAIMS = [
     Claim(
         "With weight decay .001 a tenth of the weights is enough: at most half a point is lost.",
         at_most(LOST, "decay/0.001", 0.5),
-        ("D10",),
+        ("D10a",),
         figure="cut.png",
     ),
     Claim(
-        "Without weight decay more is lost.", higher(LOST, "decay/0", than="decay/0.001"), ("D10",), figure="cut.png"
+        "Without weight decay more is lost.", higher(LOST, "decay/0", than="decay/0.001"), ("D10a",), figure="cut.png"
     ),
-    Claim("Weight decay .001 leaves more weights near 0.", higher(NEAR, "decay/0.001", than="decay/0"), ("D10",)),
+    Claim("Weight decay .001 leaves more weights near 0.", higher(NEAR, "decay/0.001", than="decay/0"), ("D10a",)),
     Claim(
         "With all of its weights, a net with weight decay .001 errs on at most .2 points more than one without.",
         costs_at_most(TEST, "decay/0.001", than="decay/0", bound=0.2),

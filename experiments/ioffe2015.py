@@ -243,35 +243,35 @@ CLAIMS = [
     Claim(
         "With batch normalisation fewer steps lead to a validation error of 5 %, and to one of 3 %.",
         claims.all_of(lower(TO_FIRST, BATCH, than=PLAIN), lower(TO_SECOND, BATCH, than=PLAIN)),
-        ("C24", "D3"),
+        ("C24b", "D3b"),
         figure="race.png",
     ),
     Claim(
         "It takes less than half of the steps to 5 %.",
         lower(LOG_TO_FIRST, BATCH, than=PLAIN, least=1),
-        ("D3",),
+        ("D3b",),
         figure="race.png",
     ),
     *(
         Claim(
             f"At the rate {rate:g} for both, fewer steps lead to a validation error of 5 %.",
             lower(TO_FIRST, f"even/batch/{rate:g}", than=f"even/plain/{rate:g}"),
-            ("D3",),
+            ("D3b",),
             figure="even.png",
         )
         for rate in SIZES["paper"].rates
     ),
-    Claim("After all steps its test error is lower.", lower(TEST, BATCH, than=PLAIN), ("C24",)),
+    Claim("After all steps its test error is lower.", lower(TEST, BATCH, than=PLAIN), ("C24c",)),
     Claim(
         "Fewer of the last hidden layer's inputs saturate.",
         lower(INPUTS_SATURATED, BATCH, than=PLAIN),
-        ("C24",),
+        ("C24a",),
         figure="saturated.png",
     ),
     Claim(
         "Their medians drift less in the second half of training.",
         lower(DRIFT, BATCH, than=PLAIN),
-        ("C24",),
+        ("C24a",),
         figure="quantiles.png",
     ),
     Claim(

@@ -59,11 +59,11 @@ def terminal(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -
 def shows_interval(values: Values, low: float | None, high: float | None, bounds: Bounds = UNBOUNDED) -> bool:
     """Does the interval [low, high] of the mean say something? Then tables and figures show it.
 
-    It does not for fewer than 3 finite values. It does not for fewer than 6 if it leaves `bounds`, the least and the
-    largest possible value.
+    It does not for fewer than 3 finite values, or if it has no width. It does not for fewer than 6 if it leaves
+    `bounds`, the least and the largest possible value.
     """
     count = int(np.isfinite(values).sum())
-    if count < 3 or low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+    if count < 3 or low is None or high is None or low == high or not (math.isfinite(low) and math.isfinite(high)):
         return False
     return count > 5 or (bounds[0] <= low and high <= bounds[1])
 
