@@ -146,7 +146,7 @@ def page(lectures: Sequence[Lecture], experiments: Sequence[Experiment], index: 
         title="The lectures, claim by claim",
         index=index,
         lectures=[
-            (lecture, of_lecture, [card(claim, decided[claim.number], experiments) for claim in lecture.claims])
+            (lecture, of_lecture, [card(claim, decided[claim.number]) for claim in lecture.claims])
             for lecture, of_lecture in zip(lectures, by_lecture, strict=True)
         ],
         total=of,
@@ -156,13 +156,12 @@ def page(lectures: Sequence[Lecture], experiments: Sequence[Experiment], index: 
     )
 
 
-def card(claim: LectureClaim, decided: Sequence[Decided], experiments: Sequence[Experiment]) -> dict[str, Any]:
+def card(claim: LectureClaim, decided: Sequence[Decided]) -> dict[str, Any]:
     """What the page shows of a claim: its verdict and, by experiment, the tests, the pictures and the report."""
     verdict = verdict_of(decided)
-    titles = {one.content["experiment"]: one for one in experiments}
-    tests: dict[str, list[Mapping[str, Any]]] = {}
+    by_experiment: dict[str, list[Decided]] = {}
     for one in decided:
-        tests.setdefault(one.experiment.content["experiment"], []).append(one.claim)
+        by_experiment.setdefault(one.experiment.content["experiment"], []).append(one)
     return {
         "claim": claim,
         "verdict": verdict,
@@ -171,16 +170,17 @@ def card(claim: LectureClaim, decided: Sequence[Decided], experiments: Sequence[
         "few": len(decided) <= FEW_TESTS,
         "evidence": [
             {
-                "experiment": titles[name],
-                "tests": some,
-                "pictures": [titles[name].pictures[file] for file in pictures_of_all(some, titles[name])],
+                "experiment": tests[0].experiment,
+                "tests": [one.claim for one in tests],
+                "pictures": pictures(tests),
             }
-            for name, some in tests.items()
+            for tests in by_experiment.values()
         ],
     }
 
 
-def pictures_of_all(tests: Sequence[Mapping[str, Any]], experiment: Experiment) -> list[str]:
-    """The files that the claims of an experiment name, each once."""
-    files = list(experiment.pictures)
-    return list(dict.fromkeys(file for one in tests for file in pictures_of(one.get("figure", ""), files)))
+def pictures(tests: Sequence[Decided]) -> list[str]:
+    """The links to the pictures that the claims of an experiment name, each once."""
+    links = tests[0].experiment.pictures
+    files = [file for one in tests for file in pictures_of(one.claim.get("figure", ""), list(links))]
+    return [links[file] for file in dict.fromkeys(files)]

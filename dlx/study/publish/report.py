@@ -34,9 +34,9 @@ def text(
     pictures = [file for names in files.values() for file in names]
     named = {claim["claim"]: tuple(pictures_of(claim.get("figure", ""), pictures)) for claim in content["claims"]}
     first = opening(next(iter(study.figures), ""), files, list(named.values()))
-    left = [file for file in pictures if file not in {*first, *(file for group in named.values() for file in group)}]
+    told = {*first, *(file for group in named.values() for file in group)}
+    left = [file for file in pictures if file not in told]
     searches = [file for file in left if file.startswith("search")]
-    tables = tables_of(study.metrics, content).items()
     parts = [
         f"# {title.rstrip('.')}",
         f"*{scope(content)}*",
@@ -44,23 +44,29 @@ def text(
         f"**Answer.** {content['answer']}" if content["answer"] else "",
         shown(study, files, first),
         claims(study, content, files, asked, named, first),
-        *(f"## {group or 'Results'}\n\n{markdown(heads, lines)}" for group, (heads, lines) in tables),
+        *(
+            f"## {group or 'Results'}\n\n{markdown(heads, lines)}"
+            for group, (heads, lines) in tables_of(study.metrics, content).items()
+        ),
         signs(content),
         "\n".join(f"- {line}" for line in remarks),
-        *(
-            shown(study, files, [file for file in left if file in names and file not in searches])
-            for names in files.values()
-        ),
+        shown(study, files, [file for file in left if file not in searches]),
+        *folds(study, content, shown(study, files, searches)),
     ]
-    if content["search"]:
-        parts.append(folded("Search", "\n\n".join([SEARCHED, shown(study, files, searches), trials(content)])))
-    if content["tests"]:
-        parts.append(folded("Paired tests", paired_tests(content)))
-    notes = study.notes(content["experiment"]) if content["preset"] == "paper" else ""
-    parts.append(folded("How it was run", provenance(content)))
-    before, *sections = re.split(r"^## (.+)$", notes, flags=re.MULTILINE)
-    parts += [before, *(folded(*section) for section in zip(sections[::2], sections[1::2], strict=True))]
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
+
+
+def folds(study: Study, content: Mapping[str, Any], searches: str) -> list[str]:
+    """The search with its figures, the paired tests, how it was run, and the page's notes, each part folded."""
+    notes = study.notes(content["experiment"]) if content["preset"] == "paper" else ""
+    before, *sections = re.split(r"^## (.+)$", notes, flags=re.MULTILINE)
+    return [
+        *([folded("Search", "\n\n".join([SEARCHED, searches, trials(content)]))] if content["search"] else []),
+        *([folded("Paired tests", paired_tests(content))] if content["tests"] else []),
+        folded("How it was run", provenance(content)),
+        before,
+        *(folded(*section) for section in zip(sections[::2], sections[1::2], strict=True)),
+    ]
 
 
 def scope(content: Mapping[str, Any]) -> str:
