@@ -436,6 +436,7 @@ CLAIMS = [
         lower(TEST, ["exp2/dbn", "exp2/autoassociator"], than=["exp2/supervised", "exp2/deep", "exp2/shallow"]),
         ("A3",),
         figure="bars-1.png",
+        answers=True,
     ),
     Claim(
         "Experiment 2: no mean is over 0.1 points above the paper's.",
@@ -454,6 +455,7 @@ CLAIMS = [
         lower(TEST, ["exp3/dbn", "exp3/autoassociator"], than=["exp3/supervised", "exp3/deep", "exp3/shallow"]),
         ("A3",),
         figure="bars-2.png",
+        answers=True,
     ),
     Claim(
         "Experiment 3: no mean is over 0.1 points above the paper's.",

@@ -338,6 +338,7 @@ CLAIMS = [
         called(NAMED, least=0.9),
         ("C35",),
         figure="confusion.png",
+        answers=True,
     ),
     Claim(
         "So are nets that diverge, collapse, are slow or small.",
@@ -349,6 +350,7 @@ CLAIMS = [
         "At most 5 % of the sound runs are called faulty.",
         called({net: ["sound"] for net in SOUND_NETS}, least=0.95),
         figure="confusion.png",
+        answers=True,
     ),
     Claim(
         "Each remedy brings the validation error to within 1 point of a sound net's.",

@@ -366,6 +366,7 @@ CLAIMS = [
         higher(DECADES, SIGMOID, than=RECTIFIED),
         ("B19",),
         figure="gradient-3.png",
+        answers=True,
     ),
     Claim(
         "Rectified linear nets lose at most a tenth of the gradient a layer.",
@@ -406,6 +407,7 @@ CLAIMS = [
         "Greedy pre-training lowers the training error of ten sigmoid layers.",
         lower(TRAIN, "greedy/10/rbm", than="greedy/10/none"),
         ("A9",),
+        answers=True,
     ),
     Claim(
         "Weights 1.5 times too large give rectified linear nets a gradient longer than 15.",
@@ -459,6 +461,7 @@ CLAIMS = [
     ),
     Claim(
         "At depth 50 gated nets err on at most 3 %.", at_most(TEST, "kind/50/gated", 3), ("D11",), figure="kinds.png"
+        answers=True,
     ),
     Claim(
         "At depth 50 plain nets err on 80 points more than gated ones, which is near chance.",

@@ -245,6 +245,7 @@ CLAIMS = [
         lower(TEST, "both", than="single", least=0.2),
         ("B22",),
         figure="members.png",
+        answers=True,
     ),
     Claim(
         "Two members save at least half of the errors that eight save.",
@@ -267,6 +268,7 @@ CLAIMS = [
         "The ensemble errs less than one net with as many parameters.",
         lower(TEST, "both", than="large"),
         figure="members.png",
+        answers=True,
     ),
     Claim(
         "One net with as many parameters as 8 errs less than one of these.",

@@ -268,12 +268,14 @@ CLAIMS = [
         steadier(TEST, "depth/2/none", than="depth/5/none"),
         ("A9", "E7"),
         figure="boxes.png",
+        answers=True,
     ),
     Claim(
         "With pre-training, nets of 2 to 5 layers err less on test data.",
         lower_at((2, 3, 4, 5), TEST),
         ("A9",),
         figure="boxes.png",
+        answers=True,
     ),
     Claim(
         "Without pre-training, nets of 5 layers err more than those of 2.",

@@ -301,6 +301,7 @@ CLAIMS = [
         at_most(RMS, "width/256", 1),
         ("B4",),
         figure="width.png",
+        answers=True,
     ),
     Claim(
         "From 16 to 256 units the error falls to a quarter or less, as Barron's bound 1 / sqrt(units) does.",
@@ -312,6 +313,7 @@ CLAIMS = [
         at_most(GAP, "exact/circuits", 0, exact=True),
         ("B5",),
         figure="parity.png",
+        answers=True,
     ),
     Claim(
         "A saw of 2^n pieces takes 2 n rectified units in n layers; one layer has a unit for each piece.",
@@ -357,6 +359,7 @@ CLAIMS = [
         "Rectified layers are not: the best linear map leaves more than a tenth.",
         higher(GAP, "exact/rectified", than="exact/layers", least=TENTH),
         ("B7",),
+        answers=True,
     ),
 ]
 

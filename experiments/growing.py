@@ -249,12 +249,14 @@ CLAIMS = [
         ),
         ("D10b",),
         figure="size.png",
+        answers=True,
     ),
     Claim(
         "Ash's nets get at most twice the units of the smallest net of fixed size that learns the spirals.",
         at_all_turns(lambda turns: costs_at_most(LOG_UNITS, f"ash/{turns}", than=f"fixed/{turns}", bound=1)),
         ("D10b",),
         figure="size.png",
+        answers=True,
     ),
     Claim(
         "Between the training points Ash's nets err on at most 3 points more than fixed nets of 64 units.",

@@ -251,6 +251,7 @@ CLAIMS = [
         lower(LOG_TO_FIRST, BATCH, than=PLAIN, least=1),
         ("D3b",),
         figure="race.png",
+        answers=True,
     ),
     *(
         Claim(
@@ -261,12 +262,13 @@ CLAIMS = [
         )
         for rate in SIZES["paper"].rates
     ),
-    Claim("After all steps its test error is lower.", lower(TEST, BATCH, than=PLAIN), ("C24c",)),
+    Claim("After all steps its test error is lower.", lower(TEST, BATCH, than=PLAIN), ("C24c",), answers=True),
     Claim(
         "Fewer of the last hidden layer's inputs saturate.",
         lower(INPUTS_SATURATED, BATCH, than=PLAIN),
         ("C24a",),
         figure="saturated.png",
+        answers=True,
     ),
     Claim(
         "Their medians drift less in the second half of training.",

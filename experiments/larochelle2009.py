@@ -304,16 +304,19 @@ CLAIMS = [
         "Denoising auto-associators lower the test error of 2 to 4 layers by more than plain ones do.",
         errs_less("denoising", than="autoassociator"),
         figure="depth-2.png",
+        answers=True,
     ),
     Claim(
         "RBMs lower the test error of 2 to 4 layers by more than auto-associators do.",
         errs_less("dbn", than="autoassociator"),
         figure="depth-2.png",
+        answers=True,
     ),
     Claim(
         "Without pre-training, nets of 4 layers err more than those of 2.",
         higher(TEST, "200/4/none", than="200/2/none"),
         figure="depth-2.png",
+        answers=True,
     ),
     Claim(
         "With it they err on at most .1 points more, whichever it is.",

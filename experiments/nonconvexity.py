@@ -368,12 +368,14 @@ CLAIMS = [
         claims.at_least(NEAREST, ["grid/product", "grid/step"], 90),
         ("A4",),
         figure="small.png",
+        answers=True,
     ),
     Claim(
         "Between two nets that learnt digits the loss rises by .1 nats or more above the chord.",
         claims.at_least(LOSS, ["none/apart", "rbm/apart"], 0.1),
         ("A4",),
         figure="line.png",
+        answers=True,
     ),
     Claim(
         "It rises less if the hidden units of one net are put into the order of the other's.",

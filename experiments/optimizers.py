@@ -280,12 +280,14 @@ CLAIMS = [
         lower(TO_TARGET, ["momentum/momentum", "momentum/average"], than="momentum/plain"),
         ("B25", "C8"),
         figure="race-1.png",
+        answers=True,
     ),
     Claim(
         "Halving the rate on a plateau errs less in the end than a constant rate.",
         lower(TEST, "falling/halving", than="falling/plain"),
         ("B26", "C6"),
         figure="curves-3.png",
+        answers=True,
     ),
     Claim(
         "A rate that falls to a hundredth errs less in the end than a constant rate.",
@@ -303,6 +305,7 @@ CLAIMS = [
         "Preconditioned in the way of K-FAC, by Muon, a net needs fewer epochs to the target than by plain descent.",
         lower(TO_TARGET, "adaptive/muon", than="adaptive/plain"),
         figure="race-2.png",
+        answers=True,
     ),
     Claim(
         "The gradient of a minibatch is more accurate: its spread falls nearly as 1 / size.",

@@ -484,6 +484,7 @@ CLAIMS = [
         err_less("stop/10"),
         ("C4",),
         figure="parts.png",
+        answers=True,
     ),
     Claim(
         "In a deep net batch normalisation lowers the training nats, with dropout and without it.",
@@ -505,6 +506,7 @@ CLAIMS = [
         err_less("pretrained"),
         ("C17",),
         figure="labels.png",
+        answers=True,
     ),
     Claim(
         "Pre-training gains more with 100 labels and with 1 000 than with 50 000.",
@@ -517,6 +519,7 @@ CLAIMS = [
         err_less("virtual", "hint"),
         ("D4",),
         figure="labels.png",
+        answers=True,
     ),
     Claim(
         "Weight decay leaves a smaller norm of the weights than training without it, with 100 to 10 000 labels.",

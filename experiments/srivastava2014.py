@@ -445,12 +445,14 @@ CLAIMS = [
         ),
         ("C23",),
         figure="bars.png",
+        answers=True,
     ),
     Claim(
         "Hidden units are less correlated with p = .5 than without dropout.",
         lower(CORRELATION, "p/0.5", than="p/0"),
         ("C20",),
         figure="correlation.png",
+        answers=True,
     ),
     Claim(
         "p = .5 costs at most .1 points of test error beside any other probability.",
