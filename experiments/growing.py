@@ -300,7 +300,7 @@ def pictures(found):
     """What growing nets of the first seed say of each point, and the points that they have learnt."""
     drawn, extent = {}, (-RADIUS, RADIUS, -RADIUS, RADIUS)
     for row in sorted((row for row in GROWN if row in found), key=lambda row: found[row].row.at["turns"]):
-        points = two_spirals(found[row].row.at["turns"])
+        points = two_spirals(float(found[row].row.at["turns"]))
         spirals = {"spiral 1": points.x[points.y == 0], "spiral 2": points.x[points.y == 1]}
         picture = found[row].kept(1)["picture"]
         drawn[found[row].row.title] = Map(picture, extent, "x", "y", spirals, "probability of spiral 2")

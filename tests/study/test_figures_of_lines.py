@@ -78,6 +78,45 @@ def test_a_row_without_a_curve_is_left_out_of_its_figure_and_one_that_diverged_i
     assert [name.endswith("(diverged)") for name in names] == [False, True]
 
 
+def test_runs_that_diverged_are_counted_at_their_place_in_lines_and_where_they_end_in_curves():
+    rows = [row(f"g/{depth}", group="g", at={"depth": depth}) for depth in (1, 2)]
+    records = {
+        one.build(seed): record(
+            measures={"test": {"error": np.nan if seed > end else 0.5}},
+            curves={"valid": {"score": [3.0, 2.0, np.nan if seed > end else 1.0]}},
+            diverged=seed > end,
+        )
+        for one, end in zip(rows, (3, 1), strict=True)
+        for seed in (1, 2, 3)
+    }
+    found = find(rows, records)
+    (axes,) = figures.lines(ERROR, x="depth")(found).axes
+    assert [(mark.get_text(), mark.xy[0]) for mark in axes.texts] == [("✕ 2", 2)]
+    np.testing.assert_allclose(axes.lines[0].get_xydata(), [[1, 50], [2, 50]])
+    (figure,) = figures.curves("valid/score", "error")(found)
+    assert [(mark.get_text(), mark.xy[0]) for mark in figure.axes[0].texts] == [("✕ 2", 3)]
+
+
+def test_a_search_has_a_panel_a_row_or_an_entry_and_tells_patience_where_it_differs(monkeypatch):
+    asked = []
+    monkeypatch.setattr(figures.draw, "scatter", lambda points, **more: asked.append(points) or [])
+    space = ({"rate": [0.1, 0.2], "epochs": [1, 2]},)
+    rows = [row("a", space, at={"kind": "deep"}), row("b", space, group="rest")]
+    trials = [{"rate": rate, "epochs": epochs} for rate in (0.1, 0.2) for epochs in (1, 2)]
+    records = {one.build(0, **trial).blinded(): record(0.5) for one in rows for trial in trials}
+    found = find(rows, records, 1)
+    figures.search("error")(found)
+    figures.search("error", panel="kind", marked="epochs")(found)
+    rowwise, by_kind = asked
+    assert {(point.row, point.panel, point.kind, *point.hypers) for point in rowwise} == {
+        ("a", "A", "", "rate", "epochs"),
+        ("b", "B", "", "rate", "epochs"),
+    }
+    assert {(point.row, point.panel, point.kind, *point.hypers) for point in by_kind} == {
+        (name, panel, f"epochs {epochs}", "rate") for name, panel in (("a", "deep"), ("b", "rest")) for epochs in (1, 2)
+    }
+
+
 def test_over_many_decades_ticks_are_some_powers_of_ten():
     ticks = canvas.log_ticks(3e-18, 2.0)
     assert 3 <= len(ticks) <= 12

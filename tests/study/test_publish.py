@@ -237,8 +237,8 @@ def test_the_search_figure_has_every_trial_of_its_group(monkeypatch):
     (points, more) = asked.pop()
     assert more == {"ylabel": "error %"}
     assert [(p.row, dict(p.hypers), p.chosen) for p in points] == [
-        ("a", {"rate": 0.1}, True),
-        ("a", {"rate": 0.2}, False),
+        ("exp/a", {"rate": 0.1}, True),
+        ("exp/a", {"rate": 0.2}, False),
     ]
     assert points[0].value == 50
     assert np.isnan(points[1].value)
