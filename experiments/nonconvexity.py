@@ -408,7 +408,7 @@ CLAIMS = [
 def small(found):
     """The loss of each small net, and at which of two minima a start of the first seed ends."""
     images, extent = {}, (-SIDE, SIDE, -SIDE, SIDE)
-    scales = {name: f"loss of the {name}, from {LEAST}" for name in SMALL}
+    scales = {name: f"loss of the {name}" for name in SMALL}
     for name, net in SMALL.items():
         if f"grid/{name}" in found:
             kept = found[f"grid/{name}"].kept(1)
@@ -454,7 +454,8 @@ STUDY = Study(
         ),
         "small.png": Figure(
             small,
-            "Left: the loss by two weights u and v. Right: at which of two minima descent from each start ends.",
+            f"Left: the loss by two weights u and v, as {LEAST} where it is less. Right: at which of two minima "
+            "descent from each start ends.",
         ),
         "planes.png": Figure(
             planes,

@@ -79,5 +79,6 @@ def _name_places(axes: Axes, places: Sequence[float | int], most: int, log_x: bo
         canvas.name_ticks(axes.xaxis, places[0], places[-1], min(most, canvas.ACROSS))
     else:
         integer = all(float(x).is_integer() for x in places)
-        axes.xaxis.set_major_locator(MaxNLocator(min(most, canvas.ACROSS), integer=integer))
+        axes.xaxis.set_major_locator(MaxNLocator(min(most, canvas.ACROSS), steps=[1, 2, 5, 10], integer=integer))
+        axes.xaxis.set_major_formatter(lambda value, position: canvas.number(value))
     axes.xaxis.minorticks_off()

@@ -33,16 +33,16 @@ def panels(rows: Sequence[str], *, xlabel: str, ylabel: str, title: str = "") ->
 
 
 def grid(
-    names: Sequence[str], *, xlabel: str, ylabel: str, title: str = "", share_y: bool = True
+    names: Sequence[str], *, xlabel: str, ylabel: str, title: str = "", share: bool = True
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with a panel for each name, two beside each other, which share the axes."""
+    """A figure with a panel for each name, two beside each other. If asked to `share` they have the same axes."""
     from matplotlib.figure import Figure
 
-    down, title, names = math.ceil(len(names) / BESIDE), canvas.wrap(title, 54), [canvas.wrap(n, 30) for n in names]
+    down, title, names = math.ceil(len(names) / BESIDE), canvas.wrap(title, 54), [canvas.wrap(n, 25) for n in names]
     lines = sum(max(name.count("\n") + 1 for name in names[i : i + BESIDE]) for i in range(0, len(names), BESIDE))
-    height = 0.5 + 1.5 * down + canvas.LINE * (lines + len(title.splitlines()))
+    height = 0.5 + (1.5 if share else 1.7) * down + canvas.LINE * (lines + len(title.splitlines()))
     figure = Figure(figsize=(canvas.WIDTH, height), layout="constrained")
-    drawn = figure.subplots(down, BESIDE, sharex=True, sharey=share_y, squeeze=False).ravel()
+    drawn = figure.subplots(down, BESIDE, sharex=share, sharey=share, squeeze=False).ravel()
     if title:
         figure.suptitle(title, fontsize=LARGE)
     figure.supylabel(ylabel, fontsize=MEDIUM)

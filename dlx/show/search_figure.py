@@ -39,12 +39,12 @@ Styles = Mapping[str, tuple[str, str]]
 def scatter(points: Sequence[Point], *, ylabel: str) -> list[Figure]:
     """One figure per hyper-parameter, with a panel a row: what each trial reached, in the unit that `ylabel` names.
 
-    A vertical axis is logarithmic unless a value is negative. Colour and marker show the kind of
-    a trial, and a ring shows the chosen one. A line joins the trials of a row that differ in this hyper-parameter
-    alone. Points that would hide each other stand side by side. Diverged trials are crosses along the top edge. On a
-    logarithmic axis, values far above the rows' best all stand on one level below the crosses. So the good values stay
-    apart. The axis of a hyper-parameter is logarithmic if its values are positive and span more than a factor of 4.
-    Raises ValueError if there is no hyper-parameter.
+    Each panel has axes of its own. A vertical axis is logarithmic unless a value is negative. Colour and marker show
+    the kind of a trial, and a ring shows the chosen one. A line joins the trials of a row that differ in this
+    hyper-parameter alone. Points that would hide each other stand side by side. Diverged trials are crosses along the
+    top edge. On a logarithmic axis, values far above the rows' best all stand on one level below the crosses. So the
+    good values stay apart. The axis of a hyper-parameter is logarithmic if its values are positive and span more than a
+    factor of 4. Raises ValueError if there is no hyper-parameter.
     """
     known = dict.fromkeys(name for point in points for name in point.hypers)
     if not known:
@@ -63,23 +63,26 @@ def _figure(points: Sequence[Point], name: str, styles: Styles, ylabel: str) -> 
         figure, axes = canvas.panel(4.0, name, ylabel)
         drawn = [axes]
     else:
-        figure, drawn = grid(list(panels), xlabel=name, ylabel=ylabel, share_y=False)
-    places = sorted({float(point.hypers[name]) for point in points})
+        figure, drawn = grid(list(panels), xlabel=name, ylabel=ylabel, share=False)
     for axes, trials in zip(drawn, panels.values(), strict=True):
+        places = sorted({float(point.hypers[name]) for point in trials})
         heights = _heights(trials, apart=0.07 if alone else 0.16)
         log = _set_horizontal_axis(axes, places, alone)
-        _draw_trials(axes, trials, name, styles, heights, log)
+        span = math.log10(places[-1] / places[0]) if log else places[-1] - places[0]
+        _draw_trials(axes, trials, name, styles, heights, log, span or 1.0)
         _set_vertical_axis(axes, heights, 12 if alone else 5)
     _name_kinds(figure, points, styles)
     return figure
 
 
-def _draw_trials(axes: Axes, points: Sequence[Point], name: str, styles: Styles, heights: _Heights, log: bool) -> None:
+def _draw_trials(
+    axes: Axes, points: Sequence[Point], name: str, styles: Styles, heights: _Heights, log: bool, span: float
+) -> None:
     values = [math.log10(point.hypers[name]) if log else float(point.hypers[name]) for point in points]
     marks = [(list(styles).index(p.kind), x, heights.place(p.value)) for p, x in zip(points, values, strict=True)]
     lanes = [(mark[0], marks[:i].count(mark)) for i, mark in enumerate(marks)]
     joined: dict[Any, list[tuple[float, float]]] = {}
-    for point, x in zip(points, _beside(values, lanes), strict=True):
+    for point, x in zip(points, _beside(values, lanes, span), strict=True):
         colour, marker = styles[point.kind]
         place = 10**x if log else x, heights.place(point.value)
         rest = frozenset((key, value) for key, value in point.hypers.items() if key != name)
@@ -178,7 +181,7 @@ def _set_horizontal_axis(axes: Axes, places: Sequence[float], wide: bool) -> boo
     if log:
         axes.set_xscale("log")
     axes.set_xlim(*(10**end if log else end for end in (first - margin, last + margin)))
-    many, apart = (10, 0.1) if wide else (8, 0.27)
+    many, apart = (10, 0.1) if wide else (8, 0.3)
     if len(places) <= many or log:
         few = len(places) <= many
         ticks = []
@@ -191,11 +194,10 @@ def _set_horizontal_axis(axes: Axes, places: Sequence[float], wide: bool) -> boo
     return log
 
 
-def _beside(positions: Sequence[float], lanes: Sequence[Any]) -> list[float]:
-    """The positions, moved sideways so that lanes at the same position stand side by side."""
+def _beside(positions: Sequence[float], lanes: Sequence[Any], span: float) -> list[float]:
+    """The positions on an axis of this span, moved sideways so that lanes at the same one stand side by side."""
     places = sorted(set(positions))
     sharing = {x: sorted({lane for lane, its in zip(lanes, positions, strict=True) if its == x}) for x in places}
-    span = (places[-1] - places[0]) or 1.0
     gaps = [span, *np.diff(places).tolist(), span]
     steps = {
         x: min(0.03 * span, min(0.24 * span, 0.7 * left, 0.7 * right) / len(sharing[x]))

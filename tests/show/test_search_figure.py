@@ -42,9 +42,7 @@ def test_scatter_has_a_figure_a_hyper_parameter_with_a_panel_a_row_and_drops_no_
         grid = [axes for axes in figure.axes if axes.lines]
         assert [axes.get_title() for axes in grid] == [f"row {i}" for i in range(count)]
         assert [axes.get_xlabel() for axes in grid] == [""] * (count - 2) + [name] * 2
-        assert {(axes.get_xscale(), axes.get_xlim(), axes.get_yscale()) for axes in grid} == {
-            (scale, grid[0].get_xlim(), "log")
-        }
+        assert {(axes.get_xscale(), axes.get_yscale()) for axes in grid} == {(scale, "log")}
     (alone,) = masking.axes
     assert (alone.get_title(), alone.get_xlabel(), alone.get_ylabel()) == ("", "masking", "valid %")
     for axes in panels(search()):
