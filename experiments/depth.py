@@ -460,7 +460,10 @@ CLAIMS = [
         figure="kinds.png",
     ),
     Claim(
-        "At depth 50 gated nets err on at most 3 %.", at_most(TEST, "kind/50/gated", 3), ("D11",), figure="kinds.png"
+        "At depth 50 gated nets err on at most 3 %.",
+        at_most(TEST, "kind/50/gated", 3),
+        ("D11",),
+        figure="kinds.png",
         answers=True,
     ),
     Claim(
