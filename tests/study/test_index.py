@@ -81,7 +81,7 @@ def test_a_card_has_title_answer_verdicts_command_time_image_and_links():
     text = re.sub(r"\s+", " ", html)
     parts = [
         '<h2><a href="some/folder/report.html">A <em>title</em></a></h2>',
-        '<p class="answer">It is so: not enough runs. too few.</p>',
+        '<p class="answer">Not decided: It is so; too few.</p>',
         "Its 1 claims",
         '<span aria-hidden="true">?</span> not enough runs</span>: It is so. <a href="lectures.html#A8b">A8b</a>',
         "<code>python -m page --seeds 2</code><br> 5 minutes on cpu x 2; data mnist (canonical); 2 rows, 1 diverged",

@@ -64,7 +64,7 @@ def test_all_files_are_written_and_the_table_is_printed(published):
     assert content["experiment"] == "page"
     assert [entry["row"] for entry in content["rows"]] == ["one"] * 3 + ["two"] * 3
     text = (folder / "report.md").read_text()
-    assert "### ✔ It is so.\n\n**holds**: by far." in text
+    assert "### ✔ It is so.\n\n**holds**: By far." in text
     assert "![Bars](bars.png)" in text
     assert "- Not finished, by number of seeds: two (1 of 2)." in text
     html = (folder / "report.html").read_text()

@@ -85,16 +85,17 @@ def test_the_parts_stand_in_order():
     parts = [
         "# Does it help?\n\n*4 ways to train on MNIST, 2 to 3 seeds each. This is the quick preset",
         "What is asked stands here,\nin two lines.\n\nAnd why.\n",
-        "**Answer.** It is known why: not enough runs. nobody asked.\n",
+        "**Answer.** Not decided: It is known why; nobody asked. No: It costs nothing; it costs 4.\n",
         "![What came out.](first-2.png)\n\n*What came out.*\n",
         "## What was found\n",
-        "### ✔ It helps.\n\n**holds** (A1, B2): by 3; p = 0.001.\n\n| row |     test error % |",
+        "### ✔ It helps.\n\n**holds** (A1, B2): By 3; p = 0.001.\n\n| row |     test error % |",
         "\n---\n\n![Second](second.png)\n\n*Second*\n",
-        "### ✘ It costs nothing.\n\n**does not hold**: it costs 4.\n\n### ✔ So it does.\n",
-        "\n---\n\n### ? It is known why.\n\n**not enough runs**: nobody asked.\n",
+        "### ✘ It costs nothing.\n\n**does not hold**: It costs 4.\n\n### ✔ So it does.\n",
+        "\n---\n\n### ? It is known why.\n\n**not enough runs**: Nobody asked.\n",
         "## G1\n",
         "## G2\n",
         "± is half the 95 % interval",
+        "Brackets hold the 99 % interval",
         "- Something is missing.\n",
         "![What came out.](first-1.png)\n\n*What came out.*\n",
         "![What no claim names.](third.png)\n\n*What no claim names.*\n",
@@ -249,7 +250,7 @@ def test_the_search_shows_every_trial_with_chosen_and_diverged():
 
 def test_the_data_and_what_the_marks_mean_are_told():
     assert sections.provenance(three_rows()).endswith(
-        "Data: mnist, source idx, variant canonical, fingerprint ffffffffffffffff."
+        "Data: mnist, source idx, variant canonical, fingerprint ffffffffffffffff. Verdicts are at level .01."
     )
     assert "marked A" in sections.signs(three_rows())
     one = row("a")

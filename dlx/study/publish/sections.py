@@ -69,7 +69,8 @@ def signs(content: Mapping[str, Any]) -> str:
     ) * any(row["paper"] is not None for row in content["rows"])
     return (
         "± is half the 95 % interval of the mean over n seeds: runs that differ only in their random numbers. Where "
-        f"the interval says little, the seeds' values are shown.{paper}"
+        "the interval says little, the seeds' values are shown. Brackets hold the "
+        f"{100 * (1 - content['level']):g} % interval of a mean.{paper}"
     )
 
 
