@@ -136,10 +136,14 @@ def test_the_deep_net_that_is_trained_for_long_costs_at_least_what_the_dbn_does(
     rest = {"batch_size": 20, "rate": 1.0}
     chosen = {"exp2/dbn": {"patience": 10, **dbn, **rest}, "exp2/deep": {**deep, **rest}}
     (trial,) = row.space_after(chosen)
-    epochs = -(-(60 + 3 * 15) * (64 * 500 + 500 * 500) // (64 * 300 + 300 * 300))
+    epochs = -(-(60 + 2 * 15) * (64 * 500 + 500 * 500) // (64 * 300 + 300 * 300))
     assert trial == {**deep, **rest, "epochs": epochs, "patience": epochs}
     (trial,) = row.space_after(chosen | {"exp2/deep": chosen["exp2/dbn"]})
-    assert trial["epochs"] == 60 + 3 * 15
+    assert trial["epochs"] == 60 + 2 * 15
+    (trial,) = row.space_after({name: {**of_row, **dbn, "batch_size": 100} for name, of_row in chosen.items()})
+    assert trial["epochs"] == 60 + 4 * 15
+    (trial,) = row.space_after({**chosen, "exp2/deep": {**chosen["exp2/dbn"], "batch_size": 100}})
+    assert trial["epochs"] == 2 * 60 + 4 * 15
     assert row.seeds == 5
 
 
