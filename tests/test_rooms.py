@@ -15,7 +15,7 @@ LINE = (
     {"train"},
     {"stage"},
     {"classify"},
-    {"pretrain", "growing", "sampling"},
+    {"pretrain", "growing", "sampling", "hmm"},
     {"unit"},
     {"programs"},
     {"sweep"},
