@@ -42,6 +42,38 @@ class Labelled(NamedTuple):
     y: Int[Array, " n"]
 
 
+class Sequences(NamedTuple):
+    """Sequences of their own lengths, at least 1. What stands behind the end of one is padding, and counts nowhere."""
+
+    values: Shaped[Array, "n steps *shape"]
+    """Numbers, or tokens: integers from 0."""
+    lengths: Int[Array, " n"]
+
+
+class Pairs(NamedTuple):
+    """What an encoder and a decoder read: a source, and before each token of the answer the token that precedes it."""
+
+    source: Sequences
+    before: Int[Array, "n steps"]
+
+
+class Trees(NamedTuple):
+    """Binary trees over words. Of at most `most` words, the words are the nodes 0 to most - 1, in their order.
+
+    The inner nodes are most, most + 1, ..., each after its children; there are as many as words, less one. The last
+    of them is the root. Behind it stand pairs (0, 0).
+    """
+
+    words: Sequences
+    children: Int[Array, "n inner 2"]
+
+
+END = 0
+"""The token that ends an answer. It also stands before the first token."""
+UNLABELLED = -1
+"""The label of what has none, such as padding."""
+
+
 class Data(NamedTuple):
     """The three splits. Parameters are fitted to `train`; choices are made on `valid`; `test` is only reported."""
 
