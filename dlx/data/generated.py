@@ -15,9 +15,9 @@ RADIUS = 6.5
 
 
 class Targets(NamedTuple):
-    """Examples of a function of real values: points `x` [n, inputs] and values `y` [n, outputs]."""
+    """Examples of a function of real values: points or sequences `x` [n, ...] and values `y` [n, outputs]."""
 
-    x: Shaped[Array | np.ndarray, "n inputs"]
+    x: Shaped[Array | np.ndarray, "n *shape"]
     y: Float[Array | np.ndarray, "n outputs"]
 
 
