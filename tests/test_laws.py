@@ -20,11 +20,13 @@ from dlx.nets.layer import GAUSSIAN, RELU, TANH, LayerKind
 from dlx.nets.mlp import codes, hidden, mlp
 from dlx.nets.noise import dropout
 from dlx.nets.rectified import rectified
+from dlx.nets.recurrent import in_rows, recurrent
+from dlx.nets.recursive import recursive
 from dlx.nets.standardised import standardised
 from dlx.optim import adam, halve_on_plateau, max_norm, sgd
 from dlx.stage import chain, evaluate, focus, standardise, temporary
 from dlx.train import by_batches, fit, generated, minibatches, valid
-from dlx.types import Labelled, Model
+from dlx.types import Labelled, Model, Sequences, Trees
 
 VISIBLE = 64
 LANES = 3
@@ -37,6 +39,26 @@ PAIR = Model(
     lambda params, x: x,
     lambda params, key, x: (x, {}),
 )
+RECURRENT = in_rows(recurrent("gru", (5,), both=True), 8)
+JOINS = [[0, 1], [7, 8], [2, 3], [9, 10], [5, 6], [11, 4], [13, 12]]
+
+
+def of_trees(net):
+    """The net, of pixels that are read as trees of eight words."""
+
+    def read(x):
+        words = x.reshape(-1, 64)[:, :8].astype(jnp.int32) % 11
+        whole = jnp.full(len(words), 8)
+        return Trees(Sequences(words, whole), jnp.broadcast_to(jnp.array(JOINS), (len(words), 7, 2)))
+
+    return Model(
+        lambda key, x: net.init(key, jax.tree.map(lambda leaf: leaf[0], read(x))),
+        lambda params, x: net.apply(params, read(x)),
+        lambda params, key, x: net.train(params, key, read(x)),
+    )
+
+
+RECURSIVE = of_trees(recursive("tensor", 3, 10, vocabulary=11))
 PHASE = {"epochs": 2, "batch_size": 7}
 
 
@@ -127,11 +149,15 @@ STAGES: dict[str, Callable[[Hypers], Any]] = {
         optax.chain(sgd(0.1 * hypers.rate, 0.5), max_norm(10 * hypers.pretrain_rate)),
     ),
     "rectified, normalised": lambda hypers: supervised(hypers, NORMALISED, adam(0.01 * hypers.rate)),
+    "recurrent": lambda hypers: supervised(hypers, RECURRENT, adam(0.01 * hypers.rate)),
+    "recursive": lambda hypers: supervised(hypers, RECURSIVE, adam(0.01 * hypers.rate)),
 }
 NETS = {
     "rectified": rectified((8, 6)),
     "rectified, dropout": rectified((8, 6)),
     "rectified, normalised": NORMALISED,
+    "recurrent": RECURRENT,
+    "recursive": RECURSIVE,
     "standardise": STANDARDISED,
     "standardised": STANDARDISED,
     "adversarial": PAIR,

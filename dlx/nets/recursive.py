@@ -119,7 +119,8 @@ def nodes_of(
         return vectors.at[:, place].set(jnp.tanh(composition.inputs(node, both) + node["b"])), None
 
     inner = trees.children.shape[1]
-    vectors = jnp.concatenate([words, jnp.zeros((n, inner, width), words.dtype)], 1)
+    none = jnp.zeros((n, inner, width), jnp.result_type(words, *node.values()))
+    vectors = jnp.concatenate([words, none], 1)
     vectors, _ = jax.lax.scan(join, vectors, (most + jnp.arange(inner), jnp.moveaxis(trees.children, 1, 0)))
     return vectors
 
