@@ -7,9 +7,9 @@
 
 A step on n examples counts as 6 n FLOPs per connection: 2 forward, 4 backward. This is the field's convention.
 `executed` leaves out the gradient for the net's input, which is never computed. A step of an auto-associator or of CD-1
-counts as 10 n. The peak is NumPy's fastest float32 product of two 4096 x 4096 matrices in the same process. Seconds are
-per epoch of 50 000 digits. They are half the difference of three epochs and one, each the fastest of several. Run it on
-a machine that does nothing else.
+counts as 10 n. Recurrent cells read digits row by row; a connection counts at each step. The peak is NumPy's fastest
+float32 product of two 4096 x 4096 matrices in the same process. Seconds are per epoch of 50 000 digits. They are half
+the difference of three epochs and one, each the fastest of several. Run it on a machine that does nothing else.
 """
 
 import re

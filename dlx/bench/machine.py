@@ -23,6 +23,7 @@ from dlx.bench.timing import (
     finetuning,
     fresh,
     random_data,
+    recurrent_cases,
     timing,
     wall_time,
 )
@@ -65,7 +66,7 @@ def rows(seeds: Sequence[int]) -> Iterator[Row]:
     """The rows of all tables, in the order of the tables."""
     everywhere, b100 = jax.device_count(), finetuning(WIDTHS, 100)
     counts = [n for n in (1, 2, 4, 8) if n <= everywhere]
-    yield from (Row("alone", case, 1, {}, {"devices": 1}) for case in cases())
+    yield from (Row("alone", case, 1, {}, {"devices": 1}) for case in (*cases(), *recurrent_cases()))
     yield from (Row("sweep", case, 4, {}, {}) for case in cases())
     yield from (Row("seeds", b100, n, {}, {}) for n in seeds)
     for n in (1, 2, 4):

@@ -13,6 +13,7 @@ import numpy as np
 from dlx import pretrain
 from dlx.classify import classify
 from dlx.nets.mlp import codes, hidden, mlp
+from dlx.nets.recurrent import in_rows, recurrent
 from dlx.optim import sgd
 from dlx.stage import focus
 from dlx.sweep import Run, Sweep
@@ -25,6 +26,8 @@ WIDTHS = (500, 500, 500)
 EXAMPLES = 50_000
 LARGEST_BATCH = 500
 """The largest minibatch of a case. An epoch needs at least one."""
+PRODUCTS = {"simple": 1, "gru": 3, "lstm": 4}
+"""By how many matrices a recurrent cell multiplies its input, and as many its state."""
 REPEATS = 4
 """How often the short and the long run are timed, in turn. The fastest counts."""
 
@@ -71,6 +74,20 @@ def pretraining(name: str, build: Callable[..., Stage], batch: int) -> Case:
         return fresh(net, focus(hidden(0), codes(0), build(rate=0.1, epochs=n, batch_size=batch)))
 
     return Case(f"{name} b{batch}", run, flops, flops)
+
+
+def reading(cell: str, batch: int = 100, rows: int = 28, width: int = 128) -> Case:
+    """Training of a recurrent net that reads digits row by row."""
+    net = in_rows(recurrent(cell, (width,), CLASSES), rows)
+    inputs, states = (rows * PRODUCTS[cell] * a * width for a in (VISIBLE // rows, width))
+    train = partial(classify, net, sgd(0.1), batch_size=batch)
+    flops = 6 * (inputs + states + width * CLASSES)
+    return Case(f"{cell} b{batch}", lambda n: fresh(net, train(epochs=n, patience=n)), flops, flops - 2 * inputs)
+
+
+def recurrent_cases() -> Iterator[Case]:
+    """Rows of digits, read by each kind of cell."""
+    return map(reading, PRODUCTS)
 
 
 def cases() -> Iterator[Case]:

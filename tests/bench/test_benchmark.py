@@ -15,6 +15,8 @@ from dlx.bench.machine import TABLES
 from dlx.data import DataError
 
 RESULTS = Path(command.__file__).parents[2] / "experiments" / "results"
+READ = {"simple": 1, "gru": 3, "lstm": 4}
+"""Products of a step with the input, and with the state, by recurrent cell."""
 CONNECTIONS = 784 * 500 + 2 * 500 * 500 + 500 * 10
 ROW = ["case", "runs", "gflops", "fraction_of_peak", "executed", "seconds_a_run", "compile_seconds", "memory_gb"]
 
@@ -29,7 +31,11 @@ def measured(call, calls, capsys):
 
 def by_hand(row):
     """FLOPs an example of a row: by convention, and those that are executed."""
-    if not row["case"].startswith("finetune"):
+    name = row["case"].partition(" ")[0]
+    if name in READ:
+        inputs, states = (28 * READ[name] * 128 * a for a in (28, 128))
+        return 6 * (inputs + states + 1280), 4 * inputs + 6 * (states + 1280)
+    if name != "finetune":
         return 10 * 784 * 500, 10 * 784 * 500
     wide = "1000-1000-1000" if row["case"] == "finetune b500" else "500-500-500"
     widths = [784, *map(int, row.get("widths", wide).split("-")), 10]
@@ -68,7 +74,7 @@ def test_what_each_table_measures(measured, calls):
     assert calls[0] == ("finetune b20", 1, 600, {"devices": 1})
     assert [call[:2] for call in calls] == [row for name in TABLES for row in rows[name]]
     cases = [f"{name} b{batch}" for batch in (20, 100) for name in ("finetune", "autoassociate", "boltzmann")]
-    assert rows["alone"] == [(case, 1) for case in cases]
+    assert rows["alone"] == [(case, 1) for case in (*cases, *(f"{cell} b100" for cell in READ))]
     assert rows["sweep"] == [(case, 4) for case in cases]
     assert rows["seeds"] == [("finetune b100", 3), ("finetune b100", 5)]
     assert [row["at_once"] for row in numbers["at_once"]] == [1, 2, 4]
