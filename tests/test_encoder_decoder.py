@@ -20,7 +20,7 @@ SOURCE = Sequences(jnp.array([[1, 2, 0], [2, 1, 2]]), jnp.array([2, 3]))
 BEFORE = jnp.array([[END, 1, 2, 1], [END, 2, 0, 0]])
 PARAMS = jax.tree.map(
     lambda leaf: jnp.asarray(np.random.default_rng(leaf.size).normal(size=leaf.shape), jnp.float32),
-    CODER.net.init(jax.random.key(0), Pairs(Sequences(SOURCE.values[0], SOURCE.lengths[0]), BEFORE[0])),
+    jax.eval_shape(CODER.net.init, jax.random.key(0), jax.tree.map(lambda leaf: leaf[0], Pairs(SOURCE, BEFORE))),
 )
 LOGITS = jax.jit(CODER.net.apply)
 
@@ -90,13 +90,14 @@ def by_hand(i, width):
 
 @pytest.mark.parametrize("width", [1, 2])
 def test_a_narrow_beam_keeps_the_best_beginnings_and_one_of_width_1_is_greedy(width):
-    tokens, scores = beam_search(CODER, PARAMS, SOURCE, STEPS, width)
+    tokens, scores = jax.jit(lambda params: beam_search(CODER, params, SOURCE, STEPS, width))(PARAMS)
     for i in range(N):
         answers, expected = zip(*by_hand(i, width), strict=True)
         assert [tuple(answer) for answer in tokens[i].tolist()] == list(answers)
         np.testing.assert_allclose(scores[i], expected, rtol=1e-4, atol=1e-5)
     if width == 1:
-        np.testing.assert_array_equal(greedy(CODER, PARAMS, SOURCE, STEPS), tokens[:, 0])
+        answers = jax.jit(lambda params: greedy(CODER, params, SOURCE, STEPS))(PARAMS)
+        np.testing.assert_array_equal(answers, tokens[:, 0])
 
 
 def test_gradients_are_finite_differences():
