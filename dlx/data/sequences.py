@@ -4,15 +4,24 @@ Lecture Alpaydin 12, "Learning Time".
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Array, Int, Shaped
 
 from dlx.data.generated import Targets
 from dlx.data.idx import DataError
-from dlx.types import Key, Labelled, Rate, Sequences
+from dlx.types import END, UNLABELLED, Key, Labelled, Pairs, Rate, Sequences
+
+
+class Answered(NamedTuple):
+    """What an encoder and a decoder are taught: sources, and the tokens of the answers, of which the last is END."""
+
+    x: Pairs
+    y: Int[Array, "n steps"]
+    """`UNLABELLED` behind the end."""
 
 
 def padded(
@@ -58,6 +67,14 @@ def backwards(sequences: Sequences) -> Sequences:
     places = jnp.arange(values.shape[1])
     rows = jnp.where(places < lengths[:, None], lengths[:, None] - 1 - places, places)
     return Sequences(values[jnp.arange(len(values))[:, None], rows], lengths)
+
+
+def answered(sources: Sequences, answers: Sequences) -> Answered:
+    """Examples for an encoder and a decoder: what is asked, and the answers, tokens from 1 on, with END behind them."""
+    lengths, places = jnp.asarray(answers.lengths)[:, None], jnp.arange(answers.values.shape[1] + 1)
+    tokens = jnp.where(places < lengths, jnp.pad(jnp.asarray(answers.values), ((0, 0), (0, 1))), END)
+    before = jnp.pad(tokens, ((0, 0), (1, 0)), constant_values=END)[:, :-1]
+    return Answered(Pairs(sources, before), jnp.where(places <= lengths, tokens, UNLABELLED))
 
 
 def adding(key: Key, n: int, steps: int) -> Targets:

@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import chisquare, kstest
 
 from dlx.data import DataError
-from dlx.data.sequences import adding, backwards, latch, padded
+from dlx.data.sequences import adding, answered, backwards, latch, padded
+from dlx.types import END, UNLABELLED
 
 LISTS = ([3, 1, 2], [4], [0, 0, 4, 1])
 
@@ -44,6 +45,14 @@ def test_sequences_of_vectors_keep_their_dtype():
 def test_what_is_no_sequence_is_refused_by_its_place(lists, how, said):
     with pytest.raises(DataError, match=said):
         padded([np.array(one, int if all(isinstance(value, int) for value in one) else None) for one in lists], **how)
+
+
+def test_an_answer_ends_with_a_token_of_its_own_and_each_token_is_told_the_one_before():
+    sources, answers = padded([np.array([1]), np.array([2, 1])]), padded([np.array([3, 4, 3]), np.array([4])])
+    (source, before), y = jax.jit(answered)(sources, answers)
+    assert source.values.tolist() == [[1, 0], [2, 1]]
+    assert y.tolist() == [[3, 4, 3, END], [4, END, UNLABELLED, UNLABELLED]]
+    assert before.tolist() == [[END, 3, 4, 3], [END, 4, END, END]]
 
 
 @pytest.mark.parametrize("steps", [2, 10])
