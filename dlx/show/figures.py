@@ -65,7 +65,7 @@ def curves(
         if ends:
             row_panels.mark_diverged(axes, min(ends), len(ends), colour)
     for axes in dict.fromkeys(panels):
-        axes.xaxis.set_major_locator(MaxNLocator(4 if apart else 7, steps=[1, 2, 5, 10], integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(5 if apart else 7, steps=[1, 2, 5, 10], integer=True))
         _set_vertical_axis(axes, summaries, most=6 if apart else 12)
     row_panels.name_rows(figure, keys, names, apart)
     return figure
