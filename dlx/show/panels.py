@@ -38,7 +38,8 @@ def grid(
     """A figure with a panel for each name, two beside each other. If asked to `share` they have the same axes."""
     from matplotlib.figure import Figure
 
-    down, title, names = math.ceil(len(names) / BESIDE), canvas.wrap(title, 54), [canvas.wrap(n, 25) for n in names]
+    down, title = math.ceil(len(names) / BESIDE), canvas.wrap(title, 54)
+    names = [canvas.wrap(name, 30 if share else 25) for name in names]
     lines = sum(max(name.count("\n") + 1 for name in names[i : i + BESIDE]) for i in range(0, len(names), BESIDE))
     height = 0.5 + (1.5 if share else 1.7) * down + canvas.LINE * (lines + len(title.splitlines()))
     figure = Figure(figsize=(canvas.WIDTH, height), layout="constrained")
