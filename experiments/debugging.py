@@ -356,13 +356,13 @@ CLAIMS = [
         "Each remedy brings the validation error to within 1 point of a sound net's.",
         all_of(*(costs_at_most(VALID, f"cured/{flag}", than=SOUND_ALIKE[flag], bound=1) for flag in FAULTS)),
     ),
-    Claim("Finite differences agree with every gradient to 1e-6.", at_most(GAP, "gradients", 1, exact=True), ("C10",)),
-    Claim("They find a gradient that is 1 % off in one array.", at_most(MISSED, "gradients", 0, exact=True), ("C10",)),
-    Claim("A sound net learns 500 digits without an error.", at_most(TRAIN, "overfit/sound", 0, exact=True), ("C11",)),
+    Claim("Finite differences agree with every gradient to 1e-6.", claims.exact(GAP, "gradients", 1), ("C10",)),
+    Claim("They find a gradient that is 1 % off in one array.", claims.exact(MISSED, "gradients", 0), ("C10",)),
+    Claim("A sound net learns 500 digits without an error.", claims.exact(TRAIN, "overfit/sound", 0), ("C11",)),
     Claim(
         "So does a net some of whose gradients are wrong, which the gradient check finds.",
         all_of(
-            at_most(TRAIN, "overfit/wrong", 0, exact=True),
+            claims.exact(TRAIN, "overfit/wrong", 0),
             higher(WRONG, "overfit/wrong", than="overfit/sound", least=0.05),
         ),
         ("C14",),

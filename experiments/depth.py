@@ -352,7 +352,7 @@ INPUT = Metric("exact/input", "gap to inputs")
 SIGMOID = [f"start/{start}/sigmoid" for start in STARTS]
 RECTIFIED = [f"start/{start}/relu" for start in STARTS]
 FACTOR_2, A_TENTH_LESS = 0.301, 0.046  # in decades: log10(2) and -log10(0.9)
-at_most, higher, lower, lines = claims.at_most, claims.higher, claims.lower, figures.lines
+at_most, exact, higher, lower, lines = claims.at_most, claims.exact, claims.higher, claims.lower, figures.lines
 # A sentence, the test over seeds that decides it, and the lectures' claims in claims.toml that it is part of.
 CLAIMS = [
     Claim(
@@ -366,7 +366,6 @@ CLAIMS = [
         higher(DECADES, SIGMOID, than=RECTIFIED),
         ("B19",),
         figure="gradient-3.png",
-        answers=True,
     ),
     Claim(
         "Rectified linear nets lose at most a tenth of the gradient a layer.",
@@ -407,7 +406,6 @@ CLAIMS = [
         "Greedy pre-training lowers the training error of ten sigmoid layers.",
         lower(TRAIN, "greedy/10/rbm", than="greedy/10/none"),
         ("A9",),
-        answers=True,
     ),
     Claim(
         "Weights 1.5 times too large give rectified linear nets a gradient longer than 15.",
@@ -426,26 +424,16 @@ CLAIMS = [
         ("B23",),
         figure="ladder-1.png",
     ),
-    Claim(
-        "With weights of 0 all gradients of a tanh net's weights are 0.",
-        at_most(ZERO, "exact", 1e-6, exact=True),
-        ("C1",),
-    ),
-    Claim("Equal weights keep hidden units equal.", at_most(EQUAL, "exact", 1e-6, exact=True), ("C2",)),
-    Claim(
-        "The gradient of a weight is its input times that of its unit's bias.",
-        at_most(INPUT, "exact", 1e-6, exact=True),
-        ("E1",),
-    ),
+    Claim("With weights of 0 all gradients of a tanh net's weights are 0.", exact(ZERO, "exact", 1e-6), ("C1",)),
+    Claim("Equal weights keep hidden units equal.", exact(EQUAL, "exact", 1e-6), ("C2",)),
+    Claim("The gradient of a weight is its input times that of its unit's bias.", exact(INPUT, "exact", 1e-6), ("E1",)),
     Claim(
         "At most half of the values of trained rectified linear units are not 0.",
         at_most(ACTIVE, ["depth/1/relu", "depth/20/relu"], 50),
         ("D1",),
     ),
     Claim(
-        "Rectified linear units that are below 0 for all examples never move.",
-        at_most(MOVED, "below/relu", 0, exact=True),
-        ("D1",),
+        "Rectified linear units that are below 0 for all examples never move.", exact(MOVED, "below/relu", 0), ("D1",)
     ),
     Claim("From there leaky units move.", higher(MOVED, "below/leaky", than="below/relu"), ("D1",)),
     Claim(
@@ -464,7 +452,6 @@ CLAIMS = [
         at_most(TEST, "kind/50/gated", 3),
         ("D11",),
         figure="kinds.png",
-        answers=True,
     ),
     Claim(
         "At depth 50 plain nets err on 80 points more than gated ones, which is near chance.",

@@ -310,19 +310,19 @@ CLAIMS = [
     ),
     Claim(
         "An OR of ANDs for the parity of n bits needs 2^(n-1) + 1 gates; a deep circuit does it with 3 (n - 1).",
-        at_most(GAP, "exact/circuits", 0, exact=True),
+        claims.exact(GAP, "exact/circuits", 0),
         ("B5",),
         figure="parity.png",
         answers=True,
     ),
     Claim(
         "A saw of 2^n pieces takes 2 n rectified units in n layers; one layer has a unit for each piece.",
-        at_most(GAP, "exact/saw", 0, exact=True),
+        claims.exact(GAP, "exact/saw", 0),
         ("B5",),
     ),
     Claim(
         "Parity does not need many threshold units: n in one hidden layer.",
-        at_most(GAP, "exact/thresholds", 0, exact=True),
+        claims.exact(GAP, "exact/thresholds", 0),
         figure="parity.png",
     ),
     Claim(
@@ -339,21 +339,15 @@ CLAIMS = [
         by_bits(lambda fewest, most: lower(LOG_UNITS, [f"parity2/{most}", f"parity3/{most}"], than=f"parity1/{most}")),
         figure="parity.png",
     ),
-    Claim(
-        "On truth values the minimum is AND, and the maximum is OR.",
-        at_most(GAP, "exact/gates", 0, exact=True),
-        ("B6",),
-    ),
+    Claim("On truth values the minimum is AND, and the maximum is OR.", claims.exact(GAP, "exact/gates", 0), ("B6",)),
     Claim(
         "A net of minima and maxima learns AND, OR, and an AND of ORs, without an error.",
-        at_most(WRONG, ["formula/0", "formula/1", "formula/2"], 0, exact=True),
+        claims.exact(WRONG, ["formula/0", "formula/1", "formula/2"], 0),
         ("B6",),
     ),
-    Claim("Linear layers are one linear layer, to a millionth.", at_most(GAP, "exact/layers", 1, exact=True), ("B7",)),
+    Claim("Linear layers are one linear layer, to a millionth.", claims.exact(GAP, "exact/layers", 1), ("B7",)),
     Claim(
-        "Linear convolutions are one convolution, to a millionth.",
-        at_most(GAP, "exact/convolutions", 1, exact=True),
-        ("B8",),
+        "Linear convolutions are one convolution, to a millionth.", claims.exact(GAP, "exact/convolutions", 1), ("B8",)
     ),
     Claim(
         "Rectified layers are not: the best linear map leaves more than a tenth.",

@@ -349,13 +349,13 @@ lower = claims.lower
 CLAIMS = [
     Claim(
         "z = xy is not convex: its Hessian has the eigenvalues -1 and 1 everywhere.",
-        claims.at_most(HESSIAN, "exact", 1, exact=True),
+        claims.exact(HESSIAN, "exact", 1),
         ("A4",),
         figure="small.png",
     ),
     Claim(
         "A net computes the same with its hidden units in another order: its minima come in many copies.",
-        claims.at_most(ORDER, "exact", 10, exact=True),
+        claims.exact(ORDER, "exact", 10),
     ),
     Claim(
         "From a tenth of the starts or more, descent ends at the worse of the two minima of a net with a step.",

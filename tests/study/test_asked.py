@@ -26,6 +26,7 @@ DECIDERS = {
     "gains_more": (claims.gains_more(MEAN, ("a", "b"), ("c", "d")), {name: ["valid/error"] for name in "abcd"}),
     "ranks_agree": (claims.ranks_agree(ERROR, "a", "b", 0.5), {"a": [], "b": []}),
     "at_most": (claims.at_most(ERROR, ["a", "b"], 1), {"a": ["test/error"], "b": ["test/error"]}),
+    "exact": (claims.exact(ERROR, ["a", "b"], 1), {"a": ["test/error"], "b": ["test/error"]}),
     "at_least": (claims.at_least(ERROR, "a", 1), {"a": ["test/error"]}),
     "costs_at_most": (claims.costs_at_most(ERROR, "a", "b", 1), {"a": ["test/error"], "b": ["test/error"]}),
     "near_paper": (claims.near_paper(ERROR, ["a"], 0.1), {"a": ["test/error"]}),

@@ -59,9 +59,8 @@ def test_a_bound_is_for_every_row_and_needs_three_seeds(bounded, sign):
 def test_a_mean_without_variance_decides_only_if_the_claim_is_exact():
     same = {"a": [0.25, 0.25, 0.25]}
     assert decided(claims.at_most(FRACTION, "a", 0.5), same).verdict == "not enough runs"
-    for bounded, side in ((claims.at_most, 1), (claims.at_least, -1)):
-        assert decided(bounded(FRACTION, "a", 0.25, exact=True), same).verdict == "holds"
-        assert decided(bounded(FRACTION, "a", 0.25 - 0.01 * side, exact=True), same).verdict == "does not hold"
+    assert decided(claims.exact(FRACTION, "a", 0.25), same).verdict == "holds"
+    assert decided(claims.exact(FRACTION, ["a", "b"], 0.25), same | {"b": [0.2, 0.26, 0.2]}).verdict == "does not hold"
 
 
 def test_the_interval_of_a_mean_ends_where_the_metric_does():

@@ -39,7 +39,7 @@ def test_a_difference_is_told_as_a_reader_says_it():
         (claims.costs_at_most(TEST, "b", "a", 1), "; claimed: at most 1 point more; 5 seeds, p < .0001."),
         (claims.at_most(TEST, "a", 3), "Test error: A 1.95 % [1.79, 2.11]; claimed: at most 3 %; 5 seeds, p < .0001."),
         (claims.at_most(TEST, "a", 2), "; 5 seeds can tell .24 points; about 41 would tell."),
-        (claims.at_most(TEST, "a", 3, exact=True), ": A 1.9 to 2.0 % in 5 runs, exact: at most 3 % in each run."),
+        (claims.exact(TEST, "a", 3), ": A 1.9 to 2.0 % in 5 runs, exact: at most 3 % in each run."),
         (claims.lower(TEST, "a", ["b", "b"]), "p = .0002; the other test is clearer."),
         (claims.higher(TEST, ["b", "a"], "a"), "; 1 of 2 tests holds."),
         (claims.lower(TEST, "a", "c"), "C: not finished, or without a number."),
@@ -55,7 +55,7 @@ def test_too_few_runs_show_their_values_and_say_why_they_decide_nothing():
     assert words(decide, a=LOW[:2], b=HIGH[:2]) == two
     same = "Test error: A 2 %, B 2.5 %; all 4 seeds give the same, so that nothing tells how far others would be off."
     assert words(decide, a=[2.0] * 4, b=[2.5] * 4) == same
-    exact = claims.at_most(TEST, "a", 0, exact=True)
+    exact = claims.exact(TEST, "a", 0)
     assert words(exact, a=[0, 0, 0]) == "Test error: A 0 % in 3 runs, exact."
     assert words(exact, a=[0, 0]) == "Test error: A 0 % in 2 runs, exact; 3 runs are the fewest that decide."
     assert words(decide, a=LOW, b=LOW) == "Test error: the same in each run (A; B)."

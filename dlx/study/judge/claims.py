@@ -119,24 +119,29 @@ def ranks_agree(metric: Metric, row: str, than: str, least: float) -> Decide:
     return decider
 
 
-def at_most(metric: Metric, rows: Names, bound: float | int, exact: bool = False) -> Decide:
-    """The mean of each row is at most `bound`; if `exact`, as of identities, that of each run."""
-    return all_of(*(mean(metric, row, Bound("at most", bound), exact) for row in _names(rows)))
+def at_most(metric: Metric, rows: Names, bound: float | int) -> Decide:
+    """The mean of each row is at most `bound`."""
+    return all_of(*(mean(metric, row, Bound("at most", bound)) for row in _names(rows)))
 
 
-def at_least(metric: Metric, rows: Names, bound: float | int, exact: bool = False) -> Decide:
-    """The mean of each row is at least `bound`; if `exact`, as of identities, that of each run."""
-    return all_of(*(mean(metric, row, Bound("at least", bound), exact) for row in _names(rows)))
+def at_least(metric: Metric, rows: Names, bound: float | int) -> Decide:
+    """The mean of each row is at least `bound`."""
+    return all_of(*(mean(metric, row, Bound("at least", bound)) for row in _names(rows)))
 
 
-def mean(metric: Metric, row: str, bound: Bound, exact: bool = False) -> Decide:
-    """What is claimed of a row's mean, over the runs that did not diverge; if `exact`, of each of these runs."""
+def exact(metric: Metric, rows: Names, bound: float | int) -> Decide:
+    """Each run of each row is at most `bound`, as those of an identity are."""
+    return all_of(*(mean(metric, row, Bound("at most", bound), True) for row in _names(rows)))
+
+
+def mean(metric: Metric, row: str, bound: Bound, exactly: bool = False) -> Decide:
+    """What is claimed of a row's mean, over the runs that did not diverge; `exactly`, of each of these runs."""
 
     def decider(found: Found) -> Finding:
         values = metric.scale * found[row].values(metric.name) if row in found else np.empty(0)
         if not len(values):
             return unfinished(found, [row])
-        finding = judge_exactly(values.tolist(), bound) if exact else judge(student(values), bound, found.looks)
+        finding = judge_exactly(values.tolist(), bound) if exactly else judge(student(values), bound, found.looks)
         return showing(finding, metric, [side(found, row, values)])
 
     return decider
