@@ -366,6 +366,7 @@ CLAIMS = [
         higher(DECADES, SIGMOID, than=RECTIFIED),
         ("B19",),
         figure="gradient-3.png",
+        answers=True,
     ),
     Claim(
         "Rectified linear nets lose at most a tenth of the gradient a layer.",
@@ -446,6 +447,7 @@ CLAIMS = [
         lower(TEST, ["kind/50/skip", "kind/50/gated"], than="kind/50/plain"),
         ("D11",),
         figure="kinds.png",
+        answers=True,
     ),
     Claim(
         "At depth 50 gated nets err on at most 3 %.",

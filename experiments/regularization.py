@@ -484,6 +484,7 @@ CLAIMS = [
         err_less("stop/10"),
         ("C4",),
         figure="parts.png",
+        answers=True,
     ),
     Claim(
         "In a deep net batch normalisation lowers the training nats, with dropout and without it.",

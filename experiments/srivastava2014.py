@@ -452,6 +452,7 @@ CLAIMS = [
         lower(CORRELATION, "p/0.5", than="p/0"),
         ("C20",),
         figure="correlation.png",
+        answers=True,
     ),
     Claim(
         "p = .5 costs at most .1 points of test error beside any other probability.",
