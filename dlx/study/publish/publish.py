@@ -19,7 +19,7 @@ from dlx.study.run.found import Found
 from dlx.study.run.records import Records
 from dlx.unit import NET
 
-IMAGE_BYTES = 35_000
+IMAGE_BYTES = 60_000
 """The most bytes of a picture."""
 READABLE_BYTES = 8_000
 """No picture is asked to take less."""
