@@ -44,6 +44,8 @@ def test_a_page_of_ones_own_and_what_it_has_kept(run, tmp_path):
     printed = run(PAGE, "width.py")
     assert "64 units" in printed
     assert "report: runs/width/report.html" in printed
+    assert "not enough runs: A wide layer errs less. Test error: " in printed, "two seeds never decide"
+    assert "answer: Not decided: A wide layer errs less; test error: " in printed
     report = (tmp_path / "runs" / "width" / "report.md").read_text()
     assert re.search(r"\*\*(holds|does not hold|not enough runs)\*\*: A wide layer errs less", report)
     digits = read("digits").data.test

@@ -51,7 +51,7 @@ def test_each_kind_of_claim_has_its_words(decide, said):
 
 def test_too_few_runs_show_their_values_and_say_why_they_decide_nothing():
     decide = claims.lower(TEST, "a", "b")
-    two = "Test error: A 1.9, 2 %, B 2.2, 2.35 %; 2 seeds, and 3 are the fewest that decide."
+    two = "Test error: A 1.9 and 2 %, B 2.2 and 2.35 %; 2 seeds, and 3 are the fewest that decide."
     assert words(decide, a=LOW[:2], b=HIGH[:2]) == two
     same = "Test error: A 2 %, B 2.5 %; all 4 seeds give the same, so that nothing tells how far others would be off."
     assert words(decide, a=[2.0] * 4, b=[2.5] * 4) == same

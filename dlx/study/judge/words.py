@@ -65,7 +65,7 @@ def _exact(finding: Finding) -> str:
 
 def _few(values: Sequence[float]) -> str:
     """The values themselves, where there are too few of them; one value, where all are the same."""
-    return ", ".join(number(value) for value in (values if len(values) < FEWEST else dict.fromkeys(values)))
+    return " and ".join(number(value) for value in (values if len(values) < FEWEST else dict.fromkeys(values)))
 
 
 def _listed(sides: Sequence[Side], told: Sequence[str]) -> str:
@@ -168,14 +168,14 @@ def _decimals(width: float) -> int:
 
 
 def number(value: float, places: int | None = None) -> str:
-    """A number with so many decimal places, by default as it is to four digits; without the zero before the point."""
+    """A number with so many decimal places, by default to three or four digits; without the zero before the point."""
     if places is not None and places <= 5:
         text = f"{round(value, places) + 0.0:.{max(places, 0)}f}"
         text = text if text.strip("-.0") else "0"
     elif value and abs(value) < 1e-3:
         text = f"{value:.2g}".replace("e-0", "e-")
     else:
-        text = f"{value + 0.0:.0f}" if abs(value) >= 1000 else f"{value + 0.0:.4g}"
+        text = f"{value + 0.0:.0f}" if abs(value) >= 1000 else f"{value + 0.0:.{3 + (abs(value) >= 100)}g}"
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
