@@ -99,7 +99,8 @@ def test_near_paper_counts_how_far_the_papers_single_run_may_be_off(mean, exampl
     assert finding.interval.mean == pytest.approx(mean - 1.4)
     assert (finding.interval.high - finding.interval.low) / 2 == pytest.approx(half, rel=0.05)
     assert finding.needed is None, "more seeds would not tell"
-    assert f"could be off by {half:.2f}"[-3:] in finding.aside
+    assert f"could be off by {half:.2f} points".replace("0.", ".") in finding.aside
+    assert finding.aside.endswith("which more seeds do not mend") == (verdict == "not enough runs")
 
 
 def of_size(examples):

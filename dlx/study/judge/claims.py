@@ -161,6 +161,7 @@ def near_paper(metric: Metric, rows: Sequence[str], tolerance: float | int) -> D
         finding = judge(above_single_run(values, paper, examples), Bound("at most", tolerance), found.looks)
         sides = [Side("the paper", (paper,)), side(found, row, values)]
         aside = could_be_off(paper, examples, level_after(found.looks))
+        aside += ", which more seeds do not mend" * (finding.verdict == OPEN)
         return showing(finding._replace(needed=None, smallest=None, aside=aside), metric, sides)
 
     return all_of(*(partial(decide, row=row) for row in rows))
