@@ -216,7 +216,10 @@ def _found(border: ArrayLike, freedom: ArrayLike, shift: ArrayLike) -> np.ndarra
     """The probability that a noncentral t lies beyond the border."""
     from scipy import special
 
-    return 1 - special.nctdtr(freedom, shift, border)
+    found = 1 - special.nctdtr(freedom, shift, border)
+    # SciPy gives NaN for some large shifts, beside which only the error's own error counts: a chi-squared.
+    far = special.chdtr(freedom, freedom * (np.asarray(shift) / border) ** 2)
+    return np.where(np.isnan(found), far, found)
 
 
 def holm(p_values: ArrayLike) -> list[float]:

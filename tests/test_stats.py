@@ -1,3 +1,4 @@
+import itertools
 import math
 from itertools import product
 
@@ -202,6 +203,16 @@ def test_effects_and_runs_are_those_of_the_noncentral_t(n, level, power):
         assert needed > n
     assert runs_needed(ours, -0.4 * effect, level, power) == runs_needed(ours, 0.4 * effect, level, power)
     assert runs_needed(ours, effect / 100, level, power) is None, "more than 1000"
+
+
+def test_the_smallest_effect_is_told_for_any_number_of_runs():
+    rng = np.random.default_rng(0)
+    for n, level in itertools.product(range(3, 60), (0.05, 0.01, 0.0025)):
+        ours = student(rng.normal(0, 2, n))
+        shift = smallest_effect(ours, level, 0.9) / ours.error
+        drawn = (shift + rng.normal(size=20_000)) / np.sqrt(rng.chisquare(n - 1, 20_000) / (n - 1))
+        assert (drawn > stats.t.isf(level / 2, n - 1)).mean() == pytest.approx(0.9, abs=0.01)
+        assert runs_needed(ours, shift * ours.error, level, 0.9) in (n, n + 1)  # to rounding
 
 
 def test_of_two_samples_each_run_adds_two_degrees_of_freedom():
