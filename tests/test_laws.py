@@ -16,9 +16,13 @@ from dlx.algorithms import adversarial, gradient, persistent
 from dlx.classify import classify
 from dlx.losses.adversarial import non_saturating
 from dlx.losses.supervised import cross_entropy, misclassified
-from dlx.nets.layer import GAUSSIAN, RELU, TANH, LayerKind
+from dlx.nets.convolutional import Conv, Local, flat, network
+from dlx.nets.cropped import CORNERS, cropped
+from dlx.nets.layer import GAUSSIAN, INITIALIZERS, RELU, TANH, LayerKind
 from dlx.nets.mlp import codes, hidden, mlp
+from dlx.nets.module import Affine
 from dlx.nets.noise import dropout
+from dlx.nets.pooling import contrast_normalised, max_pool
 from dlx.nets.rectified import rectified
 from dlx.nets.recurrent import in_rows, recurrent
 from dlx.nets.recursive import recursive
@@ -33,6 +37,8 @@ LANES = 3
 NET = mlp((8, 6))
 ERROR = misclassified(NET)
 NORMALISED, STANDARDISED = rectified((8, 6), normalised=True), standardised(NET)
+IMAGES = Conv(2, 3, padding=1, name="shared"), contrast_normalised(), max_pool(2), Local(2, 2, name="local"), jnp.tanh
+CONVOLUTIONAL = cropped(network((*IMAGES, flat, Affine(10, INITIALIZERS["glorot"], name="output"))), 6, CORNERS)
 PLAYERS = {"critic": (mlp((8,), 1), 64), "generator": (mlp((8,), 64), 3)}
 PAIR = Model(
     lambda key, x: {name: net.init(key, jnp.zeros(size)) for name, (net, size) in PLAYERS.items()},
@@ -151,6 +157,7 @@ STAGES: dict[str, Callable[[Hypers], Any]] = {
     "rectified, normalised": lambda hypers: supervised(hypers, NORMALISED, adam(0.01 * hypers.rate)),
     "recurrent": lambda hypers: supervised(hypers, RECURRENT, adam(0.01 * hypers.rate)),
     "recursive": lambda hypers: supervised(hypers, RECURSIVE, adam(0.01 * hypers.rate)),
+    "convolutional": lambda hypers: supervised(hypers, CONVOLUTIONAL, sgd(0.1 * hypers.rate)),
 }
 NETS = {
     "rectified": rectified((8, 6)),
@@ -161,6 +168,7 @@ NETS = {
     "standardise": STANDARDISED,
     "standardised": STANDARDISED,
     "adversarial": PAIR,
+    "convolutional": CONVOLUTIONAL,
 }
 
 

@@ -38,7 +38,8 @@ def count(apply: Callable[[Params, Any], Any], params: Params, x: Any) -> Counts
     """Count the parameters of a net, and the FLOPs of `apply(params, x)`, from shapes alone: nothing is computed.
 
     Matrix products and convolutions count, in loops as often as they run; other operations do not, nor what a loop
-    does whose end is not known beforehand. To count FLOPs an example, give one example.
+    does whose end is not known beforehand. Where platforms have code of their own, the code that is for all others
+    counts, so that a convolution costs the same everywhere. To count FLOPs an example, give one example.
     """
     return Counts(parameter_count(params), _flops(jax.make_jaxpr(apply)(params, x).jaxpr))
 
@@ -56,7 +57,8 @@ def _flops(jaxpr: Any) -> int:
             outputs = kernel[parameters["dimension_numbers"].rhs_spec[0]]
             total += 2 * prod(equation.outvars[0].aval.shape) * prod(kernel) // outputs
         elif name == "cond":
-            total += max(_flops(branch.jaxpr) for branch in parameters["branches"])
+            costs = [_flops(branch.jaxpr) for branch in parameters["branches"]]
+            total += costs[-1] if parameters.get("branches_platforms") else max(costs)
         elif name != "while":
             inner = sum(_flops(one) for value in parameters.values() for one in _jaxprs(value))
             total += parameters.get("length", 1) * inner if name == "scan" else inner
