@@ -3,13 +3,16 @@
     python -m experiments bench            # tables
     python -m experiments bench --json     # the same as one JSON object
     python -m experiments bench --page optimizers    # seconds per epoch of a page's rows, as a JSON object
+    python -m experiments bench --distortions    # images a second that are distorted on one core
     python -m experiments bench --device   # for a GPU or a TPU: up to 128 runs, both precisions, the table of 2006
 
 A step on n examples counts as 6 n FLOPs per connection: 2 forward, 4 backward. This is the field's convention.
 `executed` leaves out the gradient for the net's input, which is never computed. A step of an auto-associator or of CD-1
-counts as 10 n. Recurrent cells read digits row by row; a connection counts at each step. The peak is NumPy's fastest
-float32 product of two 4096 x 4096 matrices in the same process. Seconds are per epoch of 50 000 digits. They are half
-the difference of three epochs and one, each the fastest of several. Run it on a machine that does nothing else.
+counts as 10 n. A convolution counts without the zeros that its products on CPUs multiply with. Recurrent cells read
+digits row by row; a connection counts at each step. The peak is NumPy's fastest float32 product of two 4096 x 4096
+matrices in the same process. Seconds are per epoch of 50 000 digits. They are half the difference of three epochs and
+one, each the fastest of several. Where PyTorch is installed, two convolutional nets are trained there as well, on one
+core. Run it on a machine that does nothing else.
 """
 
 import re
@@ -19,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dlx.bench.distortions import images_a_second
 from dlx.bench.machine import TABLES, measure, measure_device, table_seconds
 from dlx.bench.page import measure_page
 from dlx.bench.timing import LARGEST_BATCH
@@ -38,6 +42,8 @@ COLUMNS = {
     "seconds_a_run": ("s a run", "{:.2f}"),
     "compile_seconds": ("s to compile", "{:.1f}"),
     "memory_gb": ("GB a device", "{:.2f}"),
+    "seconds": ("s here", "{:.2f}"),
+    "pytorch_seconds": ("s in PyTorch", "{:.2f}"),
 }
 """The columns of the tables: the heading and the format of each."""
 
@@ -58,6 +64,8 @@ class Options:
     """With --device: train the table, too. It needs MNIST."""
     out: Path
     """With --device: the folder of the file. The file is named after the device."""
+    distortions: bool = False
+    """Measure how many images a second are distorted instead, on one device."""
     page: str | None = None
     """Measure the rows of this page instead, with its preset "paper", one run on one device."""
     data: str | None = None
@@ -87,7 +95,8 @@ def say(text: str) -> None:
 
 def show(measured: dict[str, Any]) -> None:
     """Print the tables."""
-    for name, title in TABLES.items():
+    titles = {**TABLES, **({"pytorch": "Beside PyTorch, one run on one core"} if "pytorch" in measured else {})}
+    for name, title in titles.items():
         columns = {key: COLUMNS.get(key, (key, "{}")) for key in measured[name][0]}
         body = [[form.format(row[key]) for key, (_, form) in columns.items()] for row in measured[name]]
         tables.terminal(title, [heading for heading, _ in columns.values()], body)
@@ -123,6 +132,13 @@ def main(pages: Mapping[str, Callable[[], Study]], results: Path, arguments: Seq
             write(
                 {**measured, "table_seconds": table_seconds(say) if options.table else None}, options.out.expanduser()
             )
+        elif options.distortions:
+            measured = images_a_second(options.examples)
+            if options.json:
+                print(to_json({"images_a_second": measured, **provenance()}, indent=1))
+            else:
+                body = [[name, f"{speed:.0f}"] for name, speed in measured.items()]
+                tables.terminal("Images a second, one device", ["distortion", "images"], body)
         elif options.page is not None:
             measured = measure_page(pages[options.page](), options.data, options.measurements, say)
             print(to_json({**measured, **provenance()}, indent=1))

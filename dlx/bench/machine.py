@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from dlx.bench import pytorch
 from dlx.bench.timing import (
     EXAMPLES,
     LARGEST_BATCH,
@@ -119,7 +120,10 @@ def figures(case: Case, runs: int, time: Timing, peak: float) -> dict[str, Any]:
 
 
 def measure(examples: int, seeds: Sequence[int], say: Say) -> dict[str, Any]:
-    """All numbers by table, each a list of rows, from epochs of so many examples. `say` is told what is measured."""
+    """All numbers by table, each a list of rows, from epochs of so many examples. `say` is told what is measured.
+
+    Where PyTorch is installed there is one more table, `pytorch`, of the same work there.
+    """
     data, asked = random_data(examples), list(rows(seeds))
     say("measuring the memory of one run, and then the speed of a matrix product")
     memory, peak = row_memory(random_data(EXAMPLES)), sgemm_gflops()
@@ -128,6 +132,9 @@ def measure(examples: int, seeds: Sequence[int], say: Say) -> dict[str, Any]:
         column = "".join(f", {name} {value}" for name, value in first.items())
         say(f"[{number}/{len(asked)}] {TABLES[table]}: {case.name}, {runs} run{'s' * (runs > 1)}{column}")
         measured[table].append(first | figures(case, runs, timing(case, runs, data, **how), peak))
+    if pytorch.installed():
+        say("beside PyTorch")
+        measured["pytorch"] = pytorch.beside(data)
     return {"sgemm_gflops": peak, "row_memory_gb": memory, **measured}
 
 

@@ -12,6 +12,11 @@ import numpy as np
 
 from dlx import pretrain
 from dlx.classify import classify
+from dlx.inspect.counts import count
+from dlx.nets.convnetjs import convnetjs_layers
+from dlx.nets.convolutional import network
+from dlx.nets.cropped import cropped
+from dlx.nets.lenet import lenet5_layers
 from dlx.nets.mlp import codes, hidden, mlp
 from dlx.nets.recurrent import in_rows, recurrent
 from dlx.optim import sgd
@@ -23,6 +28,11 @@ Say = Callable[[str], None]
 """Tells the user what is measured now."""
 VISIBLE, CLASSES = 784, 10
 WIDTHS = (500, 500, 500)
+CONVOLUTIONAL = {"lenet5": lenet5_layers, "convnetjs": convnetjs_layers}
+"""Nets that see images, by name."""
+SIDE = 28
+SIDES = {"lenet5": SIDE, "convnetjs": 24}
+"""Rows and columns that they see of an image, which has `SIDE`."""
 EXAMPLES = 50_000
 LARGEST_BATCH = 500
 """The largest minibatch of a case. An epoch needs at least one."""
@@ -90,12 +100,25 @@ def recurrent_cases() -> Iterator[Case]:
     return map(reading, PRODUCTS)
 
 
+def convolutional(name: str, batch: int) -> Case:
+    """The supervised training of a net that sees images: one of `CONVOLUTIONAL`."""
+    layers, side = CONVOLUTIONAL[name](), SIDES[name]
+    net = network(layers) if side == SIDE else cropped(network(layers), side)
+    image = jnp.zeros((1, side, side))
+    params = jax.eval_shape(network(layers).init, jax.random.key(0), image[0])
+    first, whole = (count(network(some).apply, params, image) for some in (layers[:1], layers))
+    tune = partial(classify, net, sgd(0.1), batch_size=batch)
+    executed = whole.training - first.forward
+    return Case(f"{name} b{batch}", lambda n: fresh(net, tune(epochs=n, patience=n)), whole.training, executed)
+
+
 def cases() -> Iterator[Case]:
-    """Fine-tuning, and the two ways to pre-train without labels."""
+    """Fine-tuning, the two ways to pre-train without labels, and two nets that see images."""
     for batch in (20, 100):
         yield finetuning(WIDTHS, batch)
         yield pretraining("autoassociate", pretrain.autoassociate, batch)
         yield pretraining("boltzmann", partial(pretrain.boltzmann, mean_field=True), batch)
+        yield from (convolutional(name, batch) for name in CONVOLUTIONAL)
 
 
 def random_data(examples: int) -> Data:

@@ -24,6 +24,7 @@ def calls(monkeypatch):
     monkeypatch.setattr(machine, "row_memory", lambda data: len(data.train.x) / 10**5)
     monkeypatch.setattr(machine, "sgemm_gflops", lambda: 2.0)
     monkeypatch.setattr(machine, "timing", timing)
+    monkeypatch.setattr(machine.pytorch, "installed", lambda: False)
     return made
 
 

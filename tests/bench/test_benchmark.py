@@ -18,6 +18,11 @@ RESULTS = Path(command.__file__).parents[2] / "experiments" / "results"
 READ = {"simple": 1, "gru": 3, "lstm": 4}
 """Products of a step with the input, and with the state, by recurrent cell."""
 CONNECTIONS = 784 * 500 + 2 * 500 * 500 + 500 * 10
+SEEN = {
+    "lenet5": [28 * 28 * 6 * 25, 10 * 10 * 16 * 6 * 25, 400 * 120, 120 * 84, 84 * 10],
+    "convnetjs": [24 * 24 * 8 * 25, 12 * 12 * 16 * 8 * 25, 256 * 10],
+}
+"""The connections of the nets that see images, layer by layer."""
 ROW = ["case", "runs", "gflops", "fraction_of_peak", "executed", "seconds_a_run", "compile_seconds", "memory_gb"]
 
 
@@ -35,6 +40,9 @@ def by_hand(row):
     if name in READ:
         inputs, states = (28 * READ[name] * 128 * a for a in (28, 128))
         return 6 * (inputs + states + 1280), 4 * inputs + 6 * (states + 1280)
+    if name in SEEN:
+        forward = [2 * n for n in SEEN[name]]
+        return 3 * sum(forward), 3 * sum(forward) - forward[0]
     if name != "finetune":
         return 10 * 784 * 500, 10 * 784 * 500
     wide = "1000-1000-1000" if row["case"] == "finetune b500" else "500-500-500"
@@ -73,7 +81,7 @@ def test_what_each_table_measures(measured, calls):
     rows = {name: [(row["case"], row["runs"]) for row in numbers[name]] for name in TABLES}
     assert calls[0] == ("finetune b20", 1, 600, {"devices": 1})
     assert [call[:2] for call in calls] == [row for name in TABLES for row in rows[name]]
-    cases = [f"{name} b{batch}" for batch in (20, 100) for name in ("finetune", "autoassociate", "boltzmann")]
+    cases = [f"{name} b{batch}" for batch in (20, 100) for name in ("finetune", "autoassociate", "boltzmann", *SEEN)]
     assert rows["alone"] == [(case, 1) for case in (*cases, *(f"{cell} b100" for cell in READ))]
     assert rows["sweep"] == [(case, 4) for case in cases]
     assert rows["seeds"] == [("finetune b100", 3), ("finetune b100", 5)]
@@ -229,7 +237,7 @@ def test_a_device_is_measured_in_both_precisions_at_full_size_and_a_file_is_writ
     assert written["table_seconds"] == 77.0
     assert written["peak_gflops"]["tf32"] == 10 * written["peak_gflops"]["float32"] > 0
     float32, tf32 = ([row for row in written["rows"] if row["precision"] == name] for name in ("float32", "tf32"))
-    assert len(float32) == len(tf32) == 6 * 4
+    assert len(float32) == len(tf32) == 10 * 4
     assert float32[0]["fraction_of_peak"] == pytest.approx(10 * tf32[0]["fraction_of_peak"])
     assert name == "-".join(part for part in re.split(r"[^a-z0-9]", written["device"].lower()) if part)
 
