@@ -121,7 +121,7 @@ def _by_tiles(x: Images, w: Kernel, stride: Pair) -> Array:
 
 
 def tile_columns(across: int, kernel: int, stride: int, units: int) -> int:
-    """Into how wide tiles a row of `across` columns is cut, for a kernel of so many columns.
+    """How wide the tiles are into which a row of `across` columns is cut, for a kernel of so many columns.
 
     A wide tile multiplies with many zeros of its band; with a narrow one the products are small, and what neighbours
     share is copied more often.
@@ -146,10 +146,10 @@ def _band(w: Kernel, tile: int, stride: int) -> Float[Array, "rows seen fan_in t
 def transposed(
     x: Images, w: Kernel, stride: Pair = (1, 1), padding: Pair = (0, 0)
 ) -> Float[Array, "n height_out width_out units"]:
-    """The transpose of a convolution: images are larger by the stride, less what was padding.
+    """The transpose of a convolution, which makes images larger where the stride is above 1.
 
-    It adds stride * y + i - padding <- x [y] w [i], so its output has stride (height - 1) + rows - 2 padding rows
-    (lecture Alpaydin 12, "Deconvolution"; Zeiler & Fergus 2014).
+    x [y] w [i] is added in row stride y + i - padding, so that there are stride (height - 1) + rows - 2 padding rows;
+    and so along the columns (lecture Alpaydin 12, "Deconvolution"; Zeiler & Fergus 2014).
 
     Raises ValueError if nothing would be left, or as `places` does.
     """

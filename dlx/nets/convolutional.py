@@ -142,7 +142,14 @@ def flat(x: Float[Array, "n ..."]) -> Float[Array, "n values"]:
 
 
 def as_images(x: Shaped[Array, "n ..."], image: tuple[int, ...] | None = None) -> Images:
-    """Pixels as floats [n, height, width, channels], from images with or without channels, or from rows of pixels.
+    """Pixels as floats [n, height, width, channels]; see `in_rows_and_columns`."""
+    return as_float(in_rows_and_columns(x, image))
+
+
+def in_rows_and_columns(
+    x: Shaped[Array, "n ..."], image: tuple[int, ...] | None = None
+) -> Shaped[Array, "n height width channels"]:
+    """Pixels [n, height, width, channels], from images with or without channels, or from rows of pixels.
 
     `image` is the height and the width of an image, with its channels if it has several; without it rows of pixels
     are square images. Raises ValueError for what are no images of that shape.
@@ -158,7 +165,7 @@ def as_images(x: Shaped[Array, "n ..."], image: tuple[int, ...] | None = None) -
         x = x.reshape(len(x), *image)
     if x.ndim not in (3, 4):
         raise ValueError(f"an image has a height, a width and perhaps channels; an input has the shape {x.shape[1:]}")
-    return as_float(x if x.ndim == 4 else x[..., None])
+    return x if x.ndim == 4 else x[..., None]
 
 
 class Stack(nn.Module):

@@ -2,10 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int, Shaped
 
-from dlx.nets.convolution import Images
-from dlx.nets.convolutional import as_images
+from dlx.nets.convolutional import in_rows_and_columns
 from dlx.types import Model
 
 Parts = tuple[tuple[float, float], ...]
@@ -31,23 +30,23 @@ def cropped(net: Model, side: int, parts: Parts = MIDDLE, image: tuple[int, ...]
             raise ValueError(f"an image of {x.shape[1]} x {x.shape[2]} pixels has no part of {side} x {side}")
         return left
 
-    def middle(x, place=(0.5, 0.5)):
+    def part(x, place=(0.5, 0.5)):
         down, across = (round(share * left) for share, left in zip(place, free(x), strict=True))
         return x[:, down : down + side, across : across + side]
 
     def init(key, x):
-        return net.init(key, middle(as_images(jnp.asarray(x)[None], image))[0])
+        return net.init(key, part(in_rows_and_columns(jnp.asarray(x)[None], image))[0])
 
     def apply(params, x):
-        x = as_images(x, image)
-        logits = jnp.stack([net.apply(params, middle(x, place)) for place in parts])
+        x = in_rows_and_columns(x, image)
+        logits = jnp.stack([net.apply(params, part(x, place)) for place in parts])
         if len(parts) == 1:
             return logits[0]
         return jax.nn.logsumexp(jax.nn.log_softmax(logits), 0) - jnp.log(len(parts))
 
     def train(params, key, x):
         key_places, key_net = jax.random.split(key)
-        x = as_images(x, image)
+        x = in_rows_and_columns(x, image)
         shares = jax.random.uniform(key_places, (len(x), 2))
         corners = jnp.floor(shares * (jnp.array(free(x)) + 1)).astype(jnp.int32)
         return net.train(params, key_net, cut(x, corners, side))
@@ -55,7 +54,9 @@ def cropped(net: Model, side: int, parts: Parts = MIDDLE, image: tuple[int, ...]
     return Model(init, apply, train)
 
 
-def cut(x: Images, corners: Int[Array, "n 2"], side: int) -> Float[Array, "n side side channels"]:
+def cut(
+    x: Shaped[Array, "n height width channels"], corners: Int[Array, "n 2"], side: int
+) -> Shaped[Array, "n side side channels"]:
     """The part of each image whose upper left pixel is in this row and column."""
     starts = jnp.pad(corners, ((0, 0), (0, 1)))
     return jax.vmap(lambda one, start: jax.lax.dynamic_slice(one, start, (side, side, x.shape[3])))(x, starts)
