@@ -47,6 +47,7 @@ class Case(NamedTuple):
 class Run(NamedTuple):
     """What an oracle knows."""
 
+    program: Any
     key: jax.Array
     hypers: Any
     given: tuple[Any, ...]
