@@ -266,37 +266,46 @@ CLAIMS = [
     Claim(
         "Without pre-training, test errors of 5 layers lie farther apart than those of 2.",
         steadier(TEST, "depth/2/none", than="depth/5/none"),
-        ("A9", "E7"),
         figure="boxes.png",
+    ),
+    Claim(
+        "With pre-training, nets of 1 to 5 layers err less on test data.",
+        lower_at((1, 2, 3, 4, 5), TEST),
+        ("A9",),
+        figure="boxes.png",
+    ),
+    Claim(
+        "With pre-training, nets of 2 to 5 layers err less on their training digits, too.",
+        lower_at((2, 3, 4, 5), TRAIN),
+        ("A9",),
+        figure="fit.png",
         answers=True,
     ),
     Claim(
-        "With pre-training, nets of 2 to 5 layers err less on test data.",
-        lower_at((2, 3, 4, 5), TEST),
+        "Pre-training lowers the test error of 5 layers by more points than that of 2.",
+        gains_more(TEST, gain("depth/5"), than=gain("depth/2")),
         ("A9",),
         figure="boxes.png",
-        answers=True,
     ),
     Claim(
         "Without pre-training, nets of 5 layers err more than those of 2.",
         higher(TEST, "depth/5/none", than="depth/2/none"),
-        ("A9",),
         figure="boxes.png",
     ),
     Claim(
-        "With pre-training, nets of 5 layers err on at most .1 points more than those of 2.",
-        claims.costs_at_most(TEST, "depth/5/pre", than="depth/2/pre", bound=0.1),
-        ("A9",),
+        "With pre-training, nets of 5 layers err less than those of 2.",
+        lower(TEST, "depth/5/pre", than="depth/2/pre"),
         figure="boxes.png",
     ),
     *(
         Claim(
-            f"At {level:g} nats in training, pre-trained nets of 2 and of 3 layers have lower test nats.",
-            lower_at((2, 3), NATS[level]),
+            f"With {of_layers(depth)}, pre-trained nets have lower test nats at equal training nats.",
+            all_of(*(lower(nats, f"depth/{depth}/pre", than=f"depth/{depth}/none") for nats in NATS.values())),
             ("E5", "C19"),
-            figure="paths.png",
+            figure="nats.png",
+            answers=depth in (1, DEPTH),
         )
-        for level in LEVELS
+        for depth in (1, 2, 3, 4)
     ),
     *(
         Claim(
@@ -310,7 +319,6 @@ CLAIMS = [
     Claim(
         "With 25 units a layer, nets err more with pre-training.",
         higher(TEST, "width/25/pre", than="width/25/none"),
-        ("C19",),
         figure="width.png",
     ),
     Claim(
@@ -318,21 +326,22 @@ CLAIMS = [
         gains_more(TEST, ALL_LAYERS, than=gain("width/25")),
         figure="width.png",
     ),
-    Claim(
-        "Pre-training of the first layer gains more than that of the second, or that of the third.",
-        all_of(*(gains_more(TEST, FIRST_LAYER, than=later) for later in (SECOND_LAYER, THIRD_LAYER))),
-        figure="layers.png",
+    *(
+        Claim(
+            f"Pre-training of the first layer gains more than that of the {which}.",
+            gains_more(TEST, FIRST_LAYER, than=later),
+            figure="layers.png",
+        )
+        for which, later in {"second": SECOND_LAYER, "third": THIRD_LAYER}.items()
     ),
     Claim(
         "Functions of two kinds lie farther apart than those of one kind, on average.",
         claims.at_least(RATIO, "functions", 1),
-        ("A9",),
         figure="functions.png",
     ),
     Claim(
-        "At most one net of twenty is nearer to one of the other kind than to all of its own.",
-        claims.at_most(MIXED, "functions", 5),
-        ("A9",),
+        "Fewer than half of the nets have one of the other kind as their nearest.",
+        claims.at_most(MIXED, "functions", 50),
         figure="functions.png",
     ),
 ]
@@ -362,6 +371,14 @@ FIGURES = {
     "paths.png": Figure(
         paths("train/nats", "test/nats", [*USUAL.values()], xlabel="training nats", ylabel="test nats"),
         "Loss on test digits against loss on training digits: a dot an epoch, a ring at the last.",
+    ),
+    "nats.png": Figure(
+        figures.lines(NATS[0.03], x="hidden layers", line="kind", where={"hidden layers": (1, 2, 3, 4)}, log_x=False),
+        "Test nats where the training nats first fall to .03, by depth.",
+    ),
+    "fit.png": Figure(
+        figures.lines(Metric("train/nats", "training nats"), x="hidden layers", line="kind", log_x=False),
+        "Loss on the training digits, after the epoch with the least validation error, by depth.",
     ),
     "layers.png": Figure(
         figures.lines(TEST, x="layers that are trained first", line="net", log_x=False),
