@@ -230,17 +230,14 @@ def at_all_turns(compare):
 
 
 CLAIMS = [
-    Claim(
-        "Ash's nets get more units with every turn of the spirals.",
-        claims.all_of(higher(UNITS, "ash/2", than="ash/1"), higher(UNITS, "ash/3", than="ash/2")),
-        ("D10b",),
-        figure="size.png",
-    ),
-    Claim(
-        "Cascades get more units with every turn of the spirals.",
-        claims.all_of(higher(UNITS, "cascade/2", than="cascade/1"), higher(UNITS, "cascade/3", than="cascade/2")),
-        ("D10b",),
-        figure="size.png",
+    *(
+        Claim(
+            f"{NETS[net]} get more units with every turn of the spirals.",
+            claims.all_of(higher(UNITS, f"{net}/2", than=f"{net}/1"), higher(UNITS, f"{net}/3", than=f"{net}/2")),
+            ("D10b",),
+            figure="size.png",
+        )
+        for net in GROWING
     ),
     Claim(
         "Nets that grow learn the spirals in at least 90 % of the runs.",
@@ -251,22 +248,26 @@ CLAIMS = [
         figure="size.png",
         answers=True,
     ),
-    Claim(
-        "Ash's nets get at most twice the units of the smallest net of fixed size that learns the spirals.",
-        at_all_turns(lambda turns: costs_at_most(LOG_UNITS, f"ash/{turns}", than=f"fixed/{turns}", bound=1)),
-        ("D10b",),
-        figure="size.png",
-        answers=True,
+    *(
+        Claim(
+            f"{NETS[net]} get at most twice the units of the smallest net of fixed size that learns the spirals.",
+            at_all_turns(
+                lambda turns, net=net: costs_at_most(LOG_UNITS, f"{net}/{turns}", than=f"fixed/{turns}", bound=1)
+            ),
+            ("D10b",),
+            figure="size.png",
+            answers=net == "ash",
+        )
+        for net in GROWING
     ),
-    Claim(
-        "Between the training points Ash's nets err on at most 3 points more than fixed nets of 64 units.",
-        at_all_turns(lambda turns: costs_at_most(TEST, f"ash/{turns}", than=f"largest/{turns}", bound=3)),
-        figure="pictures.png",
-    ),
-    Claim(
-        "Between the training points Cascades err on at most 3 points more than fixed nets of 64 units.",
-        at_all_turns(lambda turns: costs_at_most(TEST, f"cascade/{turns}", than=f"largest/{turns}", bound=3)),
-        figure="pictures.png",
+    *(
+        Claim(
+            f"{NETS[net]} err less between the training points of {turns} turns than fixed nets of {MOST} units.",
+            lower(TEST, f"{net}/{turns}", than=f"largest/{turns}"),
+            figure="pictures.png",
+        )
+        for net in GROWING
+        for turns in (2, 3)
     ),
     Claim(
         "Cascades learn the spirals with fewer units than Ash's nets.",
@@ -274,15 +275,31 @@ CLAIMS = [
         figure="size.png",
     ),
     Claim(
-        "With weight decay .001 a tenth of the weights is enough: at most half a point is lost.",
-        at_most(LOST, "decay/0.001", 0.5),
-        ("D10a",),
-        figure="cut.png",
+        "Cascades learn the spirals with fewer weights than Ash's nets.",
+        at_all_turns(lambda turns: lower(WEIGHTS, f"cascade/{turns}", than=f"ash/{turns}")),
+        figure="weights.png",
     ),
     Claim(
-        "Without weight decay more is lost.", higher(LOST, "decay/0", than="decay/0.001"), ("D10a",), figure="cut.png"
+        "Weight decay of each strength leaves more weights near 0 than none.",
+        claims.all_of(*(higher(NEAR, f"decay/{decay}", than="decay/0") for decay in DECAYS[1:])),
+        ("D10a",),
+        figure="near.png",
     ),
-    Claim("Weight decay .001 leaves more weights near 0.", higher(NEAR, "decay/0.001", than="decay/0"), ("D10a",)),
+    *(
+        Claim(
+            f"With weight decay {str(decay).lstrip('0')} less is lost than without, if a tenth of the weights is left.",
+            lower(LOST, f"decay/{decay}", than="decay/0"),
+            ("D10a",),
+            figure="cut.png",
+            answers=decay == 0.001,
+        )
+        for decay in DECAYS[1:]
+    ),
+    Claim(
+        "With weight decay .001 a tenth of the weights is enough: at most half a point is lost.",
+        at_most(LOST, "decay/0.001", 0.5),
+        figure="cut.png",
+    ),
     Claim(
         "With all of its weights, a net with weight decay .001 errs on at most .2 points more than one without.",
         costs_at_most(TEST, "decay/0.001", than="decay/0", bound=0.2),
@@ -320,6 +337,10 @@ FIGURES = {
         figures.lines(UNITS, x="turns", where={"net": ["ash", "cascade", "fixed"]}, log_x=False),
         "Hidden units by turns.",
     ),
+    "weights.png": Figure(
+        figures.lines(WEIGHTS, x="turns", where={"net": ["ash", "cascade", "fixed"]}, log_x=False), "Weights by turns."
+    ),
+    "near.png": Figure(figures.bars(NEAR, (DIGITS,)), "Weights near 0, by weight decay."),
     "cut.png": Figure(by_share("test/cut"), "Test error with the largest weights alone."),
     "again.png": Figure(by_share("test/again"), "Test error after one more epoch of the weights that are left."),
     "loss.png": Figure(
