@@ -5,18 +5,27 @@ A decider is a function of `Found`. All numbers are in the metric's unit, after 
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from dlx.stats import above_single_run, paired_difference, student
 from dlx.study.declare.finding import Bound, Finding, Side
-from dlx.study.declare.page import Metric
-from dlx.study.judge.verdicts import OPEN, all_hold, judge, judge_exactly, level_after, one_holds
-from dlx.study.judge.words import could_be_off, titled
-from dlx.study.run.found import Found, Record, measure
+from dlx.study.declare.page import ERRORS, Metric
+from dlx.study.judge.verdicts import FAILS, OPEN, all_hold, judge, judge_exactly, level_after, one_holds
+from dlx.study.judge.words import could_be_off, number, titled
+from dlx.study.run.found import Found, Record, Runs, measure
 
 Decide = Callable[[Found], Finding]
 Names = str | Sequence[str]
+
+
+class Number(NamedTuple):
+    """A number of each run of a row."""
+
+    row: str
+    of: Callable[[Runs], Mapping[int, float]]
+    """From the row's runs, by seed."""
 
 
 def lower(metric: Metric, rows: Names, than: Names, least: float | int = 0) -> Decide:
@@ -143,6 +152,45 @@ def mean(metric: Metric, row: str, bound: Bound, exactly: bool = False) -> Decid
             return unfinished(found, [row])
         finding = judge_exactly(values.tolist(), bound) if exactly else judge(student(values), bound, found.looks)
         return showing(finding, metric, [side(found, row, values)])
+
+    return decider
+
+
+def of_numbers(metric: Metric, numbers: Mapping[str, Number], bound: Bound) -> Decide:
+    """What is claimed of the second of two numbers, less the first, over the seeds that both have. They have titles."""
+
+    def decider(found: Found) -> Finding:
+        rows = [number.row for number in numbers.values()]
+        if lost := [row for row in rows if row not in found]:
+            return unfinished(found, lost)
+        told = [number.of(found[number.row]) for number in numbers.values()]
+        by_seed = [{seed: metric.scale * value for seed, value in one.items()} for one in told]
+        finding = paired(found, metric, (rows[0], rows[1]), by_seed, bound)
+        sides = zip(finding.sides, numbers, strict=False)  # none, where a number is not finite
+        return finding._replace(sides=tuple(side._replace(title=title) for side, title in sides))
+
+    return decider
+
+
+def if_trained(decide: Decide, row: str, than: str) -> Decide:
+    """The finding of a decider. It does not fail while the row errs on more of its training examples than the other.
+
+    Then its training is too short to tell.
+    """
+    train = ERRORS[0]
+
+    def decider(found: Found) -> Finding:
+        finding = decide(found)
+        if finding.verdict != FAILS:
+            return finding
+        left, other = (float(train.scale * found[one].values(train.name).mean()) for one in (row, than))
+        if left - other <= train.matters:
+            return finding
+        errors = zip((row, than), (left, other), strict=True)
+        on = [f"{number(part, 2)} % ({titled(side(found, one, np.empty(0)))})" for one, part in errors]
+        short = f"of training errors {' and '.join(on)} are left: longer"
+        aside = "; ".join(filter(None, [finding.aside, f"{short} training would tell, not more seeds"]))
+        return finding._replace(verdict=OPEN, aside=aside)
 
     return decider
 

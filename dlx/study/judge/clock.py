@@ -49,13 +49,18 @@ def seconds(file: Path, epochs: Metric, groups: tuple[str, ...] = ()) -> Draw:
     return figure
 
 
+def untimed() -> Finding:
+    """The finding where the benchmark has not timed what is asked for."""
+    return Finding(OPEN, "the benchmark has not timed these data")
+
+
 def faster(file: Path, row: str, than: str) -> Decide:
     """An epoch of one row takes less time than one of the other, measurement by measurement."""
 
     def decider(found: Found) -> Finding:
         known = an_epoch(file, found)
         if row not in known or than not in known:
-            return Finding(OPEN, "the benchmark has not timed these data")
+            return untimed()
         by_run = [dict(enumerate(known[name].tolist())) for name in (row, than)]
         seconds_an_epoch = Metric("", "an epoch", unit=" s")
         return paired(found, seconds_an_epoch, (row, than), by_run, Bound("above", 0), "measurements")
