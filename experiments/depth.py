@@ -11,12 +11,15 @@ Lecture: CMU 10-601B 16, "Problem B: Vanishing Gradients"; CS/CNS/EE 155 16, "Gr
 "Initialization"; Alpaydin 12, "Rectified Linear Unit (ReLU)", "Skip Connections"; CS7015 9, "A quick recap".
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from dlx import study
@@ -27,8 +30,10 @@ from dlx.nets.deep import BLOCKS, activations, deep, plain
 from dlx.nets.layer import INITIALIZERS, UNITS, as_float, check_name, number_of, switch_initializers, switch_units
 from dlx.optim import clipped, sgd
 from dlx.programs import Rate, Stack
+from dlx.show.line_figure import lines as draw
 from dlx.stage import chain
 from dlx.study import ERRORS, Claim, Figure, Metric, Result, Row, Study, Unit, claims, figures, main
+from dlx.study.declare.finding import Bound
 from dlx.train import first, valid
 
 
@@ -349,53 +354,91 @@ UNDER = Metric("ladder/under", "log10 of 15 / norm of the first gradient")
 ZERO = Metric("exact/zero", "gradient at 0")
 EQUAL = Metric("exact/equal", "difference of units")
 INPUT = Metric("exact/input", "gap to inputs")
-SIGMOID = [f"start/{start}/sigmoid" for start in STARTS]
-RECTIFIED = [f"start/{start}/relu" for start in STARTS]
-FACTOR_2, A_TENTH_LESS = 0.301, 0.046  # in decades: log10(2) and -log10(0.9)
+LOSS = Metric("train/loss", "training loss", unit=" nats")
+DEPTHS = SIZES["paper"].depths
+MORE = Bound("above", 0)
 at_most, exact, higher, lower, lines = claims.at_most, claims.exact, claims.higher, claims.lower, figures.lines
+
+
+def base(bound: Bound, rows: Mapping[str, str]):
+    """What is claimed of the gradient at the base at the start: that of the second of two rows, less the first's.
+
+    Gradients are in decades, and the rows by the titles that they have here.
+    """
+
+    def logarithms(runs):
+        return dict(zip(runs.seeds, np.log10(runs.curves("start/gradient")[:, 0]), strict=True))
+
+    return claims.of_numbers(BASE, {title: claims.Number(row, logarithms) for title, row in rows.items()}, bound)
+
+
+def stands_still(row: str):
+    """A decider: from the second epoch to the last the training loss of the row falls by at most .01 nats."""
+
+    def after(epoch):
+        return claims.Number(row, lambda runs: dict(zip(runs.seeds, runs.curves(LOSS.name)[:, epoch], strict=True)))
+
+    return claims.of_numbers(LOSS, {"at the end": after(-1), "after two epochs": after(1)}, Bound("at most", 0.01))
+
+
 # A sentence, the test over seeds that decides it, and the lectures' claims in claims.toml that it is part of.
 CLAIMS = [
     Claim(
         "At the start every sigmoid layer has a smaller gradient than the layer above it.",
-        at_most(STEP, SIGMOID, 1),
+        at_most(STEP, [f"start/{start}/sigmoid" for start in STARTS], 1),
         ("A5",),
         figure="gradient-3.png",
     ),
+    *(
+        Claim(
+            f"{more} sigmoid layers have a smaller gradient at the base than {fewer}, at the start.",
+            lower(BASE, f"depth/{more}/sigmoid", than=f"depth/{fewer}/sigmoid"),
+            ("A5", "B19"),
+            figure="base.png",
+        )
+        for fewer, more in pairwise(DEPTHS)
+    ),
+    *(
+        Claim(
+            f"From {title} 20 rectified linear layers have at least a tenth of the gradient at the base that one has.",
+            base(Bound("at most", 1), {"20 layers": f"start/{start}/relu", "one": "depth/1/relu"}),
+            ("B19",),
+            figure=f"gradient-{i}.png",
+        )
+        for i, (start, title) in enumerate(STARTS.items(), 1)
+    ),
     Claim(
-        "From layer to layer, sigmoid nets lose more of the gradient than rectified linear ones.",
-        higher(DECADES, SIGMOID, than=RECTIFIED),
+        "From each start 20 sigmoid layers have a smaller gradient at the base than 20 rectified linear ones.",
+        claims.all_of(
+            *(base(MORE, {"sigmoid": f"start/{start}/sigmoid", "rectified": f"start/{start}/relu"}) for start in STARTS)
+        ),
         ("B19",),
         figure="gradient-3.png",
         answers=True,
     ),
     Claim(
-        "Rectified linear nets lose at most a tenth of the gradient a layer.",
-        at_most(DECADES, RECTIFIED, A_TENTH_LESS),
-        ("B19",),
-        figure="gradient-3.png",
-    ),
-    Claim(
         "With the lecture's start tanh units have more alike variances than with U[-1/√d, 1/√d].",
         lower(APART, "start/glorot/tanh", than="start/fan/tanh"),
-        ("C3", "C31"),
+        ("C3", "C31a"),
         figure="variance-2.png",
     ),
-    Claim(
-        "With the lecture's start the variances of 20 tanh layers are within a factor of 2.",
-        at_most(APART, "start/glorot/tanh", FACTOR_2),
-        ("C3",),
-        figure="variance-2.png",
+    *(
+        Claim(f"{words} are within a factor of 2.", at_most(APART, row, 0.301), ("C31a",), figure=figure)  # log10(2)
+        for words, row, figure in (
+            ("With the lecture's start the variances of 20 tanh layers", "start/glorot/tanh", "variance-2.png"),
+            ("With He's start the variances of 20 rectified linear layers", "start/he/relu", "variance-3.png"),
+        )
     ),
-    Claim(
-        "With He's start the variances of 20 rectified linear layers are within a factor of 2.",
-        at_most(APART, "start/he/relu", FACTOR_2),
-        figure="variance-3.png",
-    ),
-    Claim(
-        "After all epochs 20 sigmoid layers err on 50 points more of the training digits than one.",
-        higher(TRAIN, "depth/20/sigmoid", than="depth/1/sigmoid", least=50),
-        ("E2",),
-        figure="train.png",
+    *(
+        Claim(f"{depth} sigmoid layers {do}.", decide, ("E2",), figure="train.png")
+        for depth, row in ((10, "depth/10/sigmoid"), (20, "depth/20/sigmoid"))
+        for do, decide in (
+            (
+                "err on more of the training digits than one, after all epochs",
+                higher(TRAIN, row, than="depth/1/sigmoid"),
+            ),
+            ("stand still: after two epochs the training loss falls by at most .01 nats", stands_still(row)),
+        )
     ),
     Claim(
         "Greedy pre-training makes the gradient at the base larger.",
@@ -413,65 +456,65 @@ CLAIMS = [
         at_most(UNDER, "ladder/large/free", 0),
         ("B23",),
     ),
-    Claim(
-        "From these weights a limit of 15 on the norm lowers the error, averaged over rates.",
-        lower(ERROR, "ladder/large/clamped", than="ladder/large/free"),
-        ("B23",),
-        figure="ladder-2.png",
-    ),
-    Claim(
-        "From He's start a limit of 15 on the norm lowers the error, averaged over rates.",
-        lower(ERROR, "ladder/he/clamped", than="ladder/he/free"),
-        ("B23",),
-        figure="ladder-1.png",
+    *(
+        Claim(
+            f"From {scale.title} a limit of 15 on the norm lowers the error, averaged over rates.",
+            lower(ERROR, f"ladder/{start}/clamped", than=f"ladder/{start}/free"),
+            ("B23",),
+            figure=f"ladder-{i}.png",
+        )
+        for i, (start, scale) in enumerate(SCALES.items(), 1)
     ),
     Claim("With weights of 0 all gradients of a tanh net's weights are 0.", exact(ZERO, "exact", 1e-6), ("C1",)),
     Claim("Equal weights keep hidden units equal.", exact(EQUAL, "exact", 1e-6), ("C2",)),
     Claim("The gradient of a weight is its input times that of its unit's bias.", exact(INPUT, "exact", 1e-6), ("E1",)),
     Claim(
-        "At most half of the values of trained rectified linear units are not 0.",
-        at_most(ACTIVE, ["depth/1/relu", "depth/20/relu"], 50),
-        ("D1",),
+        "At each depth at most half of the values of trained rectified linear units are not 0.",
+        at_most(ACTIVE, [f"depth/{depth}/relu" for depth in DEPTHS], 50),
+        ("D1b",),
     ),
     Claim(
-        "Rectified linear units that are below 0 for all examples never move.", exact(MOVED, "below/relu", 0), ("D1",)
-    ),
-    Claim("From there leaky units move.", higher(MOVED, "below/leaky", than="below/relu"), ("D1",)),
-    Claim(
-        "From there leaky units learn: they err on fewer of the training digits.",
-        lower(TRAIN, "below/leaky", than="below/relu"),
-        ("D1",),
+        "Rectified linear units that are below 0 for all examples never move.", exact(MOVED, "below/relu", 0), ("D1c",)
     ),
     Claim(
-        "At depth 50 nets with skip connections or gates err less than plain ones.",
-        lower(TEST, ["kind/50/skip", "kind/50/gated"], than="kind/50/plain"),
-        ("D11",),
-        figure="kinds.png",
-        answers=True,
+        "From there leaky units move, and learn: they err on fewer of the training digits.",
+        claims.all_of(higher(MOVED, "below/leaky", than="below/relu"), lower(TRAIN, "below/leaky", than="below/relu")),
+        ("D1c",),
     ),
-    Claim(
-        "At depth 50 gated nets err on at most 3 %.",
-        at_most(TEST, "kind/50/gated", 3),
-        ("D11",),
-        figure="kinds.png",
-    ),
-    Claim(
-        "At depth 50 plain nets err on 80 points more than gated ones, which is near chance.",
-        higher(TEST, "kind/50/plain", than="kind/50/gated", least=80),
-        ("D11",),
-        figure="kinds.png",
+    *(
+        Claim(
+            f"At depth 50, where plain nets learn as well, nets with {title} err on fewer {split} digits.",
+            lower(metric, f"kind/50/{kind}", than="kind/50/plain"),
+            ("D11",),
+            figure=f"kinds-{split}.png",
+            answers=metric is TRAIN,
+        )
+        for kind, title in {"skip": "skip connections", "gated": "gates"}.items()
+        for split, metric in {"training": TRAIN, "test": TEST}.items()
     ),
 ]
 GRADIENT = "norm of the gradient"
+
+
+def bases(found):
+    """The gradient at the base of the nets by depth."""
+    drawn = {}
+    for runs in figures.rows_at(found, ("hidden layers", "units")):
+        depths, gradients = drawn.setdefault(UNIT_TITLES[runs.row.at["units"]], ([], []))
+        depths.append(runs.row.at["hidden layers"])
+        gradients.append(10 ** runs.values(BASE.name))
+    return draw(drawn, xlabel="hidden layers", ylabel=GRADIENT, log_x=True) if drawn else None
+
+
 # Profiles take curves of a `Result`, not metrics.
 FIGURES = {
     "gradient.png": Figure(
         figures.profiles("start/gradient", GRADIENT, groups=tuple(START_GROUPS.values())),
         "Norm of the gradient of each layer's weights at the start, from the base up.",
     ),
-    "kinds.png": Figure(
-        lines(TEST, x="hidden layers", line="kind"), "Test error by depth, at the best rate; tanh units."
-    ),
+    "kinds-test.png": Figure(lines(TEST, x="hidden layers", line="kind"), "Test error by depth; tanh units."),
+    "kinds-training.png": Figure(lines(TRAIN, x="hidden layers", line="kind"), "Training error by depth; tanh units."),
+    "base.png": Figure(bases, "Norm of the gradient of the first layer's weights at the start, by depth."),
     "depth.png": Figure(lines(TEST, x="hidden layers", line="units"), "Test error by depth, at the best rate."),
     "train.png": Figure(lines(TRAIN, x="hidden layers", line="units"), "Training error by depth, at the best rate."),
     "variance.png": Figure(
