@@ -443,17 +443,32 @@ PRETRAINED = {n: (f"{n}/pretrained", f"{n}/none") for n in LABELS}  # with and w
 lower, all_of, lines = claims.lower, claims.all_of, figures.lines
 
 
-def err_less(*ways):
-    """A decider: with 100 labels and with 1 000, each way errs less than the net without regularisation."""
-    return all_of(*(lower(TEST, [f"{n}/{way}" for way in ways], than=f"{n}/none") for n in (FEW, MORE)))
+def said(n):
+    """A number of labels as words have it: 10 000."""
+    return f"{n:,}".replace(",", " ")
 
 
-def smaller_norm(way):
-    """A decider: with 100 to 10 000 labels, a way leaves a smaller norm of the weights than no regularisation."""
-    return all_of(*(lower(NORM, f"{n}/{way}", than=f"{n}/none") for n in (FEW, MORE, MANY)))
+def than_none(metric, way):
+    """A decider: with each number of labels, the metric is lower with this way than without."""
+    return all_of(*(lower(metric, f"{n}/{way}", than=f"{n}/none") for n in LABELS))
 
 
-NOISIEST = [f"best/{kind}" for kind in LEVELS]
+def by_labels(words, metric, way, *numbers, than="none", labels=LABELS, answers=None):
+    """A claim for each number of labels: the metric is lower with one way than with the other."""
+    return [
+        Claim(
+            f"With {said(n)} labels {words}.",
+            lower(metric, f"{n}/{way}", than=f"{n}/{than}"),
+            numbers,
+            figure="labels.png" if metric is TEST else "",
+            answers=n == answers,
+        )
+        for n in labels
+    ]
+
+
+ERRS_LESS, NARROWS = "lowers the test error", "narrows the gap of test to training nats"
+PLACES = {"inputs": "inputs", "hidden": "hidden units", "weights": "weights"}
 # A sentence, the test over seeds that decides it, and the lectures' claims in claims.toml that it is part of.
 CLAIMS = [
     Claim(
@@ -461,9 +476,10 @@ CLAIMS = [
         claims.exact(TRAIN, "dealt", 0),
         ("B18",),
     ),
+    *by_labels("a linear map errs less than the net", TEST, "linear", "B34", labels=(FEW, MORE)),
     Claim(
-        "With 100 labels the net errs more than the linear map; with 50 000 it errs less.",
-        all_of(lower(TEST, f"{FEW}/linear", than=f"{FEW}/none"), lower(TEST, f"{ALL}/none", than=f"{ALL}/linear")),
+        "With 10 000 and with 50 000 labels the net errs less than the linear map.",
+        all_of(*(lower(TEST, f"{n}/none", than=f"{n}/linear") for n in (MANY, ALL))),
         ("B34",),
         figure="labels.png",
     ),
@@ -473,82 +489,83 @@ CLAIMS = [
         ("B34",),
         figure="labels.png",
     ),
-    Claim(
-        "With 1 000 labels early stopping errs less if it waits 5 or 10 parts, not 0.",
-        lower(TEST, [f"{MORE}/stop/5", f"{MORE}/stop/10"], than=f"{MORE}/stop/0"),
-        ("C4",),
-        figure="parts.png",
+    *by_labels(f"early stopping that waits 10 parts {ERRS_LESS}", TEST, "stop/10", "C4a", answers=MORE),
+    *by_labels("early stopping errs less if it waits 1 part, not 0", TEST, "stop/1", "C4b", than="stop/0"),
+    *by_labels("early stopping errs less if it waits 5 parts, not 0", TEST, "stop/5", "C4b", than="stop/0"),
+    *by_labels("early stopping errs less if it waits 10 parts, not 0", TEST, "stop/10", "C4b", than="stop/0"),
+    *(
+        Claim(f"In a deep net {words}.", lower(metric, f"deep/{way}", than=f"deep/{other}"), (number,))
+        for number, words, metric, way, other in (
+            ("C16a", "batch normalisation lowers the training nats", NATS, "batch", "plain"),
+            ("C16a", "with dropout batch normalisation lowers the training nats", NATS, "both", "dropout"),
+            ("C16b", f"dropout {NARROWS}", GAP, "dropout", "plain"),
+            ("C16b", f"with batch normalisation dropout {NARROWS}", GAP, "both", "batch"),
+            ("C16c", "both together err less than batch normalisation alone", TEST, "both", "batch"),
+            ("C16c", "both together err less than dropout alone", TEST, "both", "dropout"),
+        )
     ),
-    Claim(
-        "Early stopping that waits 10 parts errs less than training to the end, with 100 labels and with 1 000.",
-        err_less("stop/10"),
-        ("C4",),
-        figure="parts.png",
-        answers=True,
-    ),
-    Claim(
-        "In a deep net batch normalisation lowers the training nats, with dropout and without it.",
-        all_of(lower(NATS, "deep/batch", than="deep/plain"), lower(NATS, "deep/both", than="deep/dropout")),
-        ("C16",),
-    ),
-    Claim(
-        "Dropout narrows the normalised deep net's gap from training to test nats.",
-        lower(GAP, "deep/both", than="deep/batch"),
-        ("C16",),
-    ),
-    Claim(
-        "Both together err less than either alone.",
-        lower(TEST, "deep/both", than=["deep/batch", "deep/dropout"]),
-        ("C16",),
-    ),
-    Claim(
-        "Pre-training lowers the error with 100 and 1 000 labels.",
-        err_less("pretrained"),
-        ("C17",),
-        figure="labels.png",
-        answers=True,
-    ),
+    *by_labels(f"pre-training {NARROWS}", GAP, "pretrained", "C17"),
+    *by_labels(f"pre-training {ERRS_LESS}", TEST, "pretrained", "C17", answers=MORE),
     Claim(
         "Pre-training gains more with 100 labels and with 1 000 than with 50 000.",
         all_of(*(claims.gains_more(TEST, PRETRAINED[n], PRETRAINED[ALL]) for n in (FEW, MORE))),
         ("C17",),
         figure="labels.png",
     ),
+    *by_labels(f"training on virtual examples {ERRS_LESS}", TEST, "virtual", "D4", answers=ALL),
+    *by_labels(f"the hint {ERRS_LESS}", TEST, "hint", "D4"),
     Claim(
-        "Virtual examples and the hint each lower the error, with 100 labels and with 1 000.",
-        err_less("virtual", "hint"),
-        ("D4",),
-        figure="labels.png",
+        "With each number of labels weight decay leaves a smaller norm of the weights than training without it.",
+        than_none(NORM, "l2"),
+        ("D5a",),
     ),
-    Claim(
-        "Weight decay leaves a smaller norm of the weights than training without it, with 100 to 10 000 labels.",
-        smaller_norm("l2"),
-        ("D5",),
+    *(
+        Claim(
+            f"Early stopping that waits {wait} part{'s' * (wait != 1)} leaves a smaller norm than training to the end.",
+            than_none(NORM, f"stop/{wait}"),
+            ("D5b",),
+        )
+        for wait in LOOK_AHEADS
     ),
-    Claim("So does early stopping that waits 0 parts.", smaller_norm("stop/0"), ("D5",)),
     Claim(
         "Descent with weight decay ends at the closed form of ridge regression, the mode under a Gaussian prior.",
         all_of(claims.exact(APART, "ridge", 1000), claims.exact(SLOPE, "ridge", 1000)),
-        ("D5",),
+        ("D5c",),
     ),
-    Claim(
-        "Noise narrows the gap from training to test nats, in each of the three places at its best level.",
-        lower(GAP, NOISIEST, than=f"{MANY}/none"),
-        ("D6",),
-        figure="gap.png",
+    *(
+        Claim(
+            f"Noise on {PLACES[kind]} at its best level {does}.",
+            lower(metric, f"best/{kind}", than=f"{MANY}/none"),
+            ("D6",),
+            figure,
+        )
+        for kind in LEVELS
+        for does, metric, figure in (
+            (NARROWS, GAP, "gap.png"),
+            (ERRS_LESS, TEST, ""),
+        )
     ),
-    Claim("It lowers the test error in each of the three places.", lower(TEST, NOISIEST, than=f"{MANY}/none"), ("D6",)),
-    Claim(
-        "A strong L1 penalty leaves most weights below .001.",
-        claims.at_least(ZERO, "weights/l1", 50),
-        ("E6",),
-        figure="weights.png",
+    *by_labels(f"noise on inputs {NARROWS}", GAP, "inputs", "D6", labels=(FEW, MORE, ALL)),
+    *by_labels(f"noise on inputs {ERRS_LESS}", TEST, "inputs", "D6", labels=(FEW, MORE, ALL)),
+    *(
+        Claim(
+            f"{words} leaves most weights below .001.", claims.at_least(ZERO, row, 50), ("E6a",), figure="weights.png"
+        )
+        for words, row in (
+            ("A strong L1 penalty", "weights/l1"),
+            *((f"With {said(n)} labels L1, at the strength that validation chooses,", f"{n}/l1") for n in LABELS),
+        )
     ),
     Claim(
         "A strong L2 penalty brings down the size that a hundredth of the weights exceeds.",
         lower(LARGE, "weights/l2", than="weights/none"),
-        ("E6",),
+        ("E6b",),
         figure="weights.png",
+    ),
+    Claim(
+        "So does L2 at the strength that validation chooses, with each number of labels.",
+        than_none(LARGE, "l2"),
+        ("E6b",),
     ),
 ]
 DRAWN = ["nothing", "linear map", "early stopping, look-ahead 10", "L2", "pre-training", "dropout", "virtual examples"]
