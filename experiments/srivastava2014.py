@@ -502,7 +502,7 @@ CLAIMS = [
         figure="parts-2.png",
     ),
     Claim(
-        "With all digits the paper's net with both errs less than its net with neither, which has another size.",
+        "With all digits the paper's net with dropout and pre-training errs less than its net with neither.",
         lower_once_trained("paper/dbn", than="paper/none"),
         ("C22",),
         figure="bars.png",
