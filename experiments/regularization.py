@@ -454,16 +454,18 @@ def than_none(metric, way):
 
 
 def by_labels(words, metric, way, *numbers, than="none", labels=LABELS, answers=None):
-    """A claim for each number of labels: the metric is lower with one way than with the other."""
+    """A claim for few labels, and one for many: the metric is lower with one way than with the other."""
+    parts = [[n for n in part if n in labels] for part in ((FEW, MORE), (MANY, ALL))]
     return [
         Claim(
-            f"With {said(n)} labels {words}.",
-            lower(metric, f"{n}/{way}", than=f"{n}/{than}"),
+            f"With {' and '.join(map(said, part))} labels {words}.",
+            all_of(*(lower(metric, f"{n}/{way}", than=f"{n}/{than}") for n in part)),
             numbers,
             figure="labels.png" if metric is TEST else "",
-            answers=n == answers,
+            answers=answers in part,
         )
-        for n in labels
+        for part in parts
+        if part
     ]
 
 
