@@ -47,7 +47,7 @@ def test_a_page_of_ones_own_and_what_it_has_kept(run, tmp_path):
     assert "not enough runs: A wide layer errs less. Test error: " in printed, "two seeds never decide"
     assert "answer: Not decided: A wide layer errs less; test error: " in printed
     report = (tmp_path / "runs" / "width" / "report.md").read_text()
-    assert re.search(r"\*\*(holds|does not hold|not enough runs)\*\*: A wide layer errs less", report)
+    assert "### ? A wide layer errs less.\n\n**not enough runs**: Test error: " in report
     digits = read("digits").data.test
     three = int(np.flatnonzero(digits.y == 3)[0])
     for i, (x, y) in enumerate(zip(*digits, strict=True)):
