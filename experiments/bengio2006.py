@@ -7,7 +7,7 @@ reported. Experiment 3 takes over the choice of pre-training. Below the paper's 
 
 Not all trials waited equally long for a better validation error. Of Experiment 2's chosen ones supervised
 pre-training waits for 10 epochs, and the others for 4; Experiment 3's all wait for 10. What is said of deep nets
-without pre-training may rest on that. A search in which all trials wait for 10 epochs is under way.
+without pre-training may rest on that. No search has been finished in which all trials wait for 10 epochs.
 
     python -m experiments bengio2006                   # 8 x 8 digits: about a minute on two cores
     python -m experiments bengio2006 --preset paper    # MNIST: 6 to 11 hours on two cores

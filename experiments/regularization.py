@@ -453,7 +453,7 @@ def than_none(metric, way):
     return all_of(*(lower(metric, f"{n}/{way}", than=f"{n}/none") for n in LABELS))
 
 
-def by_labels(words, metric, way, *numbers, than="none", labels=LABELS, answers=None):
+def for_few_and_many(words, metric, way, *numbers, than="none", labels=LABELS, answers=None):
     """A claim for few labels, and one for many: the metric is lower with one way than with the other."""
     parts = [[n for n in part if n in labels] for part in ((FEW, MORE), (MANY, ALL))]
     return [
@@ -478,7 +478,7 @@ CLAIMS = [
         claims.exact(TRAIN, "dealt", 0),
         ("B18",),
     ),
-    *by_labels("a linear map errs less than the net", TEST, "linear", "B34", labels=(FEW, MORE)),
+    *for_few_and_many("a linear map errs less than the net", TEST, "linear", "B34", labels=(FEW, MORE)),
     Claim(
         "With 10 000 and with 50 000 labels the net errs less than the linear map.",
         all_of(*(lower(TEST, f"{n}/none", than=f"{n}/linear") for n in (MANY, ALL))),
@@ -491,10 +491,10 @@ CLAIMS = [
         ("B34",),
         figure="labels.png",
     ),
-    *by_labels(f"early stopping that waits 10 parts {ERRS_LESS}", TEST, "stop/10", "C4a", answers=MORE),
-    *by_labels("early stopping errs less if it waits 1 part, not 0", TEST, "stop/1", "C4b", than="stop/0"),
-    *by_labels("early stopping errs less if it waits 5 parts, not 0", TEST, "stop/5", "C4b", than="stop/0"),
-    *by_labels("early stopping errs less if it waits 10 parts, not 0", TEST, "stop/10", "C4b", than="stop/0"),
+    *for_few_and_many(f"early stopping that waits 10 parts {ERRS_LESS}", TEST, "stop/10", "C4a", answers=MORE),
+    *for_few_and_many("early stopping errs less if it waits 1 part, not 0", TEST, "stop/1", "C4b", than="stop/0"),
+    *for_few_and_many("early stopping errs less if it waits 5 parts, not 0", TEST, "stop/5", "C4b", than="stop/0"),
+    *for_few_and_many("early stopping errs less if it waits 10 parts, not 0", TEST, "stop/10", "C4b", than="stop/0"),
     *(
         Claim(f"In a deep net {words}.", lower(metric, f"deep/{way}", than=f"deep/{other}"), (number,))
         for number, words, metric, way, other in (
@@ -506,16 +506,16 @@ CLAIMS = [
             ("C16c", "both together err less than dropout alone", TEST, "both", "dropout"),
         )
     ),
-    *by_labels(f"pre-training {NARROWS}", GAP, "pretrained", "C17"),
-    *by_labels(f"pre-training {ERRS_LESS}", TEST, "pretrained", "C17", answers=MORE),
+    *for_few_and_many(f"pre-training {NARROWS}", GAP, "pretrained", "C17"),
+    *for_few_and_many(f"pre-training {ERRS_LESS}", TEST, "pretrained", "C17", answers=MORE),
     Claim(
         "Pre-training gains more with 100 labels and with 1 000 than with 50 000.",
         all_of(*(claims.gains_more(TEST, PRETRAINED[n], PRETRAINED[ALL]) for n in (FEW, MORE))),
         ("C17",),
         figure="labels.png",
     ),
-    *by_labels(f"training on virtual examples {ERRS_LESS}", TEST, "virtual", "D4", answers=ALL),
-    *by_labels(f"the hint {ERRS_LESS}", TEST, "hint", "D4"),
+    *for_few_and_many(f"training on virtual examples {ERRS_LESS}", TEST, "virtual", "D4", answers=ALL),
+    *for_few_and_many(f"the hint {ERRS_LESS}", TEST, "hint", "D4"),
     Claim(
         "With each number of labels weight decay leaves a smaller norm of the weights than training without it.",
         than_none(NORM, "l2"),
@@ -547,8 +547,8 @@ CLAIMS = [
             (ERRS_LESS, TEST, ""),
         )
     ),
-    *by_labels(f"noise on inputs {NARROWS}", GAP, "inputs", "D6", labels=(FEW, MORE, ALL)),
-    *by_labels(f"noise on inputs {ERRS_LESS}", TEST, "inputs", "D6", labels=(FEW, MORE, ALL)),
+    *for_few_and_many(f"noise on inputs {NARROWS}", GAP, "inputs", "D6", labels=(FEW, MORE, ALL)),
+    *for_few_and_many(f"noise on inputs {ERRS_LESS}", TEST, "inputs", "D6", labels=(FEW, MORE, ALL)),
     *(
         Claim(
             f"{words} leaves most weights below .001.", claims.at_least(ZERO, row, 50), ("E6a",), figure="weights.png"
