@@ -28,7 +28,7 @@ _CONTENT = {
     "claims": list,
     "more": list,
 }
-_CLAIM = {"claim": str, "numbers": list, "verdict": str, "words": str}
+_CLAIM = {"claim": str, "numbers": list, "verdict": str, "words": str, "figure": str}
 _DATA = {"name": str, "variant": str}
 _ROW = {
     **dict.fromkeys(("row", "metric", "verdict"), str),

@@ -182,5 +182,5 @@ def card(claim: LectureClaim, decided: Sequence[Decided]) -> dict[str, Any]:
 def pictures(tests: Sequence[Decided]) -> list[str]:
     """The links to the pictures that the claims of an experiment name, each once."""
     links = tests[0].experiment.pictures
-    files = [file for one in tests for file in pictures_of(one.claim.get("figure", ""), list(links))]
+    files = [file for one in tests for file in pictures_of(one.claim["figure"], list(links))]
     return [links[file] for file in dict.fromkeys(files)]

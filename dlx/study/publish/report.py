@@ -32,7 +32,7 @@ def text(
     title, _, rest = study.doc.strip().partition("\n")
     question = "\n\n".join(part for part in rest.strip().split("\n\n") if not re.match(r"( {4}|Lecture)", part))
     pictures = [file for names in files.values() for file in names]
-    named = {claim["claim"]: tuple(pictures_of(claim.get("figure", ""), pictures)) for claim in content["claims"]}
+    named = {claim["claim"]: tuple(pictures_of(claim["figure"], pictures)) for claim in content["claims"]}
     first = opening(next(iter(study.figures), ""), files, list(named.values()))
     told = {*first, *(file for group in named.values() for file in group)}
     left = [file for file in pictures if file not in told]
