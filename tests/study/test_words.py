@@ -68,6 +68,16 @@ def test_numbers_have_the_digits_that_the_interval_supports():
     assert ": .0100 points more [.0067, .0133]" in close
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_interval_that_does_not_touch_0_is_not_rounded_to_it(sign):
+    gain = 0.2 + 0.0962 * np.array([0, 1, 1, -1, -1])
+    low, high = 0.2 + stats.t.ppf([0.005, 0.995], 4) * stats.sem(gain)
+    assert 0 < low < 0.005
+    told = words(claims.lower(TEST, "a", "b"), a=LOW, b=LOW + sign * gain)
+    ends = f"[{low:.3f}, {high:.3f}]".replace("0.", ".")
+    assert f": .200 points {'more' if sign > 0 else 'less'} {ends}" in told
+
+
 def test_titles_with_commas_or_numbers_stand_behind_their_values():
     some = found({"p1": list(LOW / 100), "p2": list(HIGH / 100)})
     assert sentence(claims.lower(TEST, "p1", "p2")(some)).startswith("Test error: 1.95 % (P1), 2.28 % (P2): .33 points")
@@ -115,7 +125,16 @@ def test_a_number_has_no_zero_before_the_point(value, places, text):
 
 
 @pytest.mark.parametrize(
-    ("p", "text"), [(0.00026, "p = .0003"), (0.037, "p = .04"), (0.4449, "p = .44"), (3e-7, "p < .0001"), (None, "")]
+    ("p", "text"),
+    [
+        (0.00026, "p = .0003"),
+        (0.037, "p = .04"),
+        (0.4449, "p = .44"),
+        (3e-7, "p < .0001"),
+        (None, ""),
+        (0.00997, "p = .00997"),  # below the level, and so it does not read .01
+        (0.0102, "p = .01"),
+    ],
 )
 def test_a_p_value_has_one_digit(p, text):
     assert p_value(p) == text

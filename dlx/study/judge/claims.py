@@ -203,8 +203,10 @@ def near_paper(metric: Metric, rows: Sequence[str], tolerance: float | int) -> D
 
     def decide(found: Found, row: str) -> Finding:
         values = metric.scale * found[row].values(metric.name) if row in found else np.empty(0)
-        if not len(values) or metric.name not in found[row].row.paper:
+        if not len(values):
             return unfinished(found, [row])
+        if metric.name not in found[row].row.paper:
+            return Finding(OPEN, f"{titled(side(found, row, values))}: the paper has no value for these data")
         paper, examples = found[row].row.paper[metric.name].value, found.examples(row, metric)
         finding = judge(above_single_run(values, paper, examples), Bound("at most", tolerance), found.looks)
         sides = [Side("the paper", (paper,)), side(found, row, values)]

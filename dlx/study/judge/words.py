@@ -153,8 +153,14 @@ def _with_interval(mean: Interval, unit: str) -> str:
 
 
 def _places(mean: Interval) -> int:
-    """The decimal places that an interval supports: two digits of half its width."""
-    return _decimals(0.0 if mean.low is None or mean.high is None else (mean.high - mean.low) / 2)
+    """The decimal places that an interval supports: two digits of half its width.
+
+    There are more where an end that is not 0 would be rounded to it.
+    """
+    if mean.low is None or mean.high is None:
+        return _decimals(0.0)
+    near = max(mean.low, -mean.high)  # above 0 where the interval does not touch it
+    return max(_decimals((mean.high - mean.low) / 2), _decimals(near) - 1 if near > 0 else 0)
 
 
 def _own_places(side: Side) -> int:
@@ -188,7 +194,11 @@ def p_value(p: float | None) -> str:
     """A p-value to the digit that counts."""
     if p is None:
         return ""
-    return "p < .0001" if p < 1e-4 else f"p = {number(p, 2 if p >= 0.1 else _decimals(p) - 1)}"
+    if p < 1e-4:
+        return "p < .0001"
+    places = 2 if p >= 0.1 else _decimals(p) - 1
+    below = (some for some in range(places, 9) if p >= LEVEL or round(p, some) < LEVEL)
+    return f"p = {number(p, next(below, 9))}"
 
 
 def could_be_off(paper: float, examples: int, level: float = LEVEL) -> str:
