@@ -19,15 +19,19 @@ from measures.by_hand import (
     wrong,
 )
 from scipy.special import expit, logsumexp
+from sklearn.cluster import KMeans
+from sklearn.linear_model import Ridge
 
 from dlx import sampling
 from dlx.algorithms import gradient, persistent
 from dlx.data.generated import two_spirals
 from dlx.growing import cascade, cascade_output, create_nodes, layer_output
+from dlx.inspect import regions
 from dlx.losses.energy import contrastive_divergence, gibbs_chain
 from dlx.losses.supervised import cross_entropy
 from dlx.nets.layer import INITIALIZERS, RELU
 from dlx.nets.mlp import mlp
+from dlx.pretrain import boltzmann
 from dlx.programs import Rate
 from dlx.unit import Result
 from experiments import growing
@@ -36,6 +40,8 @@ from experiments.dbn import Annealed, Judged, Machine
 from experiments.expressiveness import ExactCheck, Hypers
 from experiments.growing import SHARES, PruneBySize, Spirals
 from experiments.optimizers import Formulas, Spread
+from experiments.representations import Hypers as CodeHypers
+from experiments.representations import Regions
 
 BELOW = ({"hidden_0": random_net(mlp((6, 5)), 1)["hidden_0"]},)
 
@@ -263,3 +269,80 @@ def spread(run):
         spreads[str(size)] = np.mean(far) / np.sum(whole**2)
     slant = np.log(spreads["8"] / spreads["2"]) / np.log(4)
     return Result(0.0, {"spread": {"slope": slant, **spreads}})
+
+
+@told_by(Regions("kmeans", (3, 16), 1, 10, 2, 3), CodeHypers())
+def regions_of_centres(run):
+    """Centres by scikit-learn from the same start."""
+
+    def code(key, units, x):
+        start = np.asarray(x[jax.random.choice(key, len(x), (units,), replace=False)])
+        found = KMeans(units, init=start, n_init=1, max_iter=20, tol=0, algorithm="lloyd").fit(np.asarray(x))
+        return lambda x: np.eye(units)[found.predict(np.asarray(x, np.float32))]
+
+    return of_codes(run, code)
+
+
+@told_by(Regions("rbm", (3, 16), 1, 10, 2, 3), CodeHypers(0.5))
+def regions_of_units(run):
+    """The layer by the stage of the library, which has tests of its own."""
+
+    def code(key, units, x):
+        key_init, key_train = jax.random.split(key)
+        w = INITIALIZERS["fan"](key_init, (x.shape[1], units))
+        stage = boltzmann(rate=0.5, epochs=1, batch_size=10, mean_field=True)
+        layer, _ = stage(key_train, {"w": w, "b": jnp.zeros(units), "c": jnp.zeros(x.shape[1])}, run.data)
+        return lambda x: expit(np.asarray(x, float) @ np.asarray(layer["w"], float) + np.asarray(layer["b"]))
+
+    return of_codes(run, code)
+
+
+def of_codes(run, train):
+    """Regions as different codes of many points, and errors of ridge regression by scikit-learn."""
+    key_slices, key_points, key_train = jax.random.split(run.key, 3)
+    x = {name: jnp.asarray(floats(split.x), jnp.float32) for name, split in run.data._asdict().items()}
+    distributed = run.program.kind != "kmeans"
+    curves = {"regions": {}, **{split: {"error": [], "squared": []} for split in x}}
+    picture = None
+    for units in (3, 16):
+        code = train(jax.random.fold_in(key_train, units), units, x["train"])
+
+        def marks(x, code=code, units=units):
+            return np.unique((code(x) > 0.5) @ 2 ** np.arange(units), return_inverse=True)[1]
+
+        for dims, shape in enumerate(("line", "plane", "space"), 1):
+            many = []
+            for key in jax.random.split(key_slices, 2):
+                corners = x["train"][jax.random.choice(key, len(x["train"]), (dims + 1,), replace=False)]
+                place = regions.through(corners)
+                there = regions.points(key_points, place, 100_000 if distributed else 20_000)
+                many.append(marks(there).max() + 1)
+                if (units, shape) == (3, "plane") and picture is None:
+                    line = np.linspace(-1, 1, 128)
+                    z = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
+                    picture = marks(np.asarray(place.centre) + float(place.radius) * z @ np.asarray(place.directions))
+            curves["regions"].setdefault(shape, []).append(np.mean(many))
+        curves["regions"].setdefault("digits", []).append(marks(x["train"]).max() + 1)
+        targets = {
+            name: np.column_stack([np.eye(10)[np.asarray(split.y)], x[name]])
+            for name, split in run.data._asdict().items()
+        }
+        seen = {name: np.column_stack([code(each), np.ones(len(each))]) for name, each in x.items()}
+        n = len(seen["train"])
+        fitted = Ridge(alpha=n * 1e-3 / 2, fit_intercept=False).fit(seen["train"], targets["train"])
+        for name, codes in seen.items():
+            said = fitted.predict(codes)
+            curves[name]["error"].append((said[:, :10].argmax(1) != np.asarray(run.data._asdict()[name].y)).mean())
+            curves[name]["squared"].append(np.square(said - targets[name])[:, 10:].sum(1).mean())
+    assert curves["regions"]["space"][1] > 3
+    same = run.kept["picture"].ravel()
+    for one in range(picture.max() + 1):
+        assert len(set(np.asarray(same)[picture == one].tolist())) == 1, "a region has one colour"
+    last = {name: {key: values[-1] for key, values in curves[name].items()} for name in x}
+    growth = {shape: np.polyfit(np.log([3, 16]), np.log(many), 1)[0] for shape, many in curves["regions"].items()}
+    idle = sum(units - many for units, many in zip((3, 16), curves["regions"]["digits"], strict=True))
+    return Result(
+        last["valid"]["error"],
+        {**last, "growth": {**growth, "idle": idle}},
+        jax.tree.map(np.asarray, curves, is_leaf=lambda one: isinstance(one, list)),
+    )
