@@ -13,8 +13,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def heat(rows: Mapping[str, Sequence[float]], columns: Sequence[str], *, xlabel: str = "") -> Figure:
-    """A line a row and a column each of `columns`: shares from 0, white, to 1, dark, with those above 0 in percent.
+def heat(
+    rows: Mapping[str, Sequence[float]],
+    columns: Sequence[str],
+    *,
+    xlabel: str = "",
+    title: str = "",
+    largest: float = 1,
+    decimals: int = 0,
+) -> Figure:
+    """A line a row and a column each of `columns`: shares from 0, white, to the `largest`, dark.
+
+    Those above 0 have their percentage, with so many `decimals`.
 
     Raises ValueError if there is no row, or one has not a share for each column.
     """
@@ -24,13 +34,13 @@ def heat(rows: Mapping[str, Sequence[float]], columns: Sequence[str], *, xlabel:
         if len(shares) != len(columns):
             raise ValueError(f"row {name!r} has {len(shares)} shares for {len(columns)} columns; give it one for each")
     values = np.array(list(rows.values()), float)
-    figure, axes = canvas.panel(1.5 + 0.3 * len(rows), xlabel)
-    axes.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    figure, axes = canvas.panel(1.5 + 0.3 * len(rows), xlabel, title=title)
+    axes.imshow(values, cmap="Blues", vmin=0, vmax=largest, aspect="auto")
     axes.grid(visible=False)
     for (i, j), share in np.ndenumerate(values):
         if share > 0:
-            colour = "white" if share > 0.5 else "black"
-            axes.text(j, i, f"{100 * share:.0f}", ha="center", va="center", fontsize=9, color=colour)
+            colour = "white" if share > largest / 2 else "black"
+            axes.text(j, i, f"{100 * share:.{decimals}f}", ha="center", va="center", fontsize=9, color=colour)
     axes.set_xticks(range(len(columns)), list(columns), rotation=90)
     axes.set_yticks(range(len(rows)), [canvas.wrap(name, 30) for name in rows])
     return figure

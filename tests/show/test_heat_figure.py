@@ -18,6 +18,14 @@ def test_each_share_has_its_place_and_those_above_0_their_percentage():
     assert [text.get_text() for text in axes.get_yticklabels()] == ["first", "second"]
 
 
+def test_small_shares_are_told_apart_if_the_largest_is_named():
+    figure = heat({"8": [0.031, 0.004]}, ["3", "5"], title="taken for", largest=0.04, decimals=1)
+    (axes,) = figure.axes
+    assert axes.images[0].get_clim() == (0, 0.04)
+    assert [(text.get_text(), text.get_color()) for text in axes.texts] == [("3.1", "white"), ("0.4", "black")]
+    assert figure.get_suptitle() == "taken for"
+
+
 def test_what_does_not_fit_is_an_error():
     with pytest.raises(ValueError, match="at least one row"):
         heat({}, ["a"])
