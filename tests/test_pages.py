@@ -80,11 +80,14 @@ def test_every_program_lowers_for_any_platform_uses_no_key_twice_and_gives_one_s
 
 
 def named(jaxpr: Any) -> set[int]:
-    """The numbers of outputs among which a program looks for the largest, example by example: those of its nets."""
+    """The numbers of outputs among which a program looks for the largest, example by example: those of its nets.
+
+    Among one, as in the channels of gray images, there is nothing to look for.
+    """
     sizes = set()
     for equation in jaxpr.eqns:
         if equation.primitive.name == "argmax" and equation.invars[0].aval.ndim > 1:
-            sizes |= {equation.invars[0].aval.shape[axis] for axis in equation.params["axes"]}
+            sizes |= {equation.invars[0].aval.shape[axis] for axis in equation.params["axes"]} - {1}
         inner = (getattr(value, "jaxpr", value) for value in jax.tree.leaves(list(equation.params.values())))
         sizes = sizes.union(*(named(one) for one in inner if hasattr(one, "eqns")))
     return sizes
