@@ -9,7 +9,7 @@ from scipy.signal import correlate2d
 
 from dlx.inspect.counts import count, parameter_count
 from dlx.nets.convnetjs import STRIDE, convnetjs, convnetjs_layers
-from dlx.nets.convolutional import Conv, Local, Scaled, Table, Transposed, as_images, flat, network, outputs
+from dlx.nets.convolutional import Biased, Conv, Local, Scaled, Table, Transposed, as_images, flat, network, outputs
 from dlx.nets.layer import INITIALIZERS, RELU
 from dlx.nets.lenet import TABLE, lenet5, lenet5_layers
 from dlx.nets.module import Affine
@@ -67,6 +67,7 @@ LAYERS = {
     "table": (Table(((0, 2), (1,), (0, 1, 2)), (3, 2)), of_table, (3, 2, 6)),
     "local": (Local(4, (3, 2), (2, 1), (1, 0)), of_local, (3, 2, 3, 60)),
     "transposed": (Transposed(4, (3, 2), 2), of_transposed, (3, 2, 3, 4)),
+    "biased": (Biased(), lambda params, x: x + params["b"].reshape(1, 5, 6, 3), None),
     "scaled": (Scaled(), lambda params, x: x * params["scale"] + params["bias"], None),
 }
 

@@ -136,6 +136,15 @@ class Scaled(nn.Module):
         return x * scale + self.param("bias", nn.initializers.zeros, x.shape[3:])
 
 
+class Biased(nn.Module):
+    """A bias for each place of each map, as where units share a kernel and nothing else: b [down, across, maps]."""
+
+    @nn.compact
+    def __call__(self, x: Images) -> Images:
+        """The inputs of the units."""
+        return x + self.param("b", nn.initializers.zeros, x.shape[1:])
+
+
 def flat(x: Float[Array, "n ..."]) -> Float[Array, "n values"]:
     """All values of an example in a row."""
     return x.reshape(len(x), -1)
