@@ -9,23 +9,26 @@ The state z_1 is drawn from `start`, z_t from row z_{t-1} of `transition`, and w
 (Rabiner 1989). Lecture CMU 10-601B 16, "Outline".
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.nn import log_softmax, logsumexp
 from jaxtyping import Array, Float, Int
 
-from dlx.types import Key
+from dlx.data.sources import Dataset, Provenance, fingerprint
+from dlx.types import Data, Key, Labelled
 
 
 class HMM(NamedTuple):
     """The probabilities of a hidden Markov model; each row sums to 1. Zeros are allowed."""
 
-    start: Float[Array, " states"]
-    transition: Float[Array, "states states"]
+    start: Float[Array | np.ndarray, " states"]
+    transition: Float[Array | np.ndarray, "states states"]
     """From the state of the row to that of the column."""
-    emission: Float[Array, "states symbols"]
+    emission: Float[Array | np.ndarray, "states symbols"]
 
 
 class Path(NamedTuple):
@@ -49,6 +52,29 @@ def sample(key: Key, hmm: HMM, n: int, steps: int) -> Path:
     _, others = jax.lax.scan(move, first, jax.random.split(key_states, steps - 1))
     states = jnp.concatenate([first[None], others]).T
     return Path(states, jax.random.categorical(key_symbols, jnp.log(hmm.emission)[states]))
+
+
+def dataset(name: str, hmm: HMM, steps: int, sizes: tuple[int, int, int]) -> Dataset:
+    """Sequences to be labelled, the same in every release: symbols `x` and states `y`, int8 [n, steps].
+
+    `sizes` are those of the splits. Raises ValueError if a number is less than 1.
+    """
+    if min(steps, *sizes) < 1:
+        raise ValueError(f"splits of {sizes} sequences of {steps} steps cannot be drawn; choose 1 or more of each")
+    # Of NumPy's random numbers only the raw bits are promised to be the same in every release.
+    raw = np.random.PCG64(0).random_raw(2 * sum(sizes) * steps).reshape(2, steps, -1) / 2.0**64
+
+    def drawn(probabilities, uniform):
+        return (uniform[:, None] >= np.cumsum(probabilities, -1)[..., :-1]).sum(-1)
+
+    states = [drawn(np.asarray(hmm.start), raw[0, 0])]
+    for uniform in raw[0, 1:]:
+        states.append(drawn(np.asarray(hmm.transition)[states[-1]], uniform))
+    symbols = [drawn(np.asarray(hmm.emission)[state], uniform) for state, uniform in zip(states, raw[1], strict=True)]
+    y, x = (np.stack(rows, 1).astype(np.int8) for rows in (states, symbols))
+    ends = np.cumsum((0, *sizes))
+    data = Data(*(Labelled(x[a:b], y[a:b]) for a, b in pairwise(ends)))  # ty: ignore[invalid-argument-type]
+    return Dataset(data, Provenance(name, "generated", "generated", fingerprint(data)), (steps,), len(hmm.start))
 
 
 def forward(hmm: HMM, symbols: Int[Array, "*n steps"]) -> Float[Array, "*n steps states"]:

@@ -90,3 +90,24 @@ def test_samples_have_the_frequencies_of_the_model():
 def test_nothing_is_not_drawn(n, steps):
     with pytest.raises(ValueError, match=f"{n} sequences of {steps} steps"):
         hmm.sample(jax.random.key(0), MODEL, n, steps)
+
+
+@pytest.mark.parametrize("model", [MODEL, STUCK], ids=["any", "with zeros"])
+def test_a_data_set_has_the_frequencies_of_its_model(model):
+    made = hmm.dataset("a model", model, STEPS, (20_000, 7, 3))
+    assert [split.x.shape for split in made.data] == [split.y.shape for split in made.data]
+    assert [split.x.shape for split in made.data] == [(20_000, STEPS), (7, STEPS), (3, STEPS)]
+    assert (made.shape, made.classes) == ((STEPS,), STATES)
+    x, y = made.data.train
+    pairs = {"start": (y[:, 0],), "transition": (y[:, :-1], y[:, 1:]), "emission": (y, x)}
+    for name, places in pairs.items():
+        true, counts = np.asarray(getattr(model, name)), np.zeros(getattr(model, name).shape)
+        np.add.at(counts, places, 1)
+        expected = true * (counts.sum(-1, keepdims=True) if counts.ndim > 1 else len(y))
+        assert not counts[true == 0].any()
+        assert (np.abs(counts - expected) <= 5 * np.sqrt(expected)).all()
+
+
+def test_a_data_set_without_sequences_is_refused():
+    with pytest.raises(ValueError, match="choose 1 or more"):
+        hmm.dataset("none", MODEL, STEPS, (5, 0, 5))
