@@ -26,10 +26,12 @@ class Track(NamedTuple):
     """By name, the steps with a mark below: one kind at most."""
 
 
-def tracks(panels: Mapping[str, Track], *, xlabel: str, ylabel: str) -> Figure:
+def tracks(
+    panels: Mapping[str, Track], *, xlabel: str, ylabel: str, limits: tuple[float, float] | None = None
+) -> Figure:
     """A panel for each track, one below the other, under its name. They share both axes and one legend.
 
-    Raises ValueError if there is no track.
+    `limits` are the ends of the vertical axis. Raises ValueError if there is no track.
     """
     from matplotlib.figure import Figure
 
@@ -60,6 +62,8 @@ def tracks(panels: Mapping[str, Track], *, xlabel: str, ylabel: str) -> Figure:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.3)
         axes.margins(x=0.01)
+    if limits:
+        drawn[0].set_ylim(*limits)
     drawn[-1].set_xlabel(xlabel, fontsize=MEDIUM)
     figure.supylabel(ylabel, fontsize=MEDIUM)
     canvas.legend(figure, list(keys.values()), list(keys))
