@@ -24,7 +24,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.special import expit
 
 from dlx.algorithms import gradient
-from dlx.data.generated import bit_patterns, franke_points
+from dlx.data.generated import bit_patterns, first_bits, franke_points
 from dlx.losses.supervised import cross_entropy, squared_error
 from dlx.nets import logical
 from dlx.nets.layer import RELU
@@ -33,7 +33,17 @@ from dlx.nets.mlp import mlp
 from dlx.train import fit, minibatches
 from dlx.types import Data, Labelled
 from dlx.unit import Result
-from experiments.expressiveness import PARITY_WIDTHS, Approximate, Hypers, MinMax, Parity
+from experiments.expressiveness import (
+    FINE_WIDTHS,
+    PARITY_WIDTHS,
+    Approximate,
+    Hypers,
+    LeastSquares,
+    MinMax,
+    Parity,
+    Random,
+    Smallest,
+)
 from experiments.nonconvexity import LINE, Between, Grid, Identities, Matched, Solution, Way
 
 FRANKE, BITS = franke_points(64, 20).data, bit_patterns(6).data
@@ -88,6 +98,33 @@ def parity(run):
     )
     told = {"units": units, "log": np.log2(units), "errors": np.array(errors)}
     return Result(np.mean(errors), {"parity": told})
+
+
+@told_by(Smallest(2, 3, 20), Hypers(0.1, 2.0), data=BITS)
+@told_by(Smallest(2, 3, 2), Hypers(1e-6, 6.0), data=BITS)
+def smallest(run):
+    """The first width without an error, of those that `Parity` would tell of if it had the same widths."""
+    keys, program = jax.random.split(run.key, len(FINE_WIDTHS)), run.program
+    bits, rate = float(run.hypers.number), run.hypers.rate
+    data = Data(*(first_bits(split, bits) for split in run.data))
+    least = jax.jit(lambda key, width: Parity.least_error(program, key, width, rate, data))
+    tried = [float(least(key, float(width))) for key, width in zip(keys, FINE_WIDTHS, strict=True)]
+    learnt = [width for width, error in zip(FINE_WIDTHS, tried, strict=True) if not error]
+    assert bool(learnt) == (bits == 2)
+    units = 2 * min(learnt, default=2 * FINE_WIDTHS[-1])
+    return Result(0.0 if learnt else tried[-1], {"parity": {"units": units, "log": np.log2(units)}})
+
+
+@told_by(LeastSquares(), Random(6.0, 2.0), data=FRANKE)
+def least_squares(run):
+    """By the pseudo-inverse, as six units need no ridge."""
+    key_w, key_b = jax.random.split(run.key)
+    w = np.asarray(jax.random.uniform(key_w, (2, 6), minval=-2, maxval=2), float)
+    b = np.asarray(jax.random.uniform(key_b, (6,), minval=-2, maxval=2), float)
+    h = {name: np.column_stack([np.tanh(x @ w + b), np.ones(len(x))]) for name, (x, _) in run.data._asdict().items()}
+    output = np.linalg.pinv(h["train"]) @ run.data.train.y
+    rms = {name: np.sqrt(np.mean((h[name] @ output - y) ** 2)) for name, (_, y) in run.data._asdict().items()}
+    return Result(rms["valid"], {split: {"rms": one, "log": np.log2(one)} for split, one in rms.items()})
 
 
 @told_by(MinMax(3, 2, 2, 10), Hypers(0.05, 2.0), data=BITS)
