@@ -11,7 +11,7 @@ from scipy.special import log_softmax
 from dlx.data import flat, load
 from dlx.show.progress import silent
 from dlx.types import Labelled
-from experiments.srivastava2014 import Averaged, Dropped, Dropping, over_all_masks
+from experiments.srivastava2014 import AllMasks, Averaged, Dropped, Dropping, over_all_masks
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
@@ -29,17 +29,18 @@ def run(program, data, given=(), **hypers):
 
 
 def test_all_masks_are_averaged_as_if_enumerated_by_hand():
-    h, w, b = (RNG.normal(size=shape).astype(np.float32) for shape in ((4, 5), (5, 3), (3,)))
+    h, w, b = (RNG.normal(size=shape) for shape in ((4, 5), (5, 3), (3,)))
     said = [log_softmax(2 * np.array(mask) * h @ w + b, -1) for mask in itertools.product((0, 1), repeat=5)]
-    found = over_all_masks(jnp.asarray(h), {"w": jnp.asarray(w), "b": jnp.asarray(b)})
-    np.testing.assert_allclose(found, log_softmax(np.mean(said, 0), -1), rtol=1e-4, atol=1e-5)
+    found = over_all_masks(h, {"w": w, "b": b})
+    np.testing.assert_allclose(found, log_softmax(np.mean(said, 0), -1), rtol=1e-12)
 
 
 @pytest.mark.parametrize("units", ["sigmoid", "relu"])
 def test_the_net_in_use_is_the_average_over_all_masks_and_near_that_over_many(units, data):
     net, _ = run(Dropped(units, (6,), 3, 20, 200), data, hidden=0.5)
-    every, many = (run(Averaged(units, (6,), samples), data, (net,))[1].measures["test"] for samples in (None, 3000))
-    assert every["apart"] < 1e-5
+    every = AllMasks(units)(KEY, (), (net,), data, silent)[1].measures["test"]
+    many = run(Averaged(units, (6,), 3000), data, (net,))[1].measures["test"]
+    assert every["apart"] < 1e-14
     assert every["excess"] == 0
     assert 1e-4 < many["apart"] < 0.1
 

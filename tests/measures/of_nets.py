@@ -34,7 +34,7 @@ from dlx.programs import Rate
 from dlx.unit import Result
 from experiments.ensembles import Ensemble, Member, Which
 from experiments.optimizers import Descent
-from experiments.srivastava2014 import Averaged, Dropped, Dropping
+from experiments.srivastava2014 import AllMasks, Averaged, Dropped, Dropping
 
 HE = mlp((6, 5), initializer=INITIALIZERS["he"], units=RELU)
 
@@ -131,7 +131,7 @@ def averaged(run, average, f=rectified):
     return Result(measures={"test": {**told, "apart": apart.max(), "mean": apart.mean()}})
 
 
-@told_by(Averaged("relu", (5,)), given=GIVEN[:1], data=labelled_by(GIVEN[0], rectified))
+@told_by(AllMasks("relu"), given=GIVEN[:1], data=labelled_by(GIVEN[0], rectified))
 def over_all_masks(run):
     def average(params, x):
         h, end = units(params, x, rectified)[0], params["output"]
