@@ -15,7 +15,7 @@ Lecture: CS/CNS/EE 155 16, "Dropout"; on feed-forward nets, "Dropout", "Dropout 
 
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import NamedTuple
 
 import jax
@@ -27,6 +27,7 @@ from jaxtyping import Array, Float
 from dlx import study
 from dlx.classify import classify, errors_and_nats, gap, start
 from dlx.data import flat, read
+from dlx.inspect.masks import beside, log_probabilities, over_all_masks
 from dlx.inspect.units import correlation
 from dlx.nets.layer import INITIALIZERS, UNITS, LayerKind, check_name
 from dlx.nets.mlp import hidden, mlp
@@ -39,7 +40,6 @@ from dlx.study import ERRORS, Claim, Figure, Metric, Published, Result, Row, Stu
 from dlx.train import by_batches, examples, first
 from dlx.types import Model, Params
 
-Numbers = Array | np.ndarray
 START = {"sigmoid": "fan", "relu": "he"}
 """The initialiser of the weights, by hidden units."""
 
@@ -167,39 +167,9 @@ class AllMasks:
         return {}, Result(measures={"test": beside(np, average, used, np.asarray(data.test.y))})
 
 
-def beside(xp, average: Numbers, used: Numbers, y: Numbers) -> dict[str, Numbers]:
-    """How far the net in use is from an average, given the log-probabilities of both; `xp` is NumPy or that of JAX."""
-    error_used, error_average = ((one.argmax(-1) != y).astype(xp.float32).mean() for one in (used, average))
-    apart = xp.abs(xp.exp(average) - xp.exp(used))
-    return {
-        "error": error_used,
-        "average": error_average,
-        "excess": error_used - error_average,
-        "apart": apart.max(),
-        "mean": apart.mean(),
-    }
-
-
 def first_layer(units: str, params: Params, x: Array) -> Float[Array, "n width"]:
     """What the first hidden layer of a net of such units says of inputs x [n, visible] in use."""
     return LayerKind(UNITS[units]).encode(params[hidden(0)], x)
-
-
-def over_all_masks(h: Float[np.ndarray, "n units"], output: dict[str, np.ndarray]) -> Float[np.ndarray, "n classes"]:
-    """Log-probabilities of the normalised geometric mean over all 2^units masks of h, each as probable as any other.
-
-    Units that are kept count twice, as in training (lecture on feed-forward nets, "Dropout at Test Time").
-    """
-    total = np.zeros((len(h), output["b"].size))
-    for mask in product((0, 2), repeat=h.shape[-1]):
-        total += log_probabilities(mask * h @ output["w"] + output["b"])
-    return log_probabilities(total / 2 ** h.shape[-1])
-
-
-def log_probabilities(logits: Float[np.ndarray, "n classes"]) -> Float[np.ndarray, "n classes"]:
-    """The logarithm of their softmax, in their precision."""
-    logits = logits - logits.max(-1, keepdims=True)
-    return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
 
 
 class PaperNet(NamedTuple):
@@ -361,7 +331,7 @@ def rows(options, about):
         layers = dbn(sizes.widths, seed) if pretrained else ()
         return Unit(small("sigmoid", rule="adam"), Dropping(rate, **hypers), layers, seed)
 
-    def averaged(seed, program, widths):
+    def averaged(program, widths, seed):
         """The averages over masks of a smaller net that was trained with dropout."""
         trained = Unit(small("relu", widths=widths), Dropping(rate=0.05, hidden=0.5), seed=seed)
         return Unit(program, given=(trained,), seed=seed)
@@ -385,7 +355,7 @@ def rows(options, about):
         # `chosen` has the best trial of each row that it comes after.
         return [search, replace(final, space=lambda chosen: [chosen[search.name]], after=(search.name,))]
 
-    rates = sizes.momentum_rates
+    rates, drawn = sizes.momentum_rates, Averaged("relu", sizes.widths, samples=100)
     row = partial(Row, seeds=min(5, options.fresh_seeds()))  # of the 10 fresh seeds of the paper preset, or the 2
     return [
         *(one for name, net in PAPER_NETS.items() for one in paper_rows(name, net)),
@@ -413,18 +383,8 @@ def rows(options, about):
             )
             for name, parts in AFTER_PRETRAINING.items()
         ),
-        row(
-            "masks/all",
-            "10 hidden units, all 1 024 masks",
-            partial(averaged, program=AllMasks("relu"), widths=(10,)),
-            group=MASKS,
-        ),
-        row(
-            "masks/drawn",
-            "two hidden layers, 100 drawn masks",
-            partial(averaged, program=Averaged("relu", sizes.widths, samples=100), widths=sizes.widths),
-            group=MASKS,
-        ),
+        row("masks/all", "10 hidden units, all 1 024 masks", partial(averaged, AllMasks("relu"), (10,)), group=MASKS),
+        row("masks/drawn", "two hidden layers, 100 drawn masks", partial(averaged, drawn, sizes.widths), group=MASKS),
         *(
             row(
                 f"digits/{name}",

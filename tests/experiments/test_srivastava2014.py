@@ -9,9 +9,10 @@ import pytest
 from scipy.special import log_softmax
 
 from dlx.data import flat, load
+from dlx.inspect.masks import over_all_masks
 from dlx.show.progress import silent
 from dlx.types import Labelled
-from experiments.srivastava2014 import AllMasks, Averaged, Dropped, Dropping, over_all_masks
+from experiments.srivastava2014 import AllMasks, Averaged, Dropped, Dropping
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
