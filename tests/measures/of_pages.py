@@ -1,5 +1,7 @@
 """Programs that stand on a page: by hand."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -278,7 +280,7 @@ def regions_of_centres(run):
     def code(key, units, x):
         start = np.asarray(x[jax.random.choice(key, len(x), (units,), replace=False)])
         found = KMeans(units, init=start, n_init=1, max_iter=20, tol=0, algorithm="lloyd").fit(np.asarray(x))
-        return lambda x: np.eye(units)[found.predict(np.asarray(x, np.float32))]
+        return lambda x: np.eye(units)[found.predict(np.asarray(x, np.float32))], None
 
     return of_codes(run, code)
 
@@ -292,20 +294,27 @@ def regions_of_units(run):
         w = INITIALIZERS["fan"](key_init, (x.shape[1], units))
         stage = boltzmann(rate=0.5, epochs=1, batch_size=10, mean_field=True)
         layer, _ = stage(key_train, {"w": w, "b": jnp.zeros(units), "c": jnp.zeros(x.shape[1])}, run.data)
-        return lambda x: expit(np.asarray(x, float) @ np.asarray(layer["w"], float) + np.asarray(layer["b"]))
+        w, b = layer["w"], layer["b"]
+        return lambda x: expit(np.asarray(x, float) @ np.asarray(w, float) + np.asarray(b)), (w, b)
 
     return of_codes(run, code)
 
 
+def meetings(normals, offsets):
+    """How many sets of hyperplanes, of as many as there are dimensions at the most, meet within the ball."""
+    many = range(1, normals.shape[1] + 1)
+    sets = [list(one) for n in many for one in itertools.combinations(range(len(offsets)), n)]
+    return sum(np.linalg.norm(np.linalg.lstsq(normals[one], -offsets[one], rcond=None)[0]) < 1 for one in sets)
+
+
 def of_codes(run, train):
-    """Regions as different codes of many points, and errors of ridge regression by scikit-learn."""
+    """Regions by points, or by sets of borders; errors of ridge regression by scikit-learn."""
     key_slices, key_points, key_train = jax.random.split(run.key, 3)
     x = {name: jnp.asarray(floats(split.x), jnp.float32) for name, split in run.data._asdict().items()}
-    distributed = run.program.kind != "kmeans"
     curves = {"regions": {}, **{split: {"error": [], "squared": []} for split in x}}
     picture = None
     for units in (3, 16):
-        code = train(jax.random.fold_in(key_train, units), units, x["train"])
+        code, borders = train(jax.random.fold_in(key_train, units), units, x["train"])
 
         def marks(x, code=code, units=units):
             return np.unique((code(x) > 0.5) @ 2 ** np.arange(units), return_inverse=True)[1]
@@ -315,8 +324,10 @@ def of_codes(run, train):
             for key in jax.random.split(key_slices, 2):
                 corners = x["train"][jax.random.choice(key, len(x["train"]), (dims + 1,), replace=False)]
                 place = regions.through(corners)
-                there = regions.points(key_points, place, 100_000 if distributed else 20_000)
-                many.append(marks(there).max() + 1)
+                if borders is None:
+                    many.append(marks(regions.points(key_points, place, 20_000)).max() + 1)
+                else:
+                    many.append(1 + meetings(*(np.asarray(one, float) for one in regions.within(place, *borders))))
                 if (units, shape) == (3, "plane") and picture is None:
                     line = np.linspace(-1, 1, 128)
                     z = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
