@@ -39,8 +39,6 @@ SHAPES = {"line": 1, "plane": 2, "space": 3}
 """Slices of the input, and their dimensions."""
 POINTS = 20_000
 """Points of a slice, in which the regions of prototypes are counted."""
-LARGE = 1 / 8
-"""The share of the most units from which on the growth of regions is fitted: small layers hardly cut a slice."""
 PICTURE = 128
 """Points a side of the picture of a plane."""
 
@@ -108,7 +106,7 @@ def slices(key, x, n, dims):
     return jax.vmap(regions.through)(corners(jax.random.split(key, n)))
 
 
-def cut(kind, key, params, place):
+def cut(kind, params, place, key):
     """Into how many regions a code cuts a slice. Of centres those count that are nearest to a point."""
     if kind.distributed:
         return regions.count(*regions.within(place, params["w"], params["b"]))
@@ -165,16 +163,22 @@ class Regions:
     def __call__(self, key, hypers, given, data, progress):
         """Counts regions of each code, and fits their growth by the parameters: the slope of the logarithms."""
         kind = KINDS[self.kind]
-        key_slices, key_points, key_train = jax.random.split(key, 3)
+        key_codes, *keys_slices = jax.random.split(key, 1 + len(SHAPES))
         x = as_float(data.train.x)
-        places = {shape: slices(key_slices, x, self.slices, dims) for shape, dims in SHAPES.items()}
+        places = {
+            shape: slices(key, x, self.slices, dims)
+            for key, (shape, dims) in zip(keys_slices, SHAPES.items(), strict=True)
+        }
         told, kept = [], {}
         for units in self.units:
             follow = progress(f"{units} units", epochs=self.epochs) if kind.distributed else None
             training = {"epochs": self.epochs, "batch_size": self.batch_size, "progress": follow}
-            params = kind.train(jax.random.fold_in(key_train, units), data, units, hypers, **training)
+            key_train, key_points = jax.random.split(jax.random.fold_in(key_codes, units))
+            params = kind.train(key_train, data, units, hypers, **training)
+            points = jax.random.split(key_points, (len(SHAPES), self.slices))
             counted = {
-                shape: jax.lax.map(partial(cut, kind, key_points, params), place) for shape, place in places.items()
+                shape: jax.lax.map(lambda one, params=params: cut(kind, params, *one), (place, keys))
+                for keys, (shape, place) in zip(points, places.items(), strict=True)
             }
             mean = {shape: each.mean() for shape, each in counted.items()}
             mean["digits"] = distinct(marks(kind, params, x))
@@ -182,10 +186,8 @@ class Regions:
             if units == self.pictured:
                 kept = {"picture": picture(kind, params, jax.tree.map(lambda leaf: leaf[0], places["plane"]))}
         curves = jax.tree.map(lambda *values: jnp.stack(values), *told)
-        fitted = [i for i, units in enumerate(self.units) if units >= LARGE * max(self.units)]
-        parameters = jnp.log(jnp.array([self.units[i] for i in fitted], jnp.float32))
-        counts = {shape: jnp.log(many[jnp.array(fitted)]) for shape, many in curves["regions"].items()}
-        growth = {shape: jnp.polyfit(parameters, logs, 1)[0] for shape, logs in counts.items()}
+        parameters = jnp.log(jnp.array(self.units, jnp.float32))
+        growth = {shape: jnp.polyfit(parameters, jnp.log(many), 1)[0] for shape, many in curves["regions"].items()}
         last = {
             split: {name: curve[-1] for name, curve in curves[split].items()} for split in ("train", "valid", "test")
         }
@@ -205,7 +207,7 @@ class Sizes(NamedTuple):
 
 SIZES = {
     "quick": Sizes(units=(4, 12, 36), pictured=12, epochs=5, batch_size=20, slices=5),
-    "paper": Sizes(units=(10, 20, 40, 80, 160, 320), pictured=40, epochs=5, batch_size=50, slices=20),
+    "paper": Sizes(units=(20, 80, 320), pictured=20, epochs=5, batch_size=50, slices=20),
 }
 RATES = [{"rate": [0.05, 0.1, 0.2, 0.4]}]
 TRIED = {"kmeans": [{}], "radial": [{"width": [0.5, 1.0, 2.0, 4.0]}], "rbm": RATES, "autoassociator": RATES}

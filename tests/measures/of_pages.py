@@ -309,23 +309,25 @@ def meetings(normals, offsets):
 
 def of_codes(run, train):
     """Regions by points, or by sets of borders; errors of ridge regression by scikit-learn."""
-    key_slices, key_points, key_train = jax.random.split(run.key, 3)
+    key_codes, *keys_slices = jax.random.split(run.key, 4)
     x = {name: jnp.asarray(floats(split.x), jnp.float32) for name, split in run.data._asdict().items()}
     curves = {"regions": {}, **{split: {"error": [], "squared": []} for split in x}}
     picture = None
     for units in (3, 16):
-        code, borders = train(jax.random.fold_in(key_train, units), units, x["train"])
+        key_train, key_points = jax.random.split(jax.random.fold_in(key_codes, units))
+        code, borders = train(key_train, units, x["train"])
+        keys_points = jax.random.split(key_points, (3, 2))
 
         def marks(x, code=code, units=units):
             return np.unique((code(x) > 0.5) @ 2 ** np.arange(units), return_inverse=True)[1]
 
         for dims, shape in enumerate(("line", "plane", "space"), 1):
             many = []
-            for key in jax.random.split(key_slices, 2):
+            for i, key in enumerate(jax.random.split(keys_slices[dims - 1], 2)):
                 corners = x["train"][jax.random.choice(key, len(x["train"]), (dims + 1,), replace=False)]
                 place = regions.through(corners)
                 if borders is None:
-                    many.append(marks(regions.points(key_points, place, 20_000)).max() + 1)
+                    many.append(marks(regions.points(keys_points[dims - 1, i], place, 20_000)).max() + 1)
                 else:
                     many.append(1 + meetings(*(np.asarray(one, float) for one in regions.within(place, *borders))))
                 if (units, shape) == (3, "plane") and picture is None:
