@@ -1,6 +1,7 @@
 """LeNet-5 and the nets beside it: fits put together here. Its layers are computed by hand in tests of nets."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from measures.by_hand import DIGITS, close, descended, judged, start_of, told_by
@@ -30,7 +31,7 @@ def lenet(run):
     name, distorts = run.program.net, run.program.distorts
     net = lenet5(size=3) if name == "shared" else NETS[name].model(10, 3, (8, 8))
     key_init, key_train, key_show = jax.random.split(run.key, 3)
-    rule = optax.sgd(lambda step: 0.02 * (1 + jax.numpy.cos(np.pi * step / 12)) / 2, 0.9)
+    rule = optax.sgd(lambda step: 0.02 * (1 + jnp.cos(np.pi * step / 12)) / 2, 0.9)
     how = {"prepare": distorted(BY)} if distorts else {}
     start = start_of(net, key_init, run.data)
     fitted = descended(jax.random.fold_in(key_train, 0), start, run.data, net, rule, 10, 3, **how)
@@ -42,6 +43,6 @@ def lenet(run):
     end, result = judged(run.data, told(fitted.end)), fitted.result(score)
     model = {"weights": WEIGHTS[name], "left": WEIGHTS[name] / WEIGHTS["local"]}
     if distorts:
-        copies = run.data.train._replace(x=run.data.train.x[[0] * 10], y=run.data.train.y[[0] * 10])
+        copies = run.data.train._replace(x=jnp.asarray(run.data.train.x[[0] * 10]))
         close(run.kept, {"distorted": np.asarray(distorted(BY)(key_show, copies).x).reshape(2, 5, 64)})
     return result._replace(score=end["valid"]["error"], measures={**result.measures, **end, "model": model})
