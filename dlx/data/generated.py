@@ -1,25 +1,17 @@
-"""Data sets that are made from a formula: patterns of bits, a stated function of two numbers, two spirals, and keys."""
+"""Data sets that are made from a formula: patterns of bits, a stated function of two numbers, and two spirals."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
 from dlx.data.sources import Dataset, Provenance, fingerprint
-from dlx.types import Batch, Data, Key, Labelled, Rate
+from dlx.types import Data, Labelled, Rate
 
 MOST_BITS = 16
 RADIUS = 6.5
 """Of the two spirals at their outer ends."""
-
-
-class Inputs(NamedTuple):
-    """Examples without labels."""
-
-    x: Shaped[Array | np.ndarray, "n *shape"]
 
 
 class Targets(NamedTuple):
@@ -62,28 +54,6 @@ def franke(x: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n"]:
         + 0.5 * np.exp(-((u - 7) ** 2 + (v - 3) ** 2) / 4)
         - 0.2 * np.exp(-((u - 4) ** 2) - (v - 7) ** 2)
     )
-
-
-def random_keys(train: int, others: int) -> Dataset:
-    """Random bits, uint32 [n, 2], without labels: a program draws an example of its task from each, by `of_keys`.
-
-    `others` is the size of each of the other splits. Raises ValueError if a split would be empty.
-    """
-    if min(train, others) < 1:
-        raise ValueError(f"splits of {train} and {others} keys are too few; give each a key at least")
-    # Of NumPy's random numbers only the raw bits are promised to be the same in every release.
-    bits = np.random.PCG64(0).random_raw(2 * (train + 2 * others)).astype(np.uint32).reshape(-1, 2)
-    ends = [(0, train), (train, train + others), (train + others, len(bits))]
-    return _dataset("random keys", Data(*(Inputs(bits[a:b]) for a, b in ends)), classes=0)
-
-
-def of_keys(make: Callable[[Key, int], Batch], bits: Shaped[Array | np.ndarray, "n 2"]) -> Batch:
-    """An example of each key: the only one of `make(key, 1)`."""
-
-    def one(bits):
-        return jax.tree.map(lambda leaf: leaf[0], make(jax.random.wrap_key_data(bits, impl="threefry2x32"), 1))
-
-    return jax.vmap(one)(jnp.asarray(bits))
 
 
 def square(points: int) -> Float[Array, "points points 2"]:

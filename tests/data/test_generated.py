@@ -10,16 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from dlx.data.generated import (
-    bit_patterns,
-    first_bits,
-    franke,
-    franke_points,
-    of_keys,
-    random_keys,
-    square,
-    two_spirals,
-)
+from dlx.data.generated import bit_patterns, first_bits, franke, franke_points, square, two_spirals
 from dlx.data.sources import fingerprint
 
 
@@ -97,7 +88,7 @@ def test_two_spirals_are_those_of_lang_and_witbrock_and_of_other_turns():
     np.testing.assert_allclose(np.linalg.norm(between, axis=1), (radii[1:] + radii[:-1]) / 2, rtol=1e-4)
 
 
-@pytest.mark.parametrize("make", [lambda: bit_patterns(3), lambda: franke_points(20, 5), lambda: random_keys(20, 5)])
+@pytest.mark.parametrize("make", [lambda: bit_patterns(3), lambda: franke_points(20, 5)])
 def test_the_same_data_are_made_each_time_and_are_known_by_their_fingerprint(make):
     first, second = make(), make()
     assert first.origin == second.origin
@@ -111,20 +102,9 @@ def test_the_same_data_are_made_each_time_and_are_known_by_their_fingerprint(mak
         (lambda: bit_patterns(0), "0 bits"),
         (lambda: bit_patterns(17), "1 to 16"),
         (lambda: franke_points(100, 1), "two points"),
-        (lambda: random_keys(5, 0), "at least"),
         (lambda: two_spirals(3.0, 105), "1 to 104"),
     ],
 )
 def test_what_cannot_be_made_is_an_error(make, words):
     with pytest.raises(ValueError, match=words):
         make()
-
-
-def test_an_example_of_each_key_is_what_is_drawn_from_it():
-    made = random_keys(20, 5).data
-    bits = np.concatenate([split.x for split in made])
-    assert len({*map(tuple, bits)}) == 30
-    drawn = of_keys(lambda key, n: {"x": jax.random.normal(key, (n, 3))}, bits)["x"]
-    alone = jax.random.normal(jax.random.wrap_key_data(bits[7], impl="threefry2x32"), (1, 3))[0]
-    np.testing.assert_array_equal(drawn[7], alone)
-    assert drawn.shape == (30, 3)

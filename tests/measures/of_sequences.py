@@ -8,16 +8,10 @@ from scipy.special import expit, log_softmax
 
 from dlx import hmm
 from dlx.algorithms import gradient
-from dlx.data.generated import random_keys
-from dlx.data.sequences import adding, latch
-from dlx.losses import labelling, supervised
+from dlx.losses.labelling import cross_entropy
 from dlx.nets.recurrent import recurrent
-from dlx.nets.time_delay import time_delay
-from dlx.programs import Rate
-from dlx.types import Data
 from dlx.unit import Result
 from experiments.forward_backward import CHAINS, Hypers, Labeller
-from experiments.memory import Remember
 
 
 def lstm(p, values):
@@ -75,7 +69,7 @@ def labeller(run):
     net = recurrent("lstm", widths, classes, both=both, readout="steps", vocabulary=len(model.emission.T), embedding=8)
     key_init, key_order, key_train = jax.random.split(run.key, 3)
     train = jax.tree.map(lambda leaf: leaf[jax.random.permutation(key_order, 40)], run.data.train)
-    rule = gradient(labelling.cross_entropy(net), optax.adam(optax.linear_schedule(0.05, 0.0, 10)))
+    rule = gradient(cross_entropy(net), optax.adam(optax.linear_schedule(0.05, 0.0, 10)))
     state, step = rule.init(key_init, start_of(net, key_init, run.data)), jax.jit(rule.step)
     after, losses = [], []
     for epoch in range(2):
@@ -99,98 +93,3 @@ def labeller(run):
     fit = {"epochs": 2, "best": best, "first_loss": losses[0]}
     curves = {"train": {"loss": np.reshape(losses, (2, 5)).mean(1)}, "valid": {"score": np.array(score)}}
     return Result(score[best], {"fit": fit, "test": measures, "model": {"parameters": weights}}, curves)
-
-
-def gru_answers(p, x):
-    """The answers [n, outputs] of a GRU after the sequences x."""
-    h, cell = np.zeros((len(x), p["output"]["w"].shape[0])), p["forward_0"]
-    for now in np.moveaxis(np.asarray(x, float), 1, 0):
-        r, z = (
-            expit(now @ cell[f"i{g}"]["kernel"] + cell[f"i{g}"]["bias"] + h @ cell[f"h{g}"]["kernel"]) for g in "rz"
-        )
-        inner = r * (h @ cell["hn"]["kernel"] + cell["hn"]["bias"])
-        h = (1 - z) * np.tanh(now @ cell["in"]["kernel"] + cell["in"]["bias"] + inner) + z * h
-    return h @ p["output"]["w"] + p["output"]["b"]
-
-
-def delayed_answers(p, x):
-    """The answers of a time-delay net of two layers whose units see 16 steps."""
-    h = np.asarray(x, float)
-    for name in ("hidden_0", "hidden_1"):
-        padded = np.concatenate([np.zeros((len(h), 15, h.shape[2])), h], 1)
-        seen = [padded[:, t : t + 16].reshape(len(h), -1) for t in range(h.shape[1])]
-        h = np.tanh(np.stack(seen, 1) @ p[name]["w"] + p[name]["b"])
-    return h[:, -1] @ p["output"]["w"] + p["output"]["b"]
-
-
-def differences(answers, x, by=1e-5):
-    """The norms of the slopes of the last output, from the last step back, by finite differences."""
-    x = np.asarray(x, float)
-    slopes = np.zeros(x.shape)
-    for t, feature in np.ndindex(x.shape[1:]):
-        ends = []
-        for sign in (1, -1):
-            moved = x.copy()
-            moved[:, t, feature] += sign * by
-            ends.append(answers(moved)[:, -1])
-        slopes[:, t, feature] = (ends[0] - ends[1]) / (2 * by)
-    return np.linalg.norm(slopes, axis=-1).mean(0)[::-1]
-
-
-def squared(told, y):
-    return np.square(told - y).sum(-1).mean()
-
-
-def remembered(run, net, answers, make, loss, judge, error):
-    steps = run.program.length
-
-    def one(bits):
-        return make(jax.random.wrap_key_data(bits, impl="threefry2x32"), 1, steps)
-
-    data = Data(*(jax.tree.map(lambda *leaves: np.concatenate(leaves), *map(one, split.x)) for split in run.data))
-    key_init, key_train = jax.random.split(run.key)
-    rule = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(optax.linear_schedule(run.hypers.rate, 0.0, 6)))
-    algorithm = gradient(loss(net), rule)
-    fresh = start_of(net, key_init, data)
-    state, step, after, losses = algorithm.init(key_init, fresh), jax.jit(algorithm.step), [], []
-    for epoch in range(2):
-        keys = jax.random.split(jax.random.split(jax.random.fold_in(key_train, epoch), 3)[2], 3)
-        for key in keys:
-            state, told = step(key, state, make(key, 50, steps))
-            losses.append(float(told["loss"]))
-        after.append(jax.device_get(state.params))
-    score = [judge(answers(params, data.valid.x), data.valid.y) for params in after]
-    best = int(np.argmin(score))
-    slope = {
-        name: differences(lambda x, params=params: answers(params, x), data.valid.x)
-        for name, params in (("start", fresh), ("end", after[best]))
-    }
-    left = error(answers(after[best], data.test.x), data.test.y)
-    measures = {
-        "fit": {"epochs": 2, "best": best, "first_loss": losses[0]},
-        "test": {"error": left, "solved": left <= 0.05},
-        "slope": {"beyond": slope["end"][31:].sum()},
-        "model": {"parameters": sum(leaf.size for leaf in jax.tree.leaves(fresh))},
-    }
-    curves = {"train": {"loss": np.reshape(losses, (2, 3)).mean(1)}, "valid": {"score": np.array(score)}}
-    return Result(score[best], measures, {**curves, "slope": slope})
-
-
-KEYS = random_keys(40, 17).data
-
-
-@told_by(Remember("gru", "adding", 7, 2, 3), Rate(0.05), data=KEYS)
-def of_gru(run):
-    net = recurrent("gru", (36,), 1, keep=np.log(7))
-    return remembered(run, net, gru_answers, adding, supervised.squared_error, squared, lambda *of: 6 * squared(*of))
-
-
-@told_by(Remember("delay", "latch", 35, 2, 3), Rate(0.05), data=KEYS)
-def of_delays(run):
-    def judge(told, y):
-        return nats(log_softmax(told, -1), y)
-
-    net = time_delay(16, (15, 15), 2)
-    return remembered(
-        run, net, delayed_answers, latch, supervised.cross_entropy, judge, lambda *of: 2 * wrong(*of).mean()
-    )
