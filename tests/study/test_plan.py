@@ -122,6 +122,18 @@ def test_trials_rank_by_score_ties_as_they_stand_and_what_diverged_or_has_no_num
     assert best(tried) == {"number": order[0]}
 
 
+def test_trials_rank_by_a_measure_if_the_row_says_so():
+    speeds = [3.0, 1.0, math.inf, 2.0]
+    tried = [
+        one._replace(records=({**one.records[0], "measures": {"race": {"epochs": speed}}},))
+        for one, speed in zip(attempts(0.1, 0.3, 0.2, 0.4), speeds, strict=True)
+    ]
+    assert [one.trial["number"] for one in sorted(tried, key=lambda one: rank(one, "race/epochs"))] == [1, 3, 0, 2]
+    assert best(tried, "race/epochs") == {"number": 1}
+    assert best(tried[2:3], "race/epochs") is None
+    assert best(tried) == {"number": 0}
+
+
 def test_of_diverged_trials_none_is_chosen_and_briefly_trained_ones_are_no_choice():
     assert best(attempts("diverged", math.nan, math.inf)) is None
     brief = [one._replace(brief=True) for one in attempts(0.0, 0.1)]

@@ -57,6 +57,8 @@ class Row:
     """Fresh seeds beyond those that were planned."""
     search_seeds: int = 1
     """Seeds over which a trial's score is averaged."""
+    by: str = ""
+    """The measure that takes the place of the program's score in the search, such as "race/epochs"."""
     keep: int = 0
     """For how many of the fresh seeds the last unit's arrays are saved, for figures."""
     at: Mapping[str, Any] = field(default_factory=dict)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -118,7 +119,7 @@ def plan(
             searched += units
             if tried is None:
                 continue
-            trial = best(tried) if tried else trials[0]
+            trial = best(tried, row.by) if tried else trials[0]
         else:
             tried, trial = [], None
         count = (seeds if row.seeds is None else row.seeds) + row.more
@@ -209,7 +210,7 @@ def try_all(
         units = list(itertools.chain(*(one.units for one in tried)))
         if not all_finished(tried):
             return units, None
-        ranked = sorted(zip(tried, trials, strict=True), key=lambda pair: rank(pair[0]))
+        ranked = sorted(zip(tried, trials, strict=True), key=lambda pair: rank(pair[0], row.by))
         trials = [trial for _, trial in ranked[: -(-len(ranked) // 2)]]
     full = [attempt(row, trial, finished) for trial in trials]
     units += itertools.chain(*(one.units for one in full))
@@ -232,15 +233,17 @@ def all_finished(attempts: Iterable[Attempt]) -> bool:
     return all(len(one.records) == len(one.units) for one in attempts)
 
 
-def rank(one: Attempt) -> tuple[bool, float]:
-    """Sorts attempts by score. Those that diverged or have no score come last."""
-    return (True, 0.0) if math.isnan(one.score) else (False, one.score)
+def rank(one: Attempt, by: str = "") -> tuple[bool, float]:
+    """Sorts attempts by score, or by the mean of a measure. Those that diverged or have no number come last."""
+    value = one.mean(by) if by else one.score
+    return (True, 0.0) if math.isnan(value) else (False, value)
 
 
-def best(tried: Sequence[Attempt]) -> Trial | None:
-    """The trial with the least score, and of equals the first. None if no trial has a score."""
-    first = min((one for one in tried if not one.brief), key=rank)
-    return None if math.isnan(first.score) else first.trial
+def best(tried: Sequence[Attempt], by: str = "") -> Trial | None:
+    """The trial that ranks first, and of equals the first one. None if no trial has a number to rank by."""
+    first = min((one for one in tried if not one.brief), key=partial(rank, by=by))
+    lost, _ = rank(first, by)
+    return None if lost else first.trial
 
 
 def foresee(rows: Sequence[Row], finished: Finished, seeds: int, search: Search = Search()) -> list[Unit]:
@@ -258,4 +261,12 @@ def foresee(rows: Sequence[Row], finished: Finished, seeds: int, search: Search 
         new = [unit for unit in units if pretend(unit) is None]
         if not new:
             return units
-        pretended |= {unit: {"diverged": False, "score": float(i)} for i, unit in enumerate(new)}
+        pretended |= {unit: _pretended(rows, float(i)) for i, unit in enumerate(new)}
+
+
+def _pretended(rows: Sequence[Row], value: float) -> Record:
+    """A record with this score, and with it as every measure that a search ranks by."""
+    measures: dict[str, dict[str, float]] = {}
+    for place, _, name in (row.by.partition("/") for row in rows if row.by):
+        measures.setdefault(place, {})[name] = value
+    return {"diverged": False, "score": value, "measures": measures}
