@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from scipy import stats
@@ -13,6 +14,8 @@ from dlx.study.declare.page import ERRORS, Claim, Figure, Metric, Published, Stu
 from dlx.study.judge import table
 from dlx.study.publish import report, sections
 from dlx.study.publish.sections import tables_of
+
+RESULTS = Path(__file__).parents[2] / "experiments" / "results"
 
 DOC = """Does it help?
 
@@ -228,7 +231,7 @@ def test_p_values_over_examples_stand_below_the_diagonal_and_over_seeds_above():
 
 
 def test_the_search_shows_every_trial_with_chosen_and_diverged():
-    head, *lines = cells(report_text(study(), three_rows(), {}), "<summary>Search")
+    head, *lines = cells(sections.trials(three_rows()), "")
     assert head == ["row", "score", "", "rate"]
     assert lines == [["one", "0.2", "chosen", "0.25"], ["one", "diverged", "", "0.5"]]
     entries = [
@@ -246,6 +249,73 @@ def test_the_search_shows_every_trial_with_chosen_and_diverged():
     head, *lines = cells(sections.trials({"search": entries}), "")
     assert head == ["row", "score", "", "rate", "pretrain rate", "epochs"]
     assert lines == [["a", "0.1235", "brief", "0.1", "–", "3"], ["b", "0.2", "chosen", "0.0001", "0.5", "9"]]
+
+
+def tried(row, chosen=False, **arguments):
+    return {"row": row, **arguments, "score": 0.1, "brief": False, "chosen": chosen}
+
+
+def test_a_choice_at_an_edge_is_told_with_what_was_tried():
+    search = [
+        tried("a", rate=0.1, size=20, chosen=True),
+        tried("a", rate=0.4, size=20),
+        tried("a", rate=0.2, size=20),
+        tried("a", rate=0.05, size=100),  # beyond the edge, but with another size
+        tried("a", rate=None, size=20),
+        tried("b", rate=0.1, size=20),
+        tried("b", rate=0.2, size=20, chosen=True),
+        tried("b", rate=0.4, size=20),
+        tried("c", rate=0.05, size=20, chosen=True),
+    ]
+    assert sections.at_edges(search) == [("a", "rate", 0.1, (0.1, 0.2, 0.4))]
+    head, *lines = cells(sections.edges_of({"search": search}), "Chosen at an edge")
+    assert (head, lines) == (["row", "", "chosen", "tried"], [["a", "rate", "0.1", "0.1, 0.2, 0.4"]])
+    assert sections.edges_of({"search": search[-4:]}) == ""
+    folded = report_text(study(), three_rows(), {}).partition("<summary>Search")[2]
+    assert folded.index("Chosen at an edge") < folded.index("diverged")
+
+
+AT_EDGES = {
+    "bengio2006": {"exp2/denoising", "exp2/shallow", "exp3/supervised"},
+    "dbn": {"smaller/cd1", "smaller/cd10", "smaller/pcd", "larger/cd1", "larger/cd10", "larger/pcd"},
+    "depth": {
+        *("depth/1/sigmoid", "depth/5/relu", "depth/5/leaky", "depth/10/leaky", "below/relu", "below/leaky"),
+        *("greedy/10/none", "greedy/10/rbm"),
+    },
+    "erhan2009": {"labels/100/none"},
+    "expressiveness": {"least/4"},
+    "forward_backward": {"casino/100/deep", "ring/100/both", "ring/100/deep"},
+    "growing": {
+        *("ash/2", "cascade/2", "cascade/3", "fixed/1", "fixed/3", "largest/1", "largest/2", "largest/3"),
+        *("decay/0", "decay/0.0001", "decay/0.0003", "decay/0.001"),
+    },
+    "ioffe2015": {"race/plain", "race/batch", "noise/plain/60", "noise/plain/250", "noise/batch/60", "noise/batch/250"},
+    "larochelle2009": {"200/3/none", "top/200/none"},
+    "nonconvexity": {"none/apart"},
+    "optimizers": {"adaptive/muon"},
+    "regularization": {
+        *("100/none", "1000/none", "10000/none", "1000/linear", "10000/linear", "deep/batch"),
+        *("100/pretrained", "1000/pretrained", "10000/pretrained", "best/inputs", "best/hidden", "best/weights"),
+    },
+    "representations": {"rbm", "autoassociator"},
+    "srivastava2014": {
+        *("rates/none", "rates/dbn", "p/0", "p/0.1", "p/0.25", "p/0.75", "p/0.9", "digits/dropout"),
+        *("tricks/momentum", "tricks/norm", "with/neither", "with/dropout", "with/dbn", "with/both"),
+    },
+}
+"""Rows of committed outcomes that chose the least or the greatest of three or more numbers. Their reports say so."""
+
+
+def test_no_other_committed_choice_is_at_an_edge():
+    there = {}
+    for path in sorted(RESULTS.glob("*/results.json")):
+        edges = sections.at_edges(json.loads(path.read_text())["search"])
+        if rows := {edge.row for edge in edges if len(edge.tried) > 2}:
+            there[path.parent.name] = rows
+        assert sections.edges_of({"search": json.loads(path.read_text())["search"]}) in (
+            path.with_name("report.md").read_text()
+        )
+    assert there == AT_EDGES
 
 
 def test_the_data_and_what_the_marks_mean_are_told():

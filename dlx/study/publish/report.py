@@ -7,7 +7,7 @@ from typing import Any
 from dlx.show.tables import markdown
 from dlx.study.declare.page import Metric, Study
 from dlx.study.publish.marks import VERDICTS
-from dlx.study.publish.sections import SEARCHED, cells, paired_tests, provenance, signs, tables_of, trials
+from dlx.study.publish.sections import SEARCHED, cells, edges_of, paired_tests, provenance, signs, tables_of, trials
 
 Asked = Mapping[str, Mapping[str, Sequence[str]]]
 """The rows that each claim asks for, by the claim's words, and the measures that it asks of each."""
@@ -60,8 +60,9 @@ def folds(study: Study, content: Mapping[str, Any], searches: str) -> list[str]:
     """The search with its figures, the paired tests, how it was run, and the page's notes, each part folded."""
     notes = study.notes(content["experiment"]) if content["preset"] == "paper" else ""
     before, *sections = re.split(r"^## (.+)$", notes, flags=re.MULTILINE)
+    search = [SEARCHED, searches, edges_of(content), trials(content)] if content["search"] else []
     return [
-        *([folded("Search", "\n\n".join([SEARCHED, searches, trials(content)]))] if content["search"] else []),
+        *([folded("Search", "\n\n".join(filter(None, search)))] if search else []),
         *([folded("Paired tests", paired_tests(content))] if content["tests"] else []),
         folded("How it was run", provenance(content)),
         before,

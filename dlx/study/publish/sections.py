@@ -1,7 +1,7 @@
 """The parts of report.md that follow from results.json alone: tables, tests, search and how it was run, in Markdown."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from dlx.show.progress import duration
 from dlx.show.tables import estimate, markdown
@@ -122,9 +122,48 @@ def shortened(names: Sequence[str]) -> list[str]:
     return ["/".join(part) for part in parts]
 
 
+OF_A_TRIAL = ("row", "score", "brief", "chosen")
+"""What results.json says of a trial beside its arguments."""
+
+
+class Edge(NamedTuple):
+    """A chosen number at an edge of those that were tried."""
+
+    row: str
+    argument: str
+    chosen: float
+    tried: tuple[float, ...]
+    """In order: those of the row's trials that are alike in all other arguments."""
+
+
+def at_edges(search: Sequence[Mapping[str, Any]]) -> list[Edge]:
+    """The chosen numbers that are the least or the greatest of those tried, from the search in results.json."""
+    edges = []
+    for chosen in (one for one in search if one["chosen"]):
+        arguments = {name: value for name, value in chosen.items() if name not in OF_A_TRIAL}
+        for name, value in arguments.items():
+            alike = {**arguments, "row": chosen["row"]}
+            del alike[name]
+            tried = {one[name] for one in search if alike.items() <= one.items()}
+            numbers = tuple(sorted(each for each in tried if type(each) in (int, float)))
+            if len(numbers) > 1 and value in (numbers[0], numbers[-1]):
+                edges.append(Edge(chosen["row"], name, value, numbers))
+    return edges
+
+
+def edges_of(content: Mapping[str, Any]) -> str:
+    """The chosen numbers at an edge, as a table under a sentence. Nothing if there are none."""
+    lines = [
+        [edge.row, edge.argument.replace("_", " "), f"{edge.chosen:g}", ", ".join(f"{one:g}" for one in edge.tried)]
+        for edge in at_edges(content["search"])
+    ]
+    words = "Chosen at an edge of what was tried, so that a number beyond it may be better:"
+    return f"{words}\n\n{markdown(['row', '', 'chosen', 'tried'], lines).strip()}" if lines else ""
+
+
 def trials(content: Mapping[str, Any]) -> str:
     """Every trial of the search."""
-    names = [name for name in content["search"][0] if name not in ("row", "score", "brief", "chosen")]
+    names = [name for name in content["search"][0] if name not in OF_A_TRIAL]
     lines = []
     for one in content["search"]:
         score = "diverged" if one["score"] is None else f"{one['score']:.4g}"
