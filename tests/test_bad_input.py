@@ -35,6 +35,7 @@ SIZES = {
     "width": (lambda: mlp((5, 0)), "width 2 must be at least 1, not 0"),
     "normalised width": (lambda: normalised((-1,)), "width 1 must be at least 1, not -1"),
     "widths": (lambda: mlp(64), r"widths are one number a hidden layer, such as \(64,\), not 64"),
+    "ghost batches": (lambda: normalised((5,), ghost=-2), "ghost must be at least 1, not -2"),
     "widths of normalised": (lambda: normalised(64), "widths are one number a hidden layer"),
     "widths of rectified": (lambda: rectified(64), "widths are one number a hidden layer"),
     "seed": (lambda: Unit(Layer("dbn", (5,), 1), seed=2**31), "from -2\\*\\*31 to 2\\*\\*31 - 1, not 2147483648"),

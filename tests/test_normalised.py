@@ -64,6 +64,22 @@ def test_it_computes_what_flax_does_in_training_and_in_use(units):
             np.testing.assert_allclose(carried[STATISTICS][hidden(i)][of], value, rtol=1e-4, atol=1e-5)
 
 
+def test_ghost_batches_are_normalised_each_by_itself_and_their_mean_statistics_are_carried():
+    net, params = drawn()
+    ghosts = normalised(WIDTHS, 2, ghost=10)
+    key = jax.random.key(4)
+    output, carried = ghosts.train(params, key, X)
+    expected = [net.train(params, key, part) for part in X.reshape(3, 10, -1)]
+    np.testing.assert_allclose(output, np.concatenate([one for one, _ in expected]), rtol=1e-5, atol=1e-6)
+    for i in range(len(WIDTHS)):
+        for of in ("mean", "var"):
+            mean = np.mean([one[STATISTICS][hidden(i)][of] for _, one in expected], 0)
+            np.testing.assert_allclose(carried[STATISTICS][hidden(i)][of], mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(ghosts.apply(params, X), net.apply(params, X))
+    with pytest.raises(ValueError, match="a minibatch of 30 does not fall into parts of 8; choose a multiple"):
+        normalised(WIDTHS, 2, ghost=8).train(params, key, X)
+
+
 def test_in_training_units_get_the_mean_and_deviation_that_are_learnt():
     net, params = drawn()
     params, _ = population(to_normalise(WIDTHS))(jax.random.key(5), params, Data(*[Labelled(X, Y)] * 3))

@@ -4,6 +4,9 @@ A hidden layer is f(scale (x w - mean) / sqrt(var + EPSILON) + b). In training m
 minibatch. In use they are those that stand among the parameters: a running average, or what `dlx.stage.population`
 stored. Lectures: on feed-forward nets, "Batch Normalization"; Alpaydin 12, "Batch Normalization".
 
+The statistics may be those of a part of the minibatch: ghost batches (Hoffer, Hubara & Soudry 2017, algorithm 1). Then
+a net makes the same updates with more noise or less.
+
 `dlx.nets.rectified` has the same algorithms by flax's `BatchNorm`. That one computes a variance as E[z^2] - E[z]^2, so
 its last bits differ; it averages over about 20 minibatches, where this one averages over 100. Committed numbers stand
 on both, so there are two.
@@ -37,16 +40,19 @@ def normalised(
     units: Units = SIGMOID,
     initializer: Initializer = INITIALIZERS["glorot"],
     noise: Noise = SILENT,
+    ghost: int | None = None,
 ) -> Model:
     """A net from inputs [n, visible], pixels or floats, to logits [n, classes]; every hidden layer is normalised.
 
-    In training it has the noise.
+    In training it has the noise, and statistics over each `ghost` examples of a minibatch; over all without a number.
+    Running averages have the means of these.
 
     Its parameters are `hidden_0`, ... {w, scale, b}, `output` {w, b}, and `STATISTICS`, by layer {mean, var}.
 
-    Raises ValueError if a width or the number of classes is less than 1.
+    Raises ValueError if a width, the number of classes or `ghost` is less than 1, and in training if a minibatch does
+    not fall into parts of `ghost`.
     """
-    check_positive(classes=classes)
+    check_positive(classes=classes, ghost=ghost or 1)
     check_widths(widths)
 
     def init(key, x):
@@ -73,8 +79,8 @@ def normalised(
             name = hidden(i)
             layer = noise.layer(jax.random.fold_in(key_weights, i), params[name])
             z = noise.values(key_values, i, x) @ layer["w"]
-            batch, old = {"mean": z.mean(0), "var": z.var(0)}, params[STATISTICS][name]
-            x = units.mean(_normalise(params[name], z, batch))
+            z, batch = _normalised_by_parts(params[name], z, ghost)
+            x, old = units.mean(z), params[STATISTICS][name]
             running[name] = {
                 moment: DECAY * old[moment] + (1 - DECAY) * jax.lax.stop_gradient(batch[moment]) for moment in batch
             }
@@ -82,6 +88,23 @@ def normalised(
         return logits(output, noise.values(key_values, len(widths), x)), {STATISTICS: running}
 
     return of_vectors(Model(init, apply, train))
+
+
+def _normalised_by_parts(
+    layer: Params, z: Float[Array, "n width"], ghost: int | None
+) -> tuple[Float[Array, "n width"], Statistics]:
+    """What the units of the layer get in training, and the mean statistics of the parts of the minibatch."""
+
+    def normalised_part(z):
+        statistics = {"mean": z.mean(0), "var": z.var(0)}
+        return _normalise(layer, z, statistics), statistics
+
+    if ghost is None:
+        return normalised_part(z)
+    if len(z) % ghost:
+        raise ValueError(f"a minibatch of {len(z)} does not fall into parts of {ghost}; choose a multiple")
+    parts, statistics = jax.vmap(normalised_part)(z.reshape(-1, ghost, z.shape[1]))
+    return parts.reshape(z.shape), jax.tree.map(lambda of: of.mean(0), statistics)
 
 
 def _normalise(layer: Params, z: Float[Array, "n width"], statistics: Statistics) -> Float[Array, "n width"]:

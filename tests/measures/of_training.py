@@ -30,7 +30,7 @@ from dlx.programs import Rate
 from dlx.programs.tuned import Tuned
 from dlx.unit import Result
 from experiments.erhan2009 import Embedded
-from experiments.ioffe2015 import Normalised
+from experiments.ioffe2015 import Ghost, Normalised
 from experiments.larochelle2009 import Reconstructed
 
 GLOROT = mlp((6, 5), initializer=INITIALIZERS["glorot"])
@@ -89,6 +89,37 @@ def of_parts(run, net, data, parts, targets):
     fit = fitted.result(score)
     measures = {**fit.measures, **end, "race": race, "last": last}
     return fit._replace(score=end["valid"]["error"], measures=measures, curves={**fit.curves, "watched": watched})
+
+
+@told_by(Ghost(5, (6, 5), 10, 6, 4, 30, (1.55, 0.03)), Rate(1.0))
+def in_ghost_batches(run):
+    """All statistics of the net in use are those of all training examples."""
+    key_init, key_train, _ = jax.random.split(run.key, 3)
+    data = first(run.data, 30)
+    net = normalised((6, 5), ghost=5)
+    fitted = descended(
+        key_train, start_of(net, key_init, data), data, net, optax.sgd(float(run.hypers.rate)), 10, 6, steps=4
+    )
+
+    def said_by(params):
+        """Of a net with the statistics of all training examples."""
+        stored, h = {}, floats(data.train.x)
+        for i, layer in enumerate(layers(params)):
+            z = h @ layer["w"]
+            stored[f"hidden_{i}"] = {"mean": z.mean(0), "var": z.var(0)}
+            h = expit(layer["scale"] * (z - z.mean(0)) / np.sqrt(z.var(0) + 1e-5) + layer["b"])
+        return lambda x: log_softmax(inputs_of_units(params, x, stored)[-1], -1)
+
+    train, test = (
+        np.array([nats(said_by(one)(split.x), split.y) for one in fitted.params]) for split in (data.train, data.test)
+    )
+    end = judged(data, said_by(fitted.end), with_nats=True)
+    i = int(np.argmax(train <= 1.55))
+    assert 0 < i < 6
+    end["test"] |= {"at_1.55": np.interp(-1.55, -train[[i - 1, i]], test[[i - 1, i]]), "at_0.03": np.inf}
+    fit = fitted.result(errors(data, fitted))
+    curves = {**fit.curves, "watched": {"train": train, "test": test}}
+    return fit._replace(score=end["valid"]["error"], measures={**fit.measures, **end}, curves=curves)
 
 
 LEVELS = (2.1, 0.1)
