@@ -17,7 +17,7 @@ from dlx.nets.rectified import rectified
 from dlx.programs import Layer
 from dlx.unit import Unit
 from experiments.depth import Deep
-from experiments.ioffe2015 import Normalised
+from experiments.ioffe2015 import Followed, Normalised
 from experiments.nonconvexity import Grid
 from experiments.optimizers import Descent
 
@@ -33,6 +33,10 @@ NAMES = {
 }
 SIZES = {
     "width": (lambda: mlp((5, 0)), "width 2 must be at least 1, not 0"),
+    "ghosts of a plain net": (
+        lambda: Followed("plain", (5,), 8, 1, 1, ghost=4),
+        "leave out `ghost` for the kind 'plain'",
+    ),
     "normalised width": (lambda: normalised((-1,)), "width 1 must be at least 1, not -1"),
     "widths": (lambda: mlp(64), r"widths are one number a hidden layer, such as \(64,\), not 64"),
     "ghost batches": (lambda: normalised((5,), ghost=-2), "ghost must be at least 1, not -2"),

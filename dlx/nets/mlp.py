@@ -82,6 +82,17 @@ def widths_of(params: Params) -> tuple[tuple[int, ...], int]:
     return tuple(widths), classes
 
 
+def pre_activations(i: int, units: Units = SIGMOID) -> Callable[[Params, Array], Array]:
+    """The view (params, x [n, visible]) -> [n, width]: what the units of hidden layer i of an `mlp` get."""
+    below = codes(i, units)
+
+    def view(params: Params, x: Shaped[Array, "n visible"]) -> Float[Array, "n width"]:
+        layer = params[hidden(i)]
+        return (below(params, x) if below else as_float(x)) @ layer["w"] + layer["b"]
+
+    return view
+
+
 def codes(depth: int, units: Units = SIGMOID) -> Callable[[Params, Array], Array] | None:
     """The view (params, x [n, visible]) -> code [n, width] after the first `depth` layers of an `mlp`.
 

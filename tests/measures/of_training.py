@@ -30,7 +30,7 @@ from dlx.programs import Rate
 from dlx.programs.tuned import Tuned
 from dlx.unit import Result
 from experiments.erhan2009 import Embedded
-from experiments.ioffe2015 import Ghost, Normalised
+from experiments.ioffe2015 import Followed, Normalised
 from experiments.larochelle2009 import Reconstructed
 
 GLOROT = mlp((6, 5), initializer=INITIALIZERS["glorot"])
@@ -70,7 +70,6 @@ def of_parts(run, net, data, parts, targets):
         for name, q in (("low", 0.15), ("middle", 0.5), ("high", 0.85))
     }
     watched["saturated"] = np.array([(np.abs(one) > 3).mean() for one in u])
-    medians = np.array([np.median(one, 0) for one in u])[parts // 2 :]
     stored, h = dict(fitted.end.get("batch_stats", {})), floats(data.train.x)
     for i, layer in enumerate(layers(fitted.end) if batch else ()):
         z = h @ layer["w"]
@@ -81,45 +80,72 @@ def of_parts(run, net, data, parts, targets):
     end["test"] |= {
         "gap": end["test"]["nats"] - end["train"]["nats"],
         "stored": again,
-        "apart": abs(again - end["test"]["error"]),
     }
     race = {f"to_{i + 1}": raced(score, target, 4) for i, target in enumerate(targets)}
     race |= {f"log_{name}": np.log2(steps) for name, steps in race.items()}
-    last = {"saturated": watched["saturated"][-1], "drift": medians.std(0).mean()}
+    last = {"saturated": watched["saturated"][-1]}
     fit = fitted.result(score)
     measures = {**fit.measures, **end, "race": race, "last": last}
     return fit._replace(score=end["valid"]["error"], measures=measures, curves={**fit.curves, "watched": watched})
 
 
-@told_by(Ghost(5, (6, 5), 10, 6, 4, 30, (1.55, 0.03)), Rate(1.0))
-def in_ghost_batches(run):
-    """All statistics of the net in use are those of all training examples."""
+@told_by(Followed("batch", (6, 5), 10, 6, 4, 5, 30, (0.85, 0.0), (1.55, 0.03), 25), Rate(1.0))
+@told_by(Followed("plain", (6, 5), 10, 5, 4, targets=(0.88,)), Rate(3.0))
+def followed(run):
+    """The statistics of a net in use are those of the first training examples, layer by layer."""
     key_init, key_train, _ = jax.random.split(run.key, 3)
-    data = first(run.data, 30)
-    net = normalised((6, 5), ghost=5)
+    batch = run.program.kind == "batch"
+    net, data = (normalised((6, 5), ghost=5), first(run.data, 30)) if batch else (GLOROT, run.data)
     fitted = descended(
-        key_train, start_of(net, key_init, data), data, net, optax.sgd(float(run.hypers.rate)), 10, 6, steps=4
+        key_train,
+        start_of(net, key_init, data),
+        data,
+        net,
+        optax.sgd(float(run.hypers.rate)),
+        10,
+        run.program.parts,
+        steps=4,
     )
+    seen = first(data, 25).train if batch else data.train
 
-    def said_by(params):
-        """Of a net with the statistics of all training examples."""
-        stored, h = {}, floats(data.train.x)
-        for i, layer in enumerate(layers(params)):
+    def statistics(params):
+        stored, h = {}, floats(seen.x)
+        for i, layer in enumerate(layers(params) if batch else ()):
             z = h @ layer["w"]
             stored[f"hidden_{i}"] = {"mean": z.mean(0), "var": z.var(0)}
             h = expit(layer["scale"] * (z - z.mean(0)) / np.sqrt(z.var(0) + 1e-5) + layer["b"])
-        return lambda x: log_softmax(inputs_of_units(params, x, stored)[-1], -1)
+        return stored or None
 
-    train, test = (
-        np.array([nats(said_by(one)(split.x), split.y) for one in fitted.params]) for split in (data.train, data.test)
+    def told(params, x, stored):
+        return log_softmax(inputs_of_units(params, x, stored)[-1], -1)
+
+    in_use = [(one, statistics(one)) for one in fitted.params]
+    valid, test = (
+        np.array([wrong(told(one, split.x, stored), split.y).mean() for one, stored in in_use])
+        for split in (data.valid, data.test)
     )
-    end = judged(data, said_by(fitted.end), with_nats=True)
-    i = int(np.argmax(train <= 1.55))
-    assert 0 < i < 6
-    end["test"] |= {"at_1.55": np.interp(-1.55, -train[[i - 1, i]], test[[i - 1, i]]), "at_0.03": np.inf}
-    fit = fitted.result(errors(data, fitted))
-    curves = {**fit.curves, "watched": {"train": train, "test": test}}
-    return fit._replace(score=end["valid"]["error"], measures={**fit.measures, **end}, curves=curves)
+    running = [wrong(told(one, data.valid.x, one.get("batch_stats")), data.valid.y).mean() for one in fitted.params]
+    saturated = np.array([(np.abs(inputs_of_units(one, seen.x, stored)[1]) > 3).mean() for one, stored in in_use])
+    end = judged(data, lambda x: told(*in_use[-1][:1], x, in_use[-1][1]), with_nats=True)
+    end["test"] |= {"by_running": test[np.argmin(running)], "by_stored": test[np.argmin(valid)]}
+    fit = fitted.result(running)
+    curves = {**fit.curves, "valid": {"score": np.array(running), "stored": valid}, "test": {"error": test}}
+    if batch:
+        train_nats, test_nats = (
+            np.array([nats(told(one, split.x, stored), split.y) for one, stored in in_use])
+            for split in (seen, data.test)
+        )
+        i = int(np.argmax(train_nats <= 1.55))
+        assert 0 < i < 6
+        crossing = np.interp(-1.55, -train_nats[[i - 1, i]], test_nats[[i - 1, i]])
+        end["test"] |= {"at_1.55": crossing, "at_0.03": np.inf}
+        curves["train"] = {**curves["train"], "nats": train_nats}
+        curves["test"] |= {"nats": test_nats}
+    race = {f"to_{i}": raced(list(valid), target, 4) for i, target in enumerate(run.program.targets, 1)}
+    measures = {**fit.measures, **end, "race": race, "last": {"saturated": saturated[-1]}}
+    return fit._replace(
+        score=end["valid"]["error"], measures=measures, curves={**curves, "watched": {"saturated": saturated}}
+    )
 
 
 LEVELS = (2.1, 0.1)
