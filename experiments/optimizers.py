@@ -190,7 +190,7 @@ class FoundOnPart:
         It diverges if its last loss is not below half of its first one.
         """
         net, (key_part, key_tries) = mlp(self.widths, self.classes), jax.random.split(key)
-        chosen = jax.random.choice(key_part, examples(data.train), (self.examples,), replace=False)
+        chosen = jax.random.permutation(key_part, examples(data.train))[: self.examples]
         part = data._replace(train=jax.tree.map(lambda leaf: leaf[chosen], data.train))
 
         def diverges(key, rate):

@@ -105,4 +105,4 @@ def test_the_progress_of_a_descent_is_told_by_its_rule(data):
     told = []
     run = one_run(Descent("halving", (8,), 5, 10, TARGET), lambda stage, **more: told.append((stage, more)))
     jax.eval_shape(run, KEY, (Rate(1.0), ()), data)
-    assert told == [("halving", {"epochs": 5})]
+    assert told == [("halving", {"epochs": 5, "percent": True})]
