@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 from synthetic import find, of_error, rates, record, row
 
+from dlx.show import html
 from dlx.store import to_json
 from dlx.study.declare.finding import Finding
 from dlx.study.declare.page import ERRORS, Claim, Figure, Metric, Published, Study
@@ -273,6 +274,24 @@ def test_a_choice_at_an_edge_is_told_with_what_was_tried():
     assert sections.edges_of({"search": search[-4:]}) == ""
     folded = report_text(study(), three_rows(), {}).partition("<summary>Search")[2]
     assert folded.index("Chosen at an edge") < folded.index("diverged")
+
+
+@pytest.mark.parametrize("several", [4, 5])
+def test_of_many_claims_of_one_figure_the_verdicts_are_shown_and_the_rest_is_folded(several):
+    decide = [lambda found, i=i: Finding("holds", f"by {i}") for i in range(several)]
+    one = row("a")
+    made = content(
+        [one],
+        {one.build(1): of_error(0.1)},
+        claims=[Claim(f"It is {i}.", decider, ("A1",), "second.png") for i, decider in enumerate(decide)],
+    )
+    text = report_text(study(), made)
+    if several == 4:
+        assert "### ✔ It is 3.\n\n**holds** (A1): By 3.\n" in text
+    else:
+        assert "<summary>✔ **holds**: It is 4.</summary>\n\nBy 4. (A1)\n\n</details>\n" in text
+        assert "###" not in text.partition("## What was found")[2].partition("\n## ")[0]
+    html.page(text, dict.fromkeys(("first-1.png", "first-2.png", *FILES), b""), "Title")
 
 
 AT_EDGES = {

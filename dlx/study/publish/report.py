@@ -15,6 +15,8 @@ DATA = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "kmnist": "KMNIST", 
 """The names of data sets, as a reader knows them."""
 FEW_ROWS = 6
 """The rows of a claim are folded if there are more."""
+FEW_CLAIMS = 4
+"""If a figure has more claims, a reader sees their verdicts alone, and what decided each one when asking for it."""
 
 
 def text(
@@ -119,15 +121,16 @@ def claims(
 
     The claims of the opening pictures come first. Those without a picture come last.
     """
-    groups: dict[tuple[str, ...], list[str]] = {tuple(first): []}
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {tuple(first): []}
     for one in content["claims"]:
-        rows = asked.get(one["claim"], {})
-        groups.setdefault(named[one["claim"]], []).append(claim(one, table_of(study.metrics, content, rows)))
+        groups.setdefault(named[one["claim"]], []).append(one)
     last = groups.pop((), [])
     seen, parts = set(first), []
-    for pictures, told in [*groups.items(), ((), last)]:
+    for pictures, several in [*groups.items(), ((), last)]:
         new = [file for file in pictures if file not in seen]
         seen |= {*new}
+        tell = claim if len(several) <= FEW_CLAIMS else folded_claim
+        told = [tell(one, table_of(study.metrics, content, asked.get(one["claim"], {}))) for one in several]
         if told:
             parts.append("\n\n".join(part for part in (shown(study, files, new), *told) if part))
     return "## What was found\n\n" + "\n\n---\n\n".join(parts) if parts else ""
@@ -135,9 +138,19 @@ def claims(
 
 def claim(one: Mapping[str, Any], rows: str) -> str:
     """A claim under its mark, with its verdict and what decided it."""
-    numbers = f" ({', '.join(one['numbers'])})" if one["numbers"] else ""
-    said = f"**{one['verdict']}**{numbers}: {one['words']}"
+    said = f"**{one['verdict']}**{numbers_of(one)}: {one['words']}"
     return f"### {VERDICTS[one['verdict']].mark} {one['claim']}\n\n{said}\n\n{rows}".strip()
+
+
+def folded_claim(one: Mapping[str, Any], rows: str) -> str:
+    """A claim beside its verdict, and, when a reader asks for it, what decided it."""
+    said = f"{VERDICTS[one['verdict']].mark} **{one['verdict']}**: {one['claim']}"
+    return folded(said, f"{one['words']}{numbers_of(one)}\n\n{rows}")
+
+
+def numbers_of(one: Mapping[str, Any]) -> str:
+    """The numbers of the lectures' claims that a claim is part of, in brackets after a blank."""
+    return f" ({', '.join(one['numbers'])})" if one["numbers"] else ""
 
 
 def table_of(metrics: Sequence[Metric], content: Mapping[str, Any], rows: Mapping[str, Sequence[str]]) -> str:
