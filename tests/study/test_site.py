@@ -241,3 +241,48 @@ def test_filters_and_search_leave_the_claims_that_match(site, tmp_path):
     assert len(CLAIMS) > len(numbers[1][1]) > len(numbers[2][1]) > 0
     assert after == str(len(CLAIMS)), "a link to a claim that is filtered out shows it"
     assert complaints == []
+
+
+@in_a_browser
+def test_verdicts_can_be_hidden_until_they_are_guessed_and_guesses_are_counted_and_kept(site, tmp_path):
+    script = """
+      const frame = document.querySelector("iframe");
+      const wait = () => new Promise(resolve => setTimeout(resolve, 200));
+      const page = () => frame.contentDocument;
+      const of = css => page().querySelector(`.claim.${css}`);
+      const score = () => page().getElementById("guess").elements.score.textContent;
+      const hidden = () => [...page().querySelectorAll(".claim:not(.untested) :is(.verdict, .evidence)")]
+        .filter(part => !part.checkVisibility()).length;
+      const guess = (claim, word) => [...claim.querySelectorAll(".guess button")]
+        .find(button => button.textContent === word).click();
+      tell(hidden(), of("holds").querySelector(".guess").checkVisibility());
+      page().querySelector("#guess [name=first]").click();
+      const all = page().querySelectorAll(".claim:not(.untested) :is(.verdict, .evidence)").length;
+      tell(hidden() === all, page().getElementById("filter").elements.verdict.disabled, score());
+      guess(of("holds"), "yes");
+      tell(of("holds").querySelector(".top .verdict").checkVisibility(), of("holds").querySelector(".guess").innerText);
+      tell(score());
+      guess(of("fails"), "yes");
+      guess(of("open"), "cannot tell");
+      guess(of("partly"), "no");
+      tell(score());
+      page().querySelector("#guess [name=first]").click();
+      tell(hidden(), page().getElementById("filter").elements.verdict.disabled);
+      frame.contentWindow.location.reload();
+      await wait();
+      tell(score());
+      page().querySelector("#guess [name=forget]").click();
+      tell(score(), JSON.stringify(frame.contentWindow.localStorage.getItem("dlx guesses")));"""
+    frames = f'<iframe width=390 height=800 src="{escape(site[1].as_uri())}"></iframe>'
+    told, complaints = browse(script, frames, tmp_path)
+    assert told == [
+        "0 false",
+        "true true No guess so far.",
+        "true You said: yes.",
+        "Right: 1 of 1.",
+        "Right: 2 of 3. Not counted, as they hold partly: 1.",
+        "0 false",
+        "Right: 2 of 3. Not counted, as they hold partly: 1.",
+        'No guess so far. "{}"',
+    ]
+    assert complaints == []
