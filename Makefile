@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 
 CORE := train stage algorithms nets losses optim sweep store unit
 
-.PHONY: quickstart test test-core lint format table chosen bench accelerators report lock
+.PHONY: quickstart test test-core lint format table chosen bench accelerators docs report lock
 
 quickstart: $(READY)  ## the whole table on scikit-learn's embedded digits, in about a minute
 	$(BIN)/python -m experiments bengio2006 --preset quick
@@ -39,11 +39,14 @@ bench: $(READY)  ## GFLOP/s, memory, scaling: on an idle machine
 accelerators: $(READY)  ## every program compiled for GPUs and TPUs that are not here: five hours, and several GB
 	$(BIN)/python -m experiments accelerators
 
+docs: $(READY)  ## the documentation, in docs/_build: open docs/_build/docs/index.html
+	$(BIN)/python -m sphinx -W --keep-going -q -c docs . docs/_build
+
 report: $(READY)  ## the pages of all committed results, in experiments/results
 	$(BIN)/python -m experiments report
 
 lock:
-	uv pip compile pyproject.toml --extra dev --universal --no-emit-index-url --no-header --no-annotate -o requirements.lock
+	uv pip compile pyproject.toml --extra dev --extra docs --universal --no-emit-index-url --no-header --no-annotate -o requirements.lock
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dlx needs Python 3.11 or later: make PYTHON=python3.x ...")'
