@@ -41,9 +41,11 @@ def to_json(value: Any, indent: int | None = None) -> str:
     """JSON text of nested mappings, sequences, scalars and arrays.
 
     Arrays become lists, and NamedTuples become objects. Finite floats keep every bit. Other floats become the strings
-    "nan", "inf" and "-inf", which `float` reads. Raises TypeError for anything else.
+    "nan", "inf" and "-inf", which `float` reads. A list of numbers stands on one line. Raises TypeError for anything
+    else.
     """
-    return json.dumps(_plain(value), indent=indent, allow_nan=False)
+    text = json.dumps(_plain(value), indent=indent, allow_nan=False)
+    return re.sub(r"\[\n[^][{}\"]*\]", lambda match: f"[{' '.join(match[0][1:-1].split())}]", text)
 
 
 @dataclass(frozen=True)
