@@ -134,7 +134,7 @@ def row(found: Found, runs: Runs, metric: Metric) -> dict[str, Any]:
         "n": n,
         "planned": len(runs.wanted) - runs.row.more,
         "diverged": runs.lost(metric.name),
-        "values": [float(str(value)) for value in np.float32(values)],  # the shortest decimals, not 17 digits
+        "values": [float(str(np.float32(value))) for value in values],  # the shortest decimals, not 17 digits
         "verdict": beside_paper(values, None if paper is None else paper.value, max(examples, 1)) if share else "",
     }
 
