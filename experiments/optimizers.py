@@ -1,21 +1,19 @@
 """Ways to descend: minibatches, momentum, adaptive and falling rates, each at its best rate.
 
 One net of two sigmoid layers is trained by each of the lectures' rules. Every rule has five rates to choose from, a
-factor of 2 apart. The choice is by the validation error at the end, over two seeds (of Muon, one). Where rules race, it
-is by the epochs until the validation error is down to a target. The rule is then trained from fresh seeds. A deeper net
-shows which rule leaves a plateau first, a long training what a falling rate gives in the end, and searches on a tenth
-of the digits whether they find a good rate.
+factor of 2 apart. The choice is by the validation error at the end, over two seeds (of Muon, one). The rule is then
+trained from fresh seeds. We compare the epochs until the validation error is down to a target, and the test error in
+the end.
 
     python -m experiments optimizers                   # 8 x 8 digits: about a minute on two cores
-    python -m experiments optimizers --preset paper    # MNIST: about two and a quarter hours on two cores
+    python -m experiments optimizers --preset paper    # MNIST: about two hours on two cores
 
 Lecture: CS/CNS/EE 155 16, "Learning Rate & Momentum"; on feed-forward nets, "Tricks of the Trade" to "Adapting
 Learning Rates", "Optimization Tricks"; Alpaydin 12, "Improving Training Convergence" to "ADAM".
 """
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -31,7 +29,6 @@ from dlx.classify import classify, errors, start
 from dlx.inspect.curves import epochs_to
 from dlx.inspect.formulas import gap
 from dlx.inspect.gradients import spread
-from dlx.inspect.tries import first_without
 from dlx.losses.supervised import cross_entropy
 from dlx.nets.layer import check_name
 from dlx.nets.mlp import mlp
@@ -40,8 +37,9 @@ from dlx.optim import RULES, halve_on_plateau, sgd
 from dlx.programs import Rate
 from dlx.show.line_figure import lines
 from dlx.stage import chain, standardise
-from dlx.study import ERRORS, Claim, Figure, Metric, Result, Row, Study, Unit, claims, clock, figures, main, shares
+from dlx.study import ERRORS, Claim, Figure, Metric, Result, Row, Study, Unit, claims, clock, figures, main
 from dlx.study.declare.finding import Bound
+from dlx.study.run.found import measure
 from dlx.train import examples, first
 from dlx.types import Review, keep
 
@@ -81,6 +79,7 @@ def falling(rate, updates) -> Descending:
 WAYS = {
     "plain": Way("plain", 8.0, steadily("plain")),
     "momentum": Way("momentum .9", 0.8, steadily("momentum")),
+    "average": Way("momentum .9 as an average", 8.0, steadily("average")),
     "nesterov": Way("Nesterov's momentum .9", 0.8, steadily("nesterov")),
     "adagrad": Way("Adagrad", 0.2, steadily("adagrad")),
     "rmsprop": Way("RMSProp", 0.016, steadily("rmsprop")),
@@ -106,7 +105,7 @@ class Descent:
     target: float
     """The validation error that the race is to."""
     examples: int | None = None
-    """With a number nothing is scored before the end, and there is no race."""
+    """With a number the score is that of the lecture's search on a subset: the largest rate that does not diverge."""
     classes: int = 10
 
     def __post_init__(self):
@@ -125,83 +124,17 @@ class Descent:
             optimizer,
             epochs=self.epochs,
             batch_size=self.batch_size,
-            scored=self.examples is None,
             review=review,
-            progress=progress(self.rule, epochs=self.epochs, percent=self.examples is None),
+            progress=progress(self.rule, epochs=self.epochs),
         )
         before = [standardise] if way.standardised else []
         stages = chain(*before, train, errors(net))
         _, (*_, curve, measured) = stages(key_train, start(key_init, net, data), data)
-        result = Result.of(curve, measured)
-        if curve.score is None:
+        result = Result.of(curve, measured).telling(race={"epochs": epochs_to(self.target, curve.score)})
+        if self.examples is None:
             return {}, result
-        return {}, result.telling(race={"epochs": epochs_to(self.target, curve.score)})
-
-
-@dataclass(frozen=True)
-class Plateau:
-    """The training of a deep net of sigmoid layers on the first examples. Its loss stands still at first."""
-
-    rule: str
-    widths: tuple[int, ...]
-    epochs: int
-    steps: int
-    """Updates an epoch."""
-    batch_size: int
-    examples: int
-    classes: int = 10
-
-    def __call__(self, key, hypers, given, data, progress):
-        """How many updates it took until the loss stayed below nine tenths of ln(classes); at most all."""
-        net, (key_init, key_train) = mlp(self.widths, self.classes), jax.random.split(key)
-        optimizer, _ = WAYS[self.rule].optimizer(hypers.rate, updates=self.epochs * self.steps)
-        data = data._replace(train=first(data.train, self.examples))
-        train = classify(
-            net,
-            optimizer,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            steps=self.steps,
-            scored=False,
-            progress=progress(self.rule, epochs=self.epochs, percent=False),
-        )
-        _, curve = train(key_train, start(key_init, net, data), data)
-        largest_yet_to_come = jax.lax.cummax(curve.metrics["loss"], reverse=True)
-        epochs = epochs_to(0.9 * math.log(self.classes), largest_yet_to_come)
-        updates = self.steps * jnp.minimum(epochs, self.epochs)
-        return {}, Result.of(curve)._replace(score=updates).telling(plateau={"updates": updates})
-
-
-@dataclass(frozen=True)
-class FoundOnPart:
-    """The lecture's search on a part of the examples: a large rate is halved until training does not diverge there."""
-
-    widths: tuple[int, ...]
-    epochs: int
-    batch_size: int
-    examples: int
-    """In the part, which is drawn anew for each seed."""
-    tries: int
-    classes: int = 10
-
-    def __call__(self, key, hypers, given, data, progress):
-        """How often the rate was halved; `tries`, if training always diverged.
-
-        It diverges if its last loss is not below half of its first one.
-        """
-        net, (key_part, key_tries) = mlp(self.widths, self.classes), jax.random.split(key)
-        chosen = jax.random.permutation(key_part, examples(data.train))[: self.examples]
-        part = data._replace(train=jax.tree.map(lambda leaf: leaf[chosen], data.train))
-
-        def diverges(key, rate):
-            key_init, key_train = jax.random.split(key)
-            train = classify(net, sgd(rate), epochs=self.epochs, batch_size=self.batch_size, scored=False)
-            _, curve = train(key_train, start(key_init, net, part), part)
-            return curve.diverged | ~(curve.metrics["loss"][-1] < curve.first_loss / 2)
-
-        rates = hypers.rate * 0.5 ** jnp.arange(self.tries)
-        halvings = first_without(diverges, jax.random.split(key_tries, self.tries), rates)
-        return {}, Result(0.0, {"part": {"halvings": halvings}})
+        lost = curve.diverged | ~(curve.metrics["loss"][-1] < curve.first_loss)
+        return {}, result._replace(score=jnp.where(lost, jnp.inf, -hypers.rate))
 
 
 @dataclass(frozen=True)
@@ -214,7 +147,7 @@ class Formulas:
     def __call__(self, key, hypers, given, data, progress):
         """The largest difference of any rule, as a fraction of the way that its parameters went."""
         gaps = [gap(key, name, rule(0.1), 0.1, self.steps) for name, rule in RULES.items()]
-        return {}, Result(0.0, {"formula": {"gap": np.float32(np.max(gaps))}})
+        return {}, Result(0.0, {"formula": {"gap": np.float32(max(gaps))}})
 
 
 @dataclass(frozen=True)
@@ -248,44 +181,13 @@ class Sizes(NamedTuple):
     small: int  # examples in a minibatch
     usual: int
     large: int
-    deep: tuple[int, ...]  # the net with a plateau
-    deep_epochs: int
-    long_epochs: int  # on twice as many examples as a part has
-    left_out: tuple[str, ...] = ()  # rows
 
 
 SIZES = {
-    "quick": Sizes(
-        widths=(32, 32),
-        target=0.08,
-        part=400,
-        small=5,
-        usual=10,
-        large=50,
-        deep=(24, 24, 24),
-        deep_epochs=60,
-        long_epochs=40,
-        left_out=("adaptive/adagrad", "adaptive/rmsprop", "adaptive/muon", "falling/clipped", "size/large"),
-    ),
-    "paper": Sizes(
-        widths=(256, 256),
-        target=0.03,
-        part=5_000,
-        small=10,
-        usual=100,
-        large=500,
-        deep=(100, 100, 100, 100),
-        deep_epochs=250,
-        long_epochs=100,
-    ),
+    "quick": Sizes(widths=(32, 32), target=0.08, part=400, small=5, usual=10, large=50),
+    "paper": Sizes(widths=(256, 256), target=0.03, part=5_000, small=10, usual=100, large=500),
 }
 EPOCHS = 25
-STEPS = 20
-"""Updates in an epoch of the deep net."""
-TRIES = 8
-"""Rates of a search on a part."""
-TOO_LARGE = 64.0
-"""The first of them: eight times the largest rate of plain descent on all examples."""
 
 
 class Race(NamedTuple):
@@ -296,15 +198,11 @@ class Race(NamedTuple):
 
 
 RACES = {
-    "momentum": Race("Momentum", ("plain", "momentum", "nesterov")),
+    "momentum": Race("Momentum", ("plain", "momentum", "average", "nesterov")),
     "adaptive": Race("Adaptive rates and preconditioning", ("plain", "adagrad", "rmsprop", "adam", "muon")),
     "falling": Race("Falling rates and others", ("plain", "halving", "decay", "clipped", "standardised")),
 }
 MINIBATCHES, ALONE = "Minibatches", "Gradients, formulas"
-RATES = "Rates"
-SPEED = "Rates by the epochs to the target"
-PLATEAU = "Updates on a plateau"
-LONG = "Trained to the end"
 DRAWN = (1, 10, 100, 1_000)
 """Examples in the minibatches whose gradients are compared with that of all examples."""
 
@@ -315,19 +213,12 @@ def rates(largest: float) -> list[float]:
 
 
 def rows(options, about):
-    """The rules, at the best rates and at the fastest, minibatches, a plateau, searches on parts, and what is alone."""
+    """The rules, the sizes of minibatches, the search of a rate on a subset, gradients, and formulas."""
     sizes = SIZES[options.preset]
 
-    def descent(seed, rate, *, rule="plain", batch_size=sizes.usual, epochs=EPOCHS, examples=None):
-        program = Descent(rule, sizes.widths, epochs, batch_size=batch_size, target=sizes.target, examples=examples)
+    def descent(seed, rate, *, rule="plain", batch_size=sizes.usual, examples=None):
+        program = Descent(rule, sizes.widths, EPOCHS, batch_size=batch_size, target=sizes.target, examples=examples)
         return Unit(program, Rate(rate), seed=seed)
-
-    def on_a_plateau(seed, rate, *, rule):
-        program = Plateau(rule, sizes.deep, sizes.deep_epochs, STEPS, sizes.usual, 2 * sizes.part)
-        return Unit(program, Rate(rate), seed=seed)
-
-    def found_on_part(seed):
-        return Unit(FoundOnPart(sizes.widths, EPOCHS, sizes.usual, sizes.part, TRIES), Rate(TOO_LARGE), seed=seed)
 
     def gradients(seed):
         return Unit(Spread(sizes.widths, DRAWN), Rate(1.0), seed=seed)
@@ -336,18 +227,22 @@ def rows(options, about):
         return Unit(Formulas(), seed=seed)
 
     row = partial(Row, seeds=min(7, options.fresh_seeds()))
-    minibatches = partial(row, group=MINIBATCHES, search_seeds=2)
-    to_the_end = partial(descent, epochs=sizes.long_epochs, examples=2 * sizes.part)
+    minibatches, subset = partial(row, group=MINIBATCHES, search_seeds=2), partial(row, group="Rates")
     plain = {"rate": rates(WAYS["plain"].largest_rate)}
-
-    def of_rule(name, rule, build, group, seeds=None, by=""):
-        way = WAYS[rule]
-        made = Row(f"{name}/{rule}", way.title, partial(build, rule=rule), [{"rate": rates(way.largest_rate)}], by=by)
-        seeds = seeds or min(way.seeds, options.fresh_seeds())
-        return replace(made, group=group, search_seeds=way.search_seeds, seeds=seeds)
-
-    every = [
-        *(of_rule(name, rule, descent, race.title) for name, race in RACES.items() for rule in race.ways),
+    return [
+        *(
+            Row(
+                f"{name}/{rule}",
+                WAYS[rule].title,
+                partial(descent, rule=rule),
+                [{"rate": rates(WAYS[rule].largest_rate)}],
+                group=race.title,
+                search_seeds=WAYS[rule].search_seeds,
+                seeds=min(WAYS[rule].seeds, options.fresh_seeds()),
+            )
+            for name, race in RACES.items()
+            for rule in race.ways
+        ),
         minibatches(
             "size/small",
             f"minibatches of {sizes.small}",
@@ -356,34 +251,28 @@ def rows(options, about):
         ),
         minibatches("size/usual", f"minibatches of {sizes.usual}", descent, [plain]),
         minibatches("size/large", f"minibatches of {sizes.large}", partial(descent, batch_size=sizes.large), [plain]),
-        *(
-            of_rule("speed", rule, descent, SPEED, by=TO_TARGET.name)
-            for rule in ("plain", "momentum", "nesterov", "standardised")
+        subset("rates/all", "all examples, the best rate", descent, [plain], search_seeds=5),
+        subset(
+            "rates/part",
+            f"{sizes.part} digits, the largest rate that does not diverge",
+            partial(descent, examples=sizes.part),
+            [plain],
+            search_seeds=5,
         ),
-        *(
-            of_rule("plateau", rule, on_a_plateau, PLATEAU, seeds=options.fresh_seeds())
-            for rule in ("plain", "momentum")
-        ),
-        *(of_rule("long", rule, to_the_end, LONG, seeds=2 * options.fresh_seeds()) for rule in ("plain", "decay")),
-        row("rates/all", "all examples, the best rate", descent, [plain], group=RATES, search_seeds=5),
-        Row(
-            "rates/found",
-            f"{sizes.part} digits, drawn anew for each search",
-            found_on_part,
-            group=RATES,
-            seeds=3 * options.fresh_seeds(),
+        subset(
+            "rates/taken",
+            "all examples, at that rate",
+            descent,
+            lambda chosen: [chosen["rates/part"]],
+            after=("rates/part",),
         ),
         row("gradients", "gradients of minibatches", gradients, group=ALONE),
         row("formulas", "steps against formulas", formulas, group=ALONE),
     ]
-    return [one for one in every if one.name not in sizes.left_out]
 
 
 _, VALID, TEST = ERRORS
 TO_TARGET = Metric("race/epochs", "epochs to the target", unit=" epochs")
-ON_PLATEAU = Metric("plateau/updates", "updates on the plateau", unit=" updates")
-FOUND = (*(f"{TOO_LARGE / 2**i:g}" for i in range(TRIES)), "none")
-"""The rates that a search on a part may find, by how often the largest is halved."""
 SLOPE = Metric("spread/slope", "slope of log spread")
 GAP = Metric("formula/gap", "gap to the formulas, millionths", 1e6)
 SECONDS = Path(__file__).parent / "results" / "optimizers" / "seconds.json"
@@ -428,34 +317,35 @@ def nearer_at_equal_time(small: int, usual: int):
     return decider
 
 
-def finds_good_rates(found):
-    """At least half of the searches on a part find a good rate.
+def searched_on_part(found):
+    """What it costs to search as the lecture says, seed by seed: beside the best rate of the same seed on all examples.
 
-    It is good if on all examples the mean error over the search seeds is at most .2 points above that of the best rate.
+    On a part of them the largest rate is taken that does not diverge.
     """
-    tried = found.outcomes["rates/all"].tried if "rates/all" in found.outcomes else []
-    if not tried:
-        return claims.unfinished(found, ["rates/all"])
-    errors = {f"{one.trial['rate']:g}": 100 * one.mean(VALID.name) for one in tried}
-    finite = {rate: error for rate, error in errors.items() if np.isfinite(error)}
-    good = [rate for rate, error in finite.items() if error <= min(finite.values()) + 0.2]
-    words = "searches that find a good rate"
-    return shares.called("part/halvings", FOUND, {"rates/found": good}, least=0.5, words=words)(found)
+    rates, errors = {}, {}
+    for attempt in found.outcomes["rates/part"].tried:
+        for unit, record in zip(attempt.units, attempt.records, strict=True):
+            if np.isfinite(float(record["score"])):
+                rates.setdefault(unit.seed, []).append(attempt.trial["rate"])
+    for attempt in found.outcomes["rates/all"].tried:
+        for unit, record in zip(attempt.units, attempt.records, strict=True):
+            error = 100 * float(measure(record, VALID.name))
+            errors.setdefault(unit.seed, {})[attempt.trial["rate"]] = error
+    best = {seed: min(of.values()) for seed, of in errors.items()}
+    taken = {seed: of[max(rates[seed])] for seed, of in errors.items() if seed in rates}
+    return claims.paired(
+        found, VALID, ("rates/all", "rates/part"), [best, taken], Bound("at most", 0.2), "search seeds"
+    )
 
 
 CLAIMS = [
-    Claim(
-        "Momentum leaves the plateau of a deep net in fewer updates than plain descent, each at its fastest rate.",
-        lower(ON_PLATEAU, "plateau/momentum", than="plateau/plain"),
-        ("B25", "C8"),
-        figure="plateau.png",
-        answers=True,
-    ),
     *(
         Claim(
-            f"{title} reaches the target in fewer epochs than plain descent, each at its fastest rate.",
-            lower(TO_TARGET, f"speed/{rule}", than="speed/plain"),
-            figure="race-5.png",
+            f"{title} reaches the target in fewer epochs than plain descent.",
+            lower(TO_TARGET, f"momentum/{rule}", than="momentum/plain"),
+            ("B25", "C8"),
+            figure="race-1.png",
+            answers=rule == "momentum",
         )
         for rule, title in {"momentum": "Momentum", "nesterov": "Nesterov's momentum"}.items()
     ),
@@ -467,16 +357,16 @@ CLAIMS = [
         answers=True,
     ),
     Claim(
-        "Trained to the end, a rate that falls to a hundredth errs less than a constant rate.",
-        claims.if_trained(lower(TEST, "long/decay", than="long/plain"), "long/decay", than="long/plain"),
+        "A rate that falls to a hundredth errs less in the end than a constant rate.",
+        claims.if_trained(lower(TEST, "falling/decay", than="falling/plain"), "falling/decay", than="falling/plain"),
         ("C29",),
-        figure="long.png",
+        figure="curves-3.png",
     ),
     Claim(
-        "With standardised inputs the target is reached in fewer epochs, each at its fastest rate.",
-        lower(TO_TARGET, "speed/standardised", than="speed/plain"),
+        "With standardised inputs the target is reached in fewer epochs.",
+        lower(TO_TARGET, "falling/standardised", than="falling/plain"),
         ("C5",),
-        figure="race-5.png",
+        figure="race-3.png",
     ),
     Claim(
         "Preconditioned in the way of K-FAC, by Muon, a net needs fewer epochs to the target than by plain descent.",
@@ -510,14 +400,19 @@ CLAIMS = [
         for (small, less), (large, more) in combinations({"small": 10, "usual": 100, "large": 500}.items(), 2)
     ),
     Claim(
-        "Most searches on a tenth of the examples find a rate that costs at most .2 points beside the best.",
-        finds_good_rates,
+        "The largest rate that does not diverge on a tenth of the examples costs at most .2 points beside the best.",
+        searched_on_part,
         ("C28",),
-        figure="found.png",
+        figure="search-part.png",
+    ),
+    Claim(
+        "Rates rank on a tenth of the examples as on all of them.",
+        claims.ranks_agree(VALID, "rates/part", than="rates/all", least=0),
+        figure="search-part.png",
     ),
     Claim("Every rule does what the lectures' formulas say.", claims.exact(GAP, "formulas", 100), ("C9", "D2")),
 ]
-RACED = (*(race.title for race in RACES.values()), MINIBATCHES, SPEED)
+RACED = (*(race.title for race in RACES.values()), MINIBATCHES)
 VALID_LABEL = "validation error %"
 
 
@@ -550,28 +445,20 @@ FIGURES = {
         "The same race in seconds: epochs times what an epoch of one run takes, alone on two cores.",
     ),
     "spread.png": Figure(spreads, "How far the gradient of a minibatch is from that of all examples."),
-    "plateau.png": Figure(
-        figures.curves("train/loss", "training loss", groups=(PLATEAU,), xlabel="epoch of 20 updates"),
-        "Training loss of a deep net of sigmoid layers, which stands still at ln 10 at first.",
-    ),
-    "long.png": Figure(
-        figures.bars(TEST, (LONG,)),
-        "Test error after a long training on a part of the digits: bars are means, dots are seeds.",
-    ),
-    "found.png": Figure(
-        shares.confusion("part/halvings", FOUND, (RATES,)),
-        "Which rate the searches on a tenth of the digits find, each on a tenth of its own.",
-    ),
     "search-1.png": searched(RACES["momentum"].title),
     "search-2.png": searched(RACES["adaptive"].title),
     "search-3.png": searched(RACES["falling"].title),
     "search-4.png": searched(MINIBATCHES),
+    "search-part.png": Figure(
+        figures.search(VALID_LABEL, 100, group="Rates", measure="valid/error"),
+        "The same rates on all examples and on a tenth of them, mean over five seeds.",
+    ),
 }
 STUDY = Study(
     doc=__doc__,
     data=study.images(quick="digits", paper="mnist", flat=True),
     rows=rows,
-    metrics=[*ERRORS, TO_TARGET, ON_PLATEAU, SLOPE, GAP],
+    metrics=[*ERRORS, TO_TARGET, SLOPE, GAP],
     claims=CLAIMS,
     figures=FIGURES,
 )

@@ -13,6 +13,7 @@ COMPARED = {
 """Rows whose last unit compares what was trained from several seeds."""
 ALIKE = {
     "debugging": {"cured/collapsed", "cured/frozen", "cured/gradient", "cured/leak", "cured/memorised"},
+    "optimizers": {"rates/all", "rates/taken"},
     "srivastava2014": {"paper/norm", "paper/rectified"},
 }
 """Rows of one group that may train the same: one remedy for several faults, a choice among all, no norm in quick."""

@@ -88,16 +88,21 @@ def test_the_race_counts_the_epochs_in_which_the_curve_of_validation_errors_fall
     np.testing.assert_allclose(plain.measures["race"]["epochs"], [*expected, np.inf], rtol=1e-5)
 
 
-def test_on_some_examples_it_trains_on_the_first_ones_whatever_the_others_are(data):
-    rates = np.array([0.3, 1], np.float32)
+def test_on_some_examples_the_score_is_the_largest_rate_at_which_the_loss_fell(data):
+    """And they are the first ones, whatever the others are."""
+    rates = np.array([0.3, 1, 3e3, 1e38], np.float32)
     run = descent("plain", examples=20)
     result = run(rates, data)
+    loss = result.curves["train"]["loss"]
+    fell = np.asarray(loss[:, -1] < result.measures["fit"]["first_loss"])
+    assert fell.tolist() == [True, True, False, False]
+    assert np.asarray(result.diverged).tolist() == [False, False, False, True], "a loss may rise and stay finite"
+    np.testing.assert_array_equal(result.score, np.where(fell, -rates, np.inf))
     cut = data._replace(train=Labelled(*(leaf[:20] for leaf in data.train)))
     spoiled = data._replace(train=Labelled(np.concatenate([data.train.x[:20], data.train.x[20:] // 2]), data.train.y))
     few = descent("plain")(rates, cut)
-    np.testing.assert_allclose(result.curves["train"]["loss"], few.curves["train"]["loss"], rtol=1e-4)
+    np.testing.assert_allclose(loss, few.curves["train"]["loss"], rtol=1e-4)
     np.testing.assert_allclose(result.measures["train"]["error"], few.measures["train"]["error"])
-    np.testing.assert_array_equal(result.score, result.measures["valid"]["error"])
     jax.tree.map(np.testing.assert_array_equal, run(rates, spoiled), result)
 
 
@@ -105,4 +110,4 @@ def test_the_progress_of_a_descent_is_told_by_its_rule(data):
     told = []
     run = one_run(Descent("halving", (8,), 5, 10, TARGET), lambda stage, **more: told.append((stage, more)))
     jax.eval_shape(run, KEY, (Rate(1.0), ()), data)
-    assert told == [("halving", {"epochs": 5, "percent": True})]
+    assert told == [("halving", {"epochs": 5})]

@@ -33,7 +33,7 @@ from dlx.optim import max_norm
 from dlx.programs import Rate
 from dlx.unit import Result
 from experiments.ensembles import Ensemble, Member, Which
-from experiments.optimizers import Descent, FoundOnPart, Plateau
+from experiments.optimizers import Descent
 from experiments.srivastava2014 import AllMasks, Averaged, Dropped, Dropping
 
 HE = mlp((6, 5), initializer=INITIALIZERS["he"], units=RELU)
@@ -45,49 +45,10 @@ def decay(run):
 
 
 @told_by(Descent("nesterov", (7,), 8, 5, 0.7, examples=20), Rate(1.0))
-def on_the_first_examples(run):
+def on_a_subset(run):
     fit = descent(run, first(run.data, 20), optax.sgd(1.0, 0.9, nesterov=True))
-    measures = {place: told for place, told in fit.measures.items() if place != "race"}
-    unscored = {"best": 7, "epochs": 8, "first_loss": measures["fit"]["first_loss"]}
-    return fit._replace(measures={**measures, "fit": unscored}, curves={"train": fit.curves["train"]})
-
-
-@told_by(Plateau("momentum", (6, 5), 12, 4, 10, 30), Rate(0.5))
-@told_by(Plateau("plain", (6, 5), 3, 4, 10, 30), Rate(0.01))
-def plateau(run):
-    """The first crossing after the last epoch whose loss is too large; all updates, if that is the last epoch."""
-    program, data = run.program, first(run.data, 30)
-    net, (key_init, key_train) = mlp((6, 5)), jax.random.split(run.key)
-    rule = optax.sgd(run.hypers.rate, 0.9 if program.rule == "momentum" else None)
-    start = start_of(net, key_init, data)
-    fitted = descended(key_train, start, data, net, rule, 10, program.epochs, steps=4)
-    loss, target = fitted.metrics["loss"], 0.9 * np.log(10)
-    last = int(np.flatnonzero(loss > target)[-1])
-    left = last < program.epochs - 1
-    assert left == (program.rule == "momentum")
-    crossed = last + 1 + (loss[last] - target) / (loss[last] - loss[last + 1]) if left else program.epochs
-    fit = fitted.result()
-    measures = {**fit.measures, "plateau": {"updates": 4 * crossed}}
-    return fit._replace(score=4 * crossed, measures=measures)
-
-
-@told_by(FoundOnPart((6,), 6, 10, 30, 5), Rate(1000.0))
-@told_by(FoundOnPart((6,), 6, 10, 30, 5), Rate(8.0))
-@told_by(FoundOnPart((6,), 6, 10, 30, 2), Rate(1e6))
-def found_on_part(run):
-    """The rates one after the other, on examples that are drawn without replacement."""
-    net, (key_part, key_tries) = mlp((6,)), jax.random.split(run.key)
-    chosen = np.asarray(jax.random.choice(key_part, 40, (30,), replace=False))
-    assert len({*chosen.tolist()}) == 30
-    data, tries = first(run.data, 30), run.program.tries
-    data = data._replace(train=jax.tree.map(lambda leaf: leaf[chosen], run.data.train))
-    fails = []
-    for i, key in enumerate(jax.random.split(key_tries, tries)):
-        key_init, key_train = jax.random.split(key)
-        start = start_of(net, key_init, data)
-        fitted = descended(key_train, start, data, net, optax.sgd(run.hypers.rate / 2**i), 10, 6)
-        fails.append(not fitted.metrics["loss"][-1] < fitted.first_loss / 2)
-    return Result(0.0, {"part": {"halvings": [*fails, False].index(False)}})
+    fell = fit.curves["train"]["loss"][-1] < fit.measures["fit"]["first_loss"]
+    return fit._replace(score=-1.0 if fell else np.inf)
 
 
 def descent(run, data, rule):
