@@ -4,7 +4,7 @@ Does it help a deep net to train its layers one after the other first, and do la
 compares three hidden layers with one. Experiment 3 is the same with a top hidden layer of 20 units. Below the paper's
 rows are ours: later ways to train.
 
-One rule holds for all of the paper's rows. Each tries four rates in each of two sizes of minibatches. Fine-tuning waits
+One rule holds for all of the paper's rows. Each tries five rates in each of two sizes of minibatches. Fine-tuning waits
 for 10 epochs without a better validation error, of at most 60. The trial with the least validation error is trained
 again from fresh seeds, which are reported. Only the epochs and rates of pre-training are those of an earlier search.
 Experiment 3 takes over the sizes of layers. Two more questions are asked: what would less patience have returned, and
@@ -244,7 +244,7 @@ class Sizes(NamedTuple):
     """Fresh seeds of the row that is trained for as long as the DBN takes in all."""
 
 
-RATES = {20: [0.3, 0.6, 1.2, 2.4], 100: [0.6, 1.2, 2.4, 4.8]}
+RATES = {20: [0.15, 0.3, 0.6, 1.2, 2.4], 100: [0.3, 0.6, 1.2, 2.4, 4.8]}
 """Rates of fine-tuning, by the size of its minibatches."""
 
 

@@ -95,12 +95,12 @@ def test_every_trial_of_the_papers_rows_waits_as_long_and_is_tried_with_both_min
     for name, one in outcomes().items():
         if name in PAPERS:
             trials = [tried.trial for tried in one.tried]
-            assert len(trials) == 8
+            assert len(trials) == 10
             assert {(trial["epochs"], trial["patience"]) for trial in trials} == {(60, 10)}
-            assert [trial["batch_size"] for trial in trials] == [20] * 4 + [100] * 4
+            assert [trial["batch_size"] for trial in trials] == [20] * 5 + [100] * 5
             rates = [trial["rate"] for trial in trials]
-            assert rates[:4] == [0.3, 0.6, 1.2, 2.4]
-            assert rates[4:] == [2 * rate for rate in rates[:4]]
+            assert rates[:5] == [0.15, 0.3, 0.6, 1.2, 2.4]
+            assert rates[5:] == [2 * rate for rate in rates[:5]]
 
 
 def test_fresh_seeds_of_the_papers_rows_alone_are_watched():
