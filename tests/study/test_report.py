@@ -308,7 +308,6 @@ AT_EDGES = {
         *("ash/2", "cascade/2", "cascade/3", "fixed/1", "fixed/3", "largest/1", "largest/2", "largest/3"),
         *("decay/0", "decay/0.0001", "decay/0.0003", "decay/0.001"),
     },
-    "ioffe2015": {"race/plain", "race/batch", "noise/plain/60", "noise/plain/250", "noise/batch/60", "noise/batch/250"},
     "larochelle2009": {"200/3/none", "top/200/none"},
     "nonconvexity": {"none/apart"},
     "optimizers": {"adaptive/muon"},
