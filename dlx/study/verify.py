@@ -230,11 +230,17 @@ def compare(old: Record, new: Record) -> tuple[bool, str]:
     """Whether two records of a unit agree, and the same in words.
 
     Every bit must agree if both have as many CPUs of the same model, and the same versions. On accelerators the bits
-    depend on which runs are trained side by side.
+    depend on which runs are trained side by side. Curves that the old record leaves out are not compared.
     """
     named = new["device"].rpartition(" x ")[0] == processor() != "cpu"
     exact = named and all(old[key] == new[key] for key in ("device", "versions"))
     before, now = ({key: record[key] for key in COMPARED} for record in (old, new))
+    told = {place: entries.keys() for place, entries in before["curves"].items()}
+    now["curves"] = {
+        place: {name: curve for name, curve in entries.items() if name in told[place]}
+        for place, entries in now["curves"].items()
+        if place in told
+    }
     score = f"score {old['score']}, {new['score']} now"
     if not (bits := list(differences(before, now))):
         return True, f"agreed bit for bit: {score}"

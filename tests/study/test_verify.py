@@ -124,6 +124,20 @@ def test_a_forged_score_is_found_and_named(check):
     assert len(lines) == 2
 
 
+@pytest.mark.parametrize(
+    ("left_out", "said"),
+    [
+        (lambda record: record["curves"]["valid"].pop("mean"), "agreed bit for bit: score"),
+        (lambda record: record.update(curves={}), "agreed bit for bit: score"),
+        (lambda record: record.update(measures={}), "nothing committed"),
+    ],
+)
+def test_a_curve_may_be_left_out_and_a_measure_may_not(check, left_out, said):
+    status, lines, _ = check("page", "--units", "1", change=left_out)
+    assert status == (1 if "nothing" in said else 0)
+    assert said in lines[1]
+
+
 def test_a_difference_within_the_tolerance_is_one_where_the_bits_should_be_the_same(check):
     def forge(record):
         record["score"] += 1e-5
