@@ -398,21 +398,21 @@ class Compared(NamedTuple):
 
 BEST = Compared("each at the rate of its least error", BATCH, PLAIN, "race-1.png", "saturated-1.png")
 FASTEST = Compared(
-    "each at its fastest rate to 3 %", "fast/batch", "fast/plain", "race-3.png", "saturated-3.png", answers=True
+    "each at its fastest rate to 3 %", "fast/batch", "fast/plain", "speed-1.png", "saturated-3.png", answers=True
 )
 
 
-def at_equal_rates(rows: str, panel: int) -> list[Compared]:
-    """The comparisons of the rows of this name; their panel in the figures. The middle rate answers."""
+def at_equal_rates(rows: str, *figures: str) -> list[Compared]:
+    """The comparisons of the rows of this name. The middle rate answers."""
     rates = SIZES["paper"].even_rates
-    figures = (f"race-{panel}.png", f"saturated-{panel}.png")
     return [
         Compared(f"both at rate {rate:g}", f"{rows}/batch/{rate:g}", f"{rows}/plain/{rate:g}", *figures, rate == 1)
         for rate in rates
     ]
 
 
-EVEN_RACES, EVEN_SPEED = at_equal_rates("even", 2), at_equal_rates("fast", 4)
+EVEN_RACES = at_equal_rates("even", "race-2.png", "saturated-2.png")
+EVEN_SPEED = at_equal_rates("fast", "speed-2.png", "saturated-4.png")
 ON_FEWER = [
     Compared(f"on 10 000 digits, in minibatches of {size}", f"noise/batch/{size}", f"noise/plain/{size}")
     for size in SIZES["paper"].batch_sizes
@@ -509,10 +509,12 @@ STUDY = Study(
     claims=CLAIMS,
     figures={
         "race.png": Figure(
-            figures.curves(
-                "valid/score", "validation error %", 100, (RACE, EVEN, FAST, EVEN_FAST), xlabel="part of the steps"
-            ),
+            figures.curves("valid/score", "validation error %", 100, (RACE, EVEN), xlabel="part of the steps"),
             "Validation error after every hundredth of the steps: the mean over seeds, from best to worst.",
+        ),
+        "speed.png": Figure(
+            figures.curves("valid/stored", "validation error %", 100, (FAST, EVEN_FAST), xlabel="part of the steps"),
+            "Validation error by stored statistics, after every fiftieth of the steps of the races for speed.",
         ),
         **{
             file: Figure(
