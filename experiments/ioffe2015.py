@@ -3,8 +3,8 @@
 The net of Ioffe & Szegedy 2015, figure 1: three hidden layers of 100 sigmoid units, on MNIST, in minibatches of 60 for
 50 000 steps, with and without batch normalisation, each at the best of its rates, and both at equal rates. How many
 steps does it take to some validation errors, each at its fastest rate, and what do the units of the last hidden layer
-get meanwhile? Then 10 000 digits: is the noise of the statistics a regulariser? Nets make the same updates, but take
-statistics over parts of each minibatch. At the end the statistics are stored in one pass over the training examples,
+get meanwhile? Then 10 000 digits: is the noise of the statistics a regulariser? Nets get the same minibatches, but take
+statistics over parts of each. At the end the statistics are stored in one pass over the training examples,
 layer by layer, beside the running average.
 
     python -m experiments ioffe2015                   # 8 x 8 digits: about a minute on two cores

@@ -5,7 +5,7 @@ minibatch. In use they are those that stand among the parameters: a running aver
 stored. Lectures: on feed-forward nets, "Batch Normalization"; Alpaydin 12, "Batch Normalization".
 
 The statistics may be those of a part of the minibatch: ghost batches (Hoffer, Hubara & Soudry 2017, algorithm 1). Then
-a net makes the same updates with more noise or less.
+a net makes as many updates on the same minibatches, with more noise or less.
 
 `dlx.nets.rectified` has the same algorithms by flax's `BatchNorm`. That one computes a variance as E[z^2] - E[z]^2, so
 its last bits differ; it averages over about 20 minibatches, where this one averages over 100. Committed numbers stand
